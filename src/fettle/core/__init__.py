@@ -1,0 +1,1 @@
+"""Nouns, contracts and errors: standard library, numpy and pyarrow."""

@@ -1,0 +1,71 @@
+"""The Audit: what is wrong with the rows, how bad it is, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fettle.core.errors import Blocked
+
+__all__ = ["Audit", "Finding", "LeftOut", "Severity"]
+
+
+class Severity(StrEnum):
+    """How much a Finding matters. Only a blocker stops the story."""
+
+    BLOCKER = "blocker"
+    WARN = "warn"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of fault, with the rows that show it."""
+
+    check: str
+    severity: Severity
+    count: int
+    """How many rows (or classes, where the sentence says so) show it."""
+    rows: tuple[str, ...]
+    """The ids of up to 100 of them."""
+    sentence: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows that are not used for fitting in this run, and the check that says why."""
+
+    check: str
+    reason: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found in one Dataset."""
+
+    dataset: str
+    """Fingerprint of the Dataset that the numbers belong to."""
+    findings: tuple[Finding, ...]
+    twins: tuple[tuple[int, ...], ...] = ()
+    """Clusters of rows that say the same; a split keeps each cluster on one side."""
+    left_out: tuple[LeftOut, ...] = ()
+
+    def blockers(self, allowed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        """The findings that stop the story, without those that the user allows."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.severity is Severity.BLOCKER and finding.check not in allowed
+        )
+
+    def require_clear(self, allowed: tuple[str, ...] = ()) -> None:
+        """Stop here while a blocker stands.
+
+        Raises:
+            Blocked: names every blocker, its remedy, and the `--allow` that overrides it.
+        """
+        blockers = self.blockers(allowed)
+        if blockers:
+            lines = [f"{found.sentence} {found.remedy}" for found in blockers]
+            checks = ",".join(found.check for found in blockers)
+            raise Blocked("\n".join(lines) + f"\nTo go on all the same: --allow {checks}")

@@ -1,0 +1,93 @@
+"""The Dataset: rows as an Arrow table of text, what each column is for, and an id for every row.
+
+Cells stay text; a missing cell is null, an empty one is "". Nothing here opens a file.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from fettle.core.errors import ShapeError
+
+__all__ = ["PARTS", "Dataset", "Refused", "Schema"]
+
+PARTS = ("", "train", "validation", "test")
+"""Where a row was given: "" leaves it to the split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Which column is what."""
+
+    target: str | None
+    """The column to predict; None for rows that carry no answers."""
+    inputs: tuple[str, ...]
+    """The columns the model reads, in the order in which they are joined."""
+    unused: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """How target and inputs were found, one sentence each; the report prints them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A record that could not become a row, and why."""
+
+    place: str
+    """Such as tickets.csv:1843, the line on which the record begins."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Rows of text with a schema. Row numbers index this table, from 0."""
+
+    name: str
+    table: pa.Table
+    """Every column is a string column; null is a missing cell."""
+    schema: Schema
+    ids: tuple[str, ...]
+    """One per row, in the user's own terms: tickets.csv:1843."""
+    parts: tuple[str, ...]
+    """One of PARTS per row: the file it was given in."""
+    refused: tuple[Refused, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.ids) == len(self.parts) == self.table.num_rows:
+            raise ShapeError(
+                f"{self.table.num_rows} rows, {len(self.ids)} ids and {len(self.parts)} parts: "
+                "a Dataset needs one of each for every row."
+            )
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.table.num_rows
+
+    def column(self, name: str, rows: Sequence[int] | None = None) -> list[str | None]:
+        """The cells of one column, of all rows or of those numbered."""
+        cells = self.table.column(name)
+        return (cells if rows is None else cells.take(pa.array(rows, pa.int64()))).to_pylist()
+
+    def targets(self, rows: Sequence[int] | None = None) -> list[str | None]:
+        """The answers as they stand in the file, untouched."""
+        assert self.schema.target is not None, "this Dataset carries no answers"
+        return self.column(self.schema.target, rows)
+
+    def fields(self, rows: Sequence[int] | None = None) -> list[tuple[str, ...]]:
+        """What the model reads of each row: one text an input column, "" where missing."""
+        columns = [self.column(name, rows) for name in self.schema.inputs]
+        return [tuple(cell or "" for cell in cells) for cells in zip(*columns, strict=True)]
+
+    def fingerprint(self, rows: Sequence[int] | None = None) -> str:
+        """A hash of what is read and what is asked of these rows, in their order."""
+        digest = hashlib.sha256()
+        names = list(self.schema.inputs)
+        if self.schema.target is not None:
+            names.append(self.schema.target)
+        for name in names:
+            digest.update(f"\x1d{name}\x1d".encode())
+            for cell in self.column(name, rows):
+                digest.update(b"\x1e\x00" if cell is None else b"\x1e" + cell.encode())
+        return digest.hexdigest()

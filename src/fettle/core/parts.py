@@ -1,0 +1,143 @@
+"""The contracts: what an encoder, a task, a network and a strategy must be able to do.
+
+They stand side by side here; each member is one file in the folder that its contract names, and
+one line in that folder's dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fettle.core.evaluation import Outcomes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Batch = dict[str, "torch.Tensor"]
+
+__all__ = ["Card", "Encoder", "Item", "LossPart", "Network", "Strategy", "Task"]
+
+Item = Any
+"""One row, encoded: for text an int array of token ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What must be known of a pre-trained network before its weights are opened."""
+
+    name: str
+    folder: str
+    """Where config, tokenizer and weights lie."""
+    revision: str | None
+    sha256: str
+    """Of the weights' files, in the order of their names."""
+    architecture: str
+    """model_type of its config: bert, roberta, deberta-v2 ..."""
+    width: int
+    blocks: int
+    """Transformer blocks, without embeddings and head; 0 where the config does not say."""
+    max_tokens: int
+    """What its positions, or its own card, allow."""
+    parameters: int
+    embeds_sentences: bool
+    """Trained so that near texts have near vectors: it may be asked without training."""
+    pooling: str = "mean"
+    """What its own card says: mean, cls or max."""
+    pad: int = 0
+    token_types: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LossPart:
+    """One part of a loss, as a sum over what it counts; the loop divides by global counts."""
+
+    sum: torch.Tensor
+    count: int
+    weight: float = 1.0
+
+
+class Encoder(Protocol):
+    """Raw fields to tensors, the same code in training and in serving."""
+
+    def encode(self, rows: Sequence[tuple[str, ...]]) -> list[Item]:
+        """One item a row."""
+
+    def size(self, item: Item) -> int:
+        """What the item costs, for token budgets."""
+
+    def collate(self, items: Sequence[Item]) -> Batch:
+        """Items of one batch as named tensors, (rows, ...) each."""
+
+    def save(self, folder: str) -> None:
+        """Everything that serving needs, as files in this folder."""
+
+
+class Task(Protocol):
+    """What is predicted and how it is judged."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    def targets(self, cells: Sequence[str | None]) -> np.ndarray:
+        """The column's cells as numbers, (rows,)."""
+
+    def head(self, card: Card, pooling: str, dropout: float) -> Mapping[str, Any]:
+        """What to put on the network, as plain values that a file can hold."""
+
+    def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
+        """Each part of the loss of one batch."""
+
+    def outcomes(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
+        """What happened on each row, from the network's raw outputs (rows, classes)."""
+
+    @property
+    def scores(self) -> Mapping[str, Callable[[Outcomes, np.ndarray], float]]:
+        """Each score by name: a number from Outcomes and the row numbers to use."""
+
+
+class Network(Protocol):
+    """A pre-trained network as a row of blocks, from input (0) to head (the last)."""
+
+    card: Card
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module with every weight."""
+
+    @property
+    def blocks(self) -> int:
+        """How many there are: embeddings, each transformer block, head."""
+
+    def block_of(self, parameter: str) -> int:
+        """The block that a parameter belongs to."""
+
+    def taps(self, batch: Batch, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Named outputs of the backbone: mean, cls, max (rows, width), or tokens."""
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """The head's raw outputs, (rows, classes)."""
+
+
+def _same(network: Network) -> Network:
+    return network
+
+
+def _all(parameter: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Which weights learn, and how fast. What is not given defaults to nothing."""
+
+    rates: Callable[[int, int], tuple[float, ...]]
+    """(blocks, epoch) to one learning rate a block; 0.0 means frozen."""
+    prepare: Callable[[Network], Network] = field(default=_same)
+    learns: Callable[[str], bool] = field(default=_all)
+    solved: bool = False
+    """True where only a linear head is fitted, in closed form or by a convex solver."""

@@ -1,0 +1,104 @@
+"""The Plan: what to train and how. The only configuration object; it travels with the weights."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+__all__ = ["Cost", "Machine", "Plan", "Reading", "Rung", "Setting"]
+
+Setting = str | int | float | bool
+"""A value that YAML can hold and a hash can cover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine is and what it was measured to do."""
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    gpu: str | None
+    bf16: bool
+    """Measured: bf16 matrix products are faster here than fp32."""
+    flops_fp32: float
+    """Measured matrix products, floating-point operations a second."""
+    flops_bf16: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the libraries that change trained bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where the rows come from and what the columns are."""
+
+    data: str = ""
+    validation: str | None = None
+    test: str | None = None
+    target: str | None = None
+    inputs: tuple[str, ...] = ()
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the ladder: a strategy's name and its settings."""
+
+    strategy: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a rung is predicted to take."""
+
+    rung: str
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to train and how, with a reason for each choice."""
+
+    task: str
+    modality: str
+    model: str
+    """A folder, a hub name, or name@revision."""
+    weights: str
+    """sha256 of the pre-trained weights, so that the plan means one model and no other."""
+    learning: str
+    """Fingerprint of the learning rows that the plan was made for."""
+    classes: tuple[str, ...]
+    """The labels, sorted; a head's outputs stand in this order."""
+    metric: str
+    """What rungs are kept and stopped by: accuracy, or macro_f1 under imbalance."""
+    rungs: tuple[Rung, ...]
+    """Strategies with their settings, the cheapest first."""
+    max_tokens: int
+    """Longer texts are cut to this many tokens; the audit counts them."""
+    precision: str
+    """bf16 or fp32: what the probe found faster here."""
+    threads: int
+    seed: int = 0
+    """Of the version that is published; further seeds only show the spread."""
+    name: str = "model"
+    reading: Reading = field(default_factory=Reading)
+    predicted: tuple[Cost, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """Why planning chose each of these, one sentence a choice; the report prints them."""
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits over everything that changes trained bytes.
+
+        Not covered: predictions, reasons, names and paths (the rows' content is).
+        """
+        kept = {
+            key: value
+            for key, value in asdict(self).items()
+            if key not in ("name", "reading", "predicted", "reasons")
+        }
+        kept["inputs"] = self.reading.inputs
+        text = json.dumps(kept, sort_keys=True, default=dict)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

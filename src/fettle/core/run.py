@@ -1,0 +1,76 @@
+"""The Run: what training did, rung by rung, and which rung was kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fettle.core.evaluation import Score
+from fettle.core.plan import Setting
+
+__all__ = ["Epoch", "RungResult", "Run", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimizer step of the loop."""
+
+    number: int
+    """Counted from 0 over the whole rung."""
+    epoch: int
+    loss: float
+    """Mean over the rows of the step."""
+    gradient_norm: float
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training rows, and what validation said after it."""
+
+    number: int
+    """Counted from 1."""
+    train_loss: float
+    validation_loss: float | None
+    validation_score: float | None
+    """By Plan.metric; None where there are no validation rows."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RungResult:
+    """One strategy, climbed."""
+
+    name: str
+    folder: str
+    """Where its model lies, relative to the run's folder."""
+    validation: Score
+    """By Plan.metric, on the validation rows (out of fold where there are none)."""
+    seconds: float
+    """From the end of the rung below to this one's last validation score."""
+    peak_bytes: int
+    """Resident memory of the process at its highest."""
+    history: tuple[Epoch, ...] = ()
+    chosen: Mapping[str, Setting] = field(default_factory=dict)
+    """What was chosen on validation: pooling, l2, epoch."""
+    trials: tuple[Mapping[str, Setting], ...] = ()
+    """Each setting tried and its validation score."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What training made of one Plan."""
+
+    plan: str
+    """Id of the Plan."""
+    folder: str
+    rungs: tuple[RungResult, ...]
+    kept: str
+    """Name of the rung that the version is made of."""
+    why: str
+    first_batch_seconds: float | None = None
+    """CPU seconds of the process when the first batch had gone through the network."""
+
+    def rung(self, name: str) -> RungResult:
+        """The rung of this name."""
+        return next(rung for rung in self.rungs if rung.name == name)
