@@ -113,6 +113,9 @@ class Network(Protocol):
     def blocks(self) -> int:
         """How many there are: embeddings, each transformer block, head."""
 
+    def in_precision(self, precision: str) -> Network:
+        """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
+
     def block_of(self, parameter: str) -> int:
         """The block that a parameter belongs to."""
 

@@ -24,6 +24,8 @@ class Machine:
     flops_fp32: float
     """Measured matrix products, floating-point operations a second."""
     flops_bf16: float
+    calm: bool = True
+    """Whether little else ran while it was measured; otherwise it is measured again."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries that change trained bytes."""
 

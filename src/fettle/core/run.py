@@ -68,6 +68,8 @@ class Run:
     kept: str
     """Name of the rung that the version is made of."""
     why: str
+    poolings: tuple[str, ...] = ("mean",)
+    """Of which the frozen features are kept in the run's folder."""
     first_batch_seconds: float | None = None
     """CPU seconds of the process when the first batch had gone through the network."""
 

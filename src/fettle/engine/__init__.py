@@ -1,0 +1,1 @@
+"""Machinery: moves tensors, knows no file format and no task."""

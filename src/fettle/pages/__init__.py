@@ -1,0 +1,39 @@
+"""The report, one section a file. To add a section: write its file, add its line.
+
+A section turns a Story into blocks, `document.page` turns blocks into one self-contained page, and
+`card.card` turns the same Story into a model card. No section reads a row's text.
+"""
+
+from collections.abc import Callable
+
+from fettle.pages.blocks import Section, Story
+from fettle.pages.by_class import by_class
+from fettle.pages.choices import choices
+from fettle.pages.confusion import confusion
+from fettle.pages.contenders import contenders
+from fettle.pages.findings import findings
+from fettle.pages.headline import headline
+from fettle.pages.honesty import honesty
+from fettle.pages.ladder import ladder
+from fettle.pages.latency import latency
+from fettle.pages.learning import learning
+from fettle.pages.sides import sides
+from fettle.pages.verdict import verdict
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: dict[str, Callable[[Story], Section | None]] = {
+    "verdict": verdict,
+    "headline": headline,
+    "contenders": contenders,
+    "rungs": ladder,
+    "learning": learning,
+    "classes": by_class,
+    "confusion": confusion,
+    "data": findings,
+    "split": sides,
+    "plan": choices,
+    "latency": latency,
+    "honesty": honesty,
+}
+"""In the order of the page. A section that has nothing to show gives None."""

@@ -1,0 +1,1 @@
+"""The verbs, one file each; a stage never imports a stage."""

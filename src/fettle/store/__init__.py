@@ -1,0 +1,1 @@
+"""The only writer: atomic files, hashes, locks, checkpoints, blobs, the registry's tables."""

@@ -1,0 +1,50 @@
+"""fettle: from a pre-trained model and labelled rows to a model that is fit for that job.
+
+The verbs and their nouns, resolved only when they are used, so that importing fettle is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fettle.api import audit, evaluate, plan, predict, tune
+    from fettle.core.audit import Audit, Finding
+    from fettle.core.dataset import Dataset
+    from fettle.core.errors import FettleError
+    from fettle.core.evaluation import Evaluation, Score
+    from fettle.core.plan import Plan
+    from fettle.core.version import Prediction, Version
+
+__all__ = [
+    "Audit",
+    "Dataset",
+    "Evaluation",
+    "FettleError",
+    "Finding",
+    "Plan",
+    "Prediction",
+    "Score",
+    "Version",
+    "audit",
+    "evaluate",
+    "plan",
+    "predict",
+    "tune",
+]
+
+_HOMES = {
+    "fettle.api": ("audit", "evaluate", "plan", "predict", "tune"),
+    "fettle.core.audit": ("Audit", "Finding"),
+    "fettle.core.dataset": ("Dataset",),
+    "fettle.core.errors": ("FettleError",),
+    "fettle.core.evaluation": ("Evaluation", "Score"),
+    "fettle.core.plan": ("Plan",),
+    "fettle.core.version": ("Prediction", "Version"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"fettle has no {name!r}")

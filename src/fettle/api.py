@@ -1,0 +1,91 @@
+"""The verbs from Python: the same as on the command line, with tables and frames as data."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fettle import pipeline
+from fettle.core.audit import Audit
+from fettle.core.evaluation import Evaluation
+from fettle.core.plan import Plan, Reading
+from fettle.core.progress import finish
+from fettle.core.settings import Settings
+from fettle.core.version import Prediction, Version
+
+__all__ = ["audit", "evaluate", "plan", "predict", "tune"]
+
+
+def tune(data: object, **asked: Any) -> Version:
+    """Everything from rows to a version; `asked` are the command's settings by their names.
+
+    Args:
+        data: a path (CSV, TSV, JSONL, Parquet, each also .gz), an Arrow table, a pandas or polars
+            frame, or a `datasets.Dataset`.
+        asked: target, inputs, validation, test, encoding; name, model, task, rungs,
+            budget_seconds, seed, allow, out, registry, keep_rows; or plan, a Plan to follow.
+
+    Raises:
+        FettleError: the message says what, where, and what next.
+    """
+    given: Plan | None = asked.pop("plan", None)
+    source, settings = _settings(data, asked)
+    return finish(pipeline.build(settings, given=given, source=source))
+
+
+def audit(data: object, **asked: Any) -> Audit:
+    """What is wrong with the rows; takes what `tune` takes."""
+    source, settings = _settings(data, asked)
+    return pipeline.audit(settings, source=source)[1]
+
+
+def plan(data: object, **asked: Any) -> Plan:
+    """What would be done, why, how long and with how much memory; takes what `tune` takes."""
+    source, settings = _settings(data, asked)
+    return pipeline.plan(settings, source=source)
+
+
+def predict(
+    version: Version | str, rows: object, *, registry: str = ".fettle"
+) -> list[Prediction]:
+    """One answer for each row.
+
+    Args:
+        version: a Version, NAME (its champion), NAME@N, or a version's folder.
+        rows: texts, or tuples of texts in the order of the model's inputs; a path, table or frame.
+        registry: the registry's folder, for a version that is given by name.
+    """
+    reference = version.folder if isinstance(version, Version) else version
+    return pipeline.predict(reference, rows, registry=registry)[0]
+
+
+def evaluate(
+    version: Version | str, data: str | Path, *, registry: str = ".fettle"
+) -> Evaluation:
+    """The version's scores, with intervals, on new rows that carry answers."""
+    reference = version.folder if isinstance(version, Version) else version
+    return pipeline.evaluate(reference, Path(data), registry=registry)
+
+
+def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Settings]:
+    """The table, where it is one, and everything asked for, each name known."""
+    reading = {k: asked.pop(k) for k in list(asked) if k in Reading.__dataclass_fields__}
+    for key in ("inputs",):
+        if isinstance(reading.get(key), Iterable) and not isinstance(reading[key], str):
+            reading[key] = tuple(reading[key])
+    for key in ("rungs", "allow"):
+        if isinstance(asked.get(key), Sequence):
+            asked[key] = (asked[key],) if isinstance(asked[key], str) else tuple(asked[key])
+    for key in ("validation", "test"):
+        if isinstance(reading.get(key), Path):
+            reading[key] = str(reading[key])
+    for name in asked:
+        if name not in Settings.__dataclass_fields__:
+            from fettle.core.errors import unknown_name
+
+            known = {*Settings.__dataclass_fields__, *Reading.__dataclass_fields__} - {"reading"}
+            raise unknown_name("setting", name, known)
+    settings = Settings(**asked)
+    if isinstance(data, str | Path):
+        return None, replace(settings, reading=Reading(data=str(data), **reading))
+    return data, replace(settings, reading=Reading(**reading))

@@ -1,0 +1,147 @@
+"""Evidence: what every check looks at, and the Found that it hands back.
+
+The normalised texts and labels are worked out once and shared. Nothing here judges a row.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fettle.core.audit import Finding, LeftOut, Severity
+from fettle.core.dataset import Dataset
+
+__all__ = ["Evidence", "Found", "counted", "finding", "listed", "look", "quoted", "same_text"]
+
+_SHOWN_IDS = 100
+_OPENING = "'\"“”‘’«»¿¡ "
+_CLOSING = "'\"“”‘’«».,!?… "
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one check has to say."""
+
+    findings: tuple[Finding, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """Rows that must not be fitted on. Given test rows only where they cannot be scored."""
+    twins: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """A Dataset as the checks see it."""
+
+    dataset: Dataset
+    labels: Sequence[str | None]
+    """The target cells, untouched; None where blank."""
+    texts: Sequence[str]
+    """The inputs of each row, normalised; rows of one text say the same; "" is a blank row."""
+    train: np.ndarray = field(repr=False)
+    """bool (rows,): rows given for learning, part "" or "train"."""
+    validation: np.ndarray = field(repr=False)
+    """bool (rows,)."""
+    test: np.ndarray = field(repr=False)
+    """bool (rows,)."""
+    used: np.ndarray = field(repr=False)
+    """bool (rows,): rows that no check before this one has left out."""
+
+    @property
+    def train_rows(self) -> list[int]:
+        """The numbers of the rows that will be learned from."""
+        return [int(row) for row in np.flatnonzero(self.train & self.used)]
+
+    @property
+    def validation_rows(self) -> list[int]:
+        """The numbers of the given validation rows still in use."""
+        return [int(row) for row in np.flatnonzero(self.validation & self.used)]
+
+    @property
+    def test_rows(self) -> list[int]:
+        """The numbers of the given test rows that can be scored."""
+        return [int(row) for row in np.flatnonzero(self.test & self.used)]
+
+    def class_counts(self, rows: Iterable[int]) -> Counter[str]:
+        """How many of these rows each label has, in order of first appearance."""
+        labels = (self.labels[row] for row in rows)
+        return Counter(label for label in labels if label is not None)
+
+
+def look(dataset: Dataset) -> Evidence:
+    """The Evidence of a Dataset that has a target, with every row still in use."""
+    cells = dataset.targets()
+    parts = np.asarray(dataset.parts, dtype=str)
+    return Evidence(
+        dataset=dataset,
+        labels=[None if cell is None or not cell.strip() else cell for cell in cells],
+        texts=[_text(row) for row in dataset.fields()],
+        train=(parts == "") | (parts == "train"),
+        validation=parts == "validation",
+        test=parts == "test",
+        used=np.ones(dataset.rows, dtype=bool),
+    )
+
+
+def _text(fields: Sequence[str]) -> str:
+    """The normalised fields of a row as one text, "" where none holds anything."""
+    plain = [same_text(cell) for cell in fields]
+    return "\x1f".join(plain) if any(plain) else ""
+
+
+def same_text(text: str) -> str:
+    """A form that texts share which differ only in case, spaces, Unicode form or final stops.
+
+    Punctuation is taken off the ends alone, and never what draws a face: ":)" is not ":(".
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    plain = " ".join(text.casefold().split())
+    return plain.lstrip(_OPENING).rstrip(_CLOSING) or plain
+
+
+def finding(
+    evidence: Evidence,
+    check: str,
+    severity: Severity,
+    rows: Sequence[int],
+    said: tuple[str, str],
+    *,
+    count: int | None = None,
+) -> Finding:
+    """A Finding with the ids of up to 100 of its rows.
+
+    Args:
+        evidence: knows the ids.
+        check: who found it.
+        severity: how much it matters.
+        rows: the numbers of all rows that show it.
+        said: the sentence and the remedy.
+        count: what is counted, where that is not the rows.
+    """
+    sentence, remedy = said
+    return Finding(
+        check=check,
+        severity=severity,
+        count=len(rows) if count is None else count,
+        rows=tuple(evidence.dataset.ids[row] for row in rows[:_SHOWN_IDS]),
+        sentence=sentence,
+        remedy=remedy,
+    )
+
+
+def counted(number: int, thing: str, plural: str | None = None) -> str:
+    """'1 row', '2,310 rows', '2 classes'."""
+    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"
+
+
+def quoted(text: str, *, most: int = 60) -> str:
+    """A value in quotes, cut where it is long."""
+    return repr(text if len(text) <= most else text[: most - 3] + "...")
+
+
+def listed(items: Sequence[str], *, most: int = 10) -> str:
+    """Up to ten items with commas, and how many more there are."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more:,} more" if more > 0 else "")

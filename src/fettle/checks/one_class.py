@@ -1,0 +1,23 @@
+"""One class: learning rows that leave nothing to tell apart."""
+
+from fettle.checks.evidence import Evidence, Found, counted, finding, quoted
+from fettle.core.audit import Severity
+
+__all__ = ["one_class"]
+
+
+def one_class(evidence: Evidence) -> Found:
+    """A blocker where fewer than two classes have a learning row."""
+    rows = evidence.train_rows
+    counts = evidence.class_counts(rows)
+    if len(counts) > 1:
+        return Found()
+    target = quoted(evidence.dataset.schema.target or "")
+    sentence = (
+        f"All {counted(len(rows), 'learning row')} have the same answer in {target}: "
+        f"{quoted(next(iter(counts)))}."
+        if counts
+        else f"No learning row that can be used has an answer in {target}."
+    )
+    remedy = "Add rows of at least one other class, or name another column with --target."
+    return Found((finding(evidence, "one_class", Severity.BLOCKER, rows, (sentence, remedy)),))

@@ -1,0 +1,344 @@
+"""The command line: argv in, exit code out. Progress goes to standard error."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fettle import console
+from fettle.core.errors import FettleError, SettingError
+from fettle.core.plan import Plan, Reading
+from fettle.core.settings import Settings
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Fine-tune a pre-trained model on labelled rows, with proof.",
+)
+
+Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
+Target = Annotated[str | None, typer.Option(help="The column to predict")]
+Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas between them")]
+Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
+Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
+Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
+Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
+Task = Annotated[str | None, typer.Option(help="classification")]
+Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
+Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
+Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
+Seed = Annotated[int, typer.Option(help="Of every random number")]
+Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder")]
+Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]
+Registry = Annotated[Path, typer.Option(help="The registry's folder")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
+Version = Annotated[str, typer.Argument(help="NAME (its champion), NAME@N or a version's folder")]
+HERE = Path(".fettle")
+
+
+@app.command()
+def demo(
+    copy: Annotated[Path | None, typer.Option(help="Only copy the demo's files here")] = None,
+    out: Out = None,
+    registry: Registry = HERE,
+) -> None:
+    """The whole story on the data and the model that come with fettle."""
+    from fettle import demo as story
+    from fettle import pipeline
+
+    if copy is not None:
+        for path in story.copy(copy):
+            console.message(str(path))
+        return
+    with console.Watcher() as watcher:
+        version = _told(story.settings(out=_text(out), registry=str(registry)), None, watcher)
+    answers, _ = pipeline.predict(version.folder, list(story.QUESTIONS))
+    console.message("")
+    console.predictions(answers, story.QUESTIONS)
+    console.message("")
+    console.message(f"The report: {version.report.html if version.report else ''}")
+    console.message(f"The version: {version.id}, in {version.folder}")
+    console.message(f'Ask it: fettle predict {version.name} "where is my parcel"')
+
+
+@app.command()
+def tune(
+    data: Data = None, target: Target = None, inputs: Inputs = None,
+    validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
+    budget: Budget = None, seed: Seed = 0, name: Name = None, out: Out = None,
+    config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
+    allow: Allow = None, registry: Registry = HERE,
+    keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
+    as_json: Json = False,
+) -> None:
+    """From a file to a version that answers, with its report."""
+    reading = _reading(data, target, inputs, validation, test, encoding)
+    given: Plan | None = None
+    if config is not None:
+        told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
+                "--budget": budget, "--target": target, "--inputs": inputs, "--name": name}
+        given = _plan_file(config, reading, told)
+    settings = Settings(
+        reading=given.reading if given else reading,
+        name=given.name if given else name,
+        model=model, task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget),
+        seed=seed, allow=_many(allow), out=_text(out), registry=str(registry), keep_rows=keep_rows,
+    )
+    with console.Watcher() as watcher:
+        version = _told(settings, given, watcher)
+    if as_json:
+        from fettle.store import files
+
+        result = files.read_json(Path(version.folder).parent / "result.json")
+        console.message(json.dumps(result, ensure_ascii=False))
+
+
+@app.command()
+def audit(
+    data: Data = None, target: Target = None, inputs: Inputs = None,
+    validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is wrong with the rows, and what to do about it. Changes nothing."""
+    if fail_on not in (None, "warn", "blocker"):
+        raise SettingError(f"--fail-on is {fail_on!r}; choose warn or blocker.")
+    from fettle import pipeline
+
+    settings = Settings(reading=_reading(data, target, inputs, validation, test, encoding))
+    rows, found = pipeline.audit(settings)
+    if as_json:
+        from fettle.store import records
+
+        listed = records.to_plain(found)["findings"]
+        console.message(json.dumps({"findings": listed}, ensure_ascii=False))
+    else:
+        console.message(f"{rows.rows:,} rows of {rows.name}: {len(found.findings)} findings")
+        console.findings(found)
+    worst = {finding.severity.value for finding in found.findings}
+    if (fail_on and "blocker" in worst) or (fail_on == "warn" and "warn" in worst):
+        raise typer.Exit(3)
+
+
+@app.command()
+def plan(
+    data: Data = None, target: Target = None, inputs: Inputs = None,
+    validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
+    budget: Budget = None, seed: Seed = 0, name: Name = None, allow: Allow = None,
+    as_json: Json = False,
+) -> None:
+    """What would be done, why, how long it would take and how much memory."""
+    from fettle import pipeline
+    from fettle.store import records
+
+    made = pipeline.plan(Settings(
+        reading=_reading(data, target, inputs, validation, test, encoding), name=name, model=model,
+        task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget), seed=seed,
+        allow=_many(allow),
+    ))
+    plain = records.to_plain(made)
+    console.message(json.dumps(plain, ensure_ascii=False) if as_json else records.to_yaml(made))
+
+
+@app.command()
+def predict(
+    version: Version,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer")] = None,
+    input: Annotated[str | None, typer.Option(help="A file of rows, or - for lines")] = None,
+    registry: Registry = HERE, as_json: Json = False,
+) -> None:
+    """Answers of a version, one a text or row."""
+    if bool(texts) == bool(input):
+        raise SettingError("Give texts to answer, or a file with --input; one of the two.")
+    from fettle import pipeline
+
+    answers, rows = pipeline.predict(version, texts or input, registry=str(registry))
+    if as_json:
+        for one in answers:
+            console.message(json.dumps({
+                "id": one.id, "value": one.value, "confidence": round(one.confidence, 6),
+                "version": one.version,
+            }, ensure_ascii=False))
+    else:
+        console.predictions(answers, (" ".join(fields) for fields in rows.fields()))
+    for refused in rows.refused:
+        console.error(f"{refused.place} is not answered: {refused.reason}")
+
+
+@app.command()
+def evaluate(
+    version: Version,
+    data: Annotated[Path, typer.Argument(help="Rows with answers")],
+    registry: Registry = HERE, as_json: Json = False,
+) -> None:
+    """A version's scores on new rows, with intervals. The look is counted."""
+    from fettle import pipeline
+    from fettle.store import records
+
+    made = pipeline.evaluate(version, data, registry=str(registry))
+    if as_json:
+        console.message(json.dumps(records.to_plain(made), ensure_ascii=False))
+    else:
+        console.evaluated(made)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder")],
+) -> None:
+    """Where the report of a run is."""
+    path = run / "report.html"
+    if not path.is_file():
+        raise SettingError(
+            f"{run} holds no report.html. Runs lie in .fettle/runs; one that was stopped is "
+            "continued by its own command."
+        )
+    console.message(str(path))
+
+
+@app.command()
+def versions(
+    name: Annotated[str | None, typer.Argument(help="Only of this name")] = None,
+    registry: Registry = HERE, as_json: Json = False,
+) -> None:
+    """The versions in the registry; the champion of a name is what its name alone means."""
+    listed = _listed(registry, name)
+    if as_json:
+        console.message(json.dumps(listed, ensure_ascii=False))
+        return
+    console.table(
+        "", ["version", "champion", "published", "rung", "accuracy on test"],
+        ([v["version"], "yes" if v["champion"] else "", v["at"], v["rung"], v["score"]]
+         for v in listed),
+    )
+
+
+@app.command()
+def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
+    """What this machine is and does, and whether everything that fettle needs is there."""
+    from fettle import doctor as examiner
+
+    facts = examiner.examine(registry)
+    if as_json:
+        console.message(json.dumps(facts, ensure_ascii=False))
+        return
+    console.table("", ["what", "found"], facts.items())
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code."""
+    sys.exit(_guarded(lambda: app(standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], Any]) -> int:
+    """The exit code: 0 done, 2 or 3 the user can mend it, 130 interrupted; a defect is raised."""
+    try:
+        code = command()
+    except FettleError as error:
+        console.error(f"fettle: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        show = getattr(error, "show", None)  # the command line's own complaints, by duck type:
+        if show is None:                     # typer carries its own copy of click's classes
+            raise
+        show()
+        return int(getattr(error, "exit_code", 2))
+    if code == 130:
+        console.error("Interrupted. The same command continues where this one stopped.")
+    return code if isinstance(code, int) else 0
+
+
+def _told(settings: Settings, given: Plan | None, watcher: console.Watcher) -> Any:
+    """The Version at the end of the story, which the watcher draws."""
+    from fettle import pipeline
+
+    version = None
+    for event in pipeline.build(settings, given=given):
+        watcher.show(event)
+        version = event
+    return version
+
+
+def _listed(registry: Path, name: str | None) -> list[dict[str, Any]]:
+    """Every version in the registry, with its test accuracy and interval."""
+    if not (registry / "registry.db").is_file():
+        raise SettingError(f"There is no registry in {registry}. `fettle tune` makes one.")
+    from fettle.core.evaluation import Score
+    from fettle.store.registry import Registry
+
+    return [
+        {
+            "version": f"{row['name']}@{row['number']}",
+            "champion": row["champion"],
+            "at": row["at"],
+            "rung": row["manifest"]["rung"],
+            "score": str(Score(**row["manifest"]["scores"][0])),
+        }
+        for row in Registry(registry).versions(name)
+    ]
+
+
+def _plan_file(path: Path, reading: Reading, told: dict[str, object]) -> Plan:
+    """The plan in a file, its paths replaced by those that the command names."""
+    from fettle.store import records
+
+    for option, value in told.items():
+        if value is not None:
+            raise SettingError(f"{option} and --config contradict each other: edit {path} instead.")
+    given = records.load_yaml(path, Plan)
+    named = {k: getattr(reading, k) for k in ("data", "validation", "test") if getattr(reading, k)}
+    return replace(given, reading=replace(given.reading, **named))
+
+
+def _reading(
+    data: Path | None, target: str | None, inputs: str | None, validation: Path | None,
+    test: Path | None, encoding: str | None,
+) -> Reading:
+    return Reading(
+        data=_text(data) or "", validation=_text(validation), test=_text(test), target=target,
+        inputs=_many(inputs), encoding=encoding,
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _many(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _one_or_many(strategy: str | None, rungs: str | None) -> tuple[str, ...] | None:
+    if strategy and rungs:
+        raise SettingError("--strategy runs one rung and --rungs several; give one of the two.")
+    return (strategy,) if strategy else _many(rungs) or None
+
+
+def _seconds(text: str | None) -> float | None:
+    """90, 90s, 15m and 2h as seconds."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingError(f"--budget is {text!r}; such as 90s, 15m or 2h is what it takes.")
+    return seconds

@@ -1,0 +1,203 @@
+"""The console: what a person sees while fettle works. With `cli` the only place that prints.
+
+Progress and findings go to standard error; what a command gives goes to standard output.
+"""
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
+
+__all__ = ["Watcher", "error", "evaluated", "findings", "message", "predictions", "table"]
+
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+RESULTS = Console(highlight=False, soft_wrap=True)
+COLORS = {"blocker": "bold red", "warn": "yellow", "note": "dim"}
+SHOWN_FINDINGS = 12
+
+
+class Watcher:
+    """Draws a story as it is told; a plain line for each noun where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=ERRORS,
+            disable=not ERRORS.is_terminal,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Watcher":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def watch(self, story: Iterable[Any]) -> None:
+        """Draw every event until the story ends."""
+        for event in story:
+            self.show(event)
+
+    def show(self, event: Any) -> None:
+        """One event."""
+        if isinstance(event, progress.Progress):
+            self._bar(event)
+            return
+        text = _sentence(event)
+        if text:
+            ERRORS.print(text)
+        if isinstance(event, audit.Audit):
+            findings(event, console=ERRORS)
+
+    def _bar(self, event: progress.Progress) -> None:
+        task = self._tasks.get(event.what)
+        if task is None:
+            for old in self._tasks.values():
+                self._bars.update(old, visible=False)
+            task = self._bars.add_task(event.what, total=event.total, unit=event.unit)
+            self._tasks[event.what] = task
+        self._bars.update(task, completed=event.done, total=event.total)
+
+
+def _sentence(event: Any) -> str:
+    """What one noun says for itself, in a line."""
+    match event:
+        case progress.Note():
+            return f"[cyan]note[/]  {escape(event.sentence)}"
+        case dataset.Dataset():
+            inputs = ", ".join(event.schema.inputs)
+            return (
+                f"[bold]read[/]  {event.rows:,} rows of {escape(event.name)}: "
+                f"{escape(event.schema.target or '')} from {escape(inputs)}"
+            )
+        case audit.Audit():
+            return f"[bold]audit[/] {len(event.findings)} findings"
+        case split.Split():
+            return (
+                f"[bold]split[/] {len(event.train):,} train, {len(event.validation):,} validation, "
+                f"{len(event.vault.sealed):,} test rows in the vault"
+            )
+        case plan.Plan():
+            costs = ", ".join(f"{c.rung} about {c.seconds:.0f} s" for c in event.predicted)
+            return f"[bold]plan[/]  {event.id}: {costs}; {event.precision}; {escape(event.model)}"
+        case run.Epoch():
+            return _epoch(event)
+        case run.RungResult():
+            return (
+                f"[bold]rung[/]  {event.name}: validation {escape(str(event.validation))} "
+                f"in {event.seconds:.1f} s"
+            )
+        case run.Run():
+            return f"[bold]keep[/]  {event.kept}. {escape(event.why)}"
+        case evaluation.Evaluation():
+            return _evaluation(event)
+        case version.Report():
+            return f"[bold]report[/] {escape(event.html)}"
+        case version.Version():
+            return f"[bold]version[/] {escape(event.id)} in {escape(event.folder)}"
+    return ""
+
+
+def _epoch(event: run.Epoch) -> str:
+    judged = ""
+    if event.validation_score is not None and event.validation_loss is not None:
+        judged = (
+            f", validation loss {event.validation_loss:.3f}, score {event.validation_score:.3f}"
+        )
+    return (
+        f"[dim]epoch {event.number}: train loss {event.train_loss:.3f}{judged}, "
+        f"{event.seconds:.1f} s[/]"
+    )
+
+
+def _evaluation(event: evaluation.Evaluation) -> str:
+    kept = event.contender(event.kept)
+    lines = [f"[bold]test[/]  {event.kept}: {escape(str(kept.score('accuracy')))}"]
+    if event.before is not None:
+        before = event.contender(event.before)
+        against = before.versus_kept
+        lines.append(f"      before ({before.name}): {escape(str(before.score('accuracy')))}")
+        if against is not None:
+            lines.append(
+                f"      after against before: {against.difference:+.3f} "
+                f"\\[{against.low:+.3f}, {against.high:+.3f}], {against.wins:,} rows won, "
+                f"{against.losses:,} lost, p {against.p:.2g}: {against.verdict}"
+            )
+    for one in event.contenders:
+        if one.kind == "baseline":
+            lines.append(f"      {one.name}: {escape(str(one.score('accuracy')))}")
+    return "\n".join(lines)
+
+
+def findings(found: audit.Audit, *, console: Console = RESULTS) -> None:
+    """Every finding, the worst first."""
+    order = {"blocker": 0, "warn": 1, "note": 2}
+    for one in sorted(found.findings, key=lambda f: order[f.severity])[:SHOWN_FINDINGS]:
+        color = COLORS[one.severity]
+        console.print(f"  [{color}]{one.severity:7}[/] {escape(one.check)}: {escape(one.sentence)}")
+        if one.severity != "note":
+            console.print(f"          {escape(one.remedy)}", style="dim")
+    for left in found.left_out:
+        console.print(
+            f"  [yellow]left out[/] {len(left.rows):,} rows ({escape(left.check)}): "
+            f"{escape(left.reason)}"
+        )
+
+
+def evaluated(made: evaluation.Evaluation) -> None:
+    """A version's scores on new rows."""
+    for score in made.contender(made.kept).scores:
+        RESULTS.print(str(score), markup=False)
+    for note in made.notes:
+        RESULTS.print(note, markup=False)
+
+
+def predictions(answers: Iterable[version.Prediction], texts: Iterable[str]) -> None:
+    """One line an answer."""
+    for answer, text in zip(answers, texts, strict=True):
+        short = " ".join(text.split())
+        short = short if len(short) <= 70 else short[:67] + "..."
+        RESULTS.print(f"{answer.value}  ({answer.confidence:.2f})  {short}", markup=False)
+
+
+def table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
+    """A plain table."""
+    drawn = Table(*columns, title=title or None, title_justify="left")
+    for row in rows:
+        drawn.add_row(*(escape(str(cell)) for cell in row))
+    RESULTS.print(drawn)
+
+
+def message(text: str) -> None:
+    """A line on standard output, as it stands."""
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def error(text: str) -> None:
+    """A line on standard error, as it stands."""
+    ERRORS.print(text, markup=False, style="red" if ERRORS.is_terminal else None)

@@ -1,0 +1,28 @@
+"""Settings: what the user asked for. The Plan is made from these; nothing else is configuration."""
+
+from dataclasses import dataclass, field
+
+from fettle.core.plan import Reading
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was asked for on the command line or from Python; None leaves it to the plan."""
+
+    reading: Reading = field(default_factory=Reading)
+    name: str | None = None
+    """Of the versions; the file's stem where not given."""
+    model: str | None = None
+    task: str | None = None
+    rungs: tuple[str, ...] | None = None
+    budget_seconds: float | None = None
+    seed: int = 0
+    allow: tuple[str, ...] = ()
+    """Checks whose blockers do not stop the story."""
+    out: str | None = None
+    """The run's folder."""
+    registry: str = ".fettle"
+    keep_rows: bool = True
+    """Whether the version carries its rows as Arrow."""

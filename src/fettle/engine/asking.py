@@ -1,0 +1,87 @@
+"""Asking a network as it stands: nearest vectors without training, and how long an answer takes."""
+
+import re
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from fettle.core.evaluation import Latency
+from fettle.core.parts import Encoder, Network
+
+__all__ = ["as_words", "have_words", "latency", "nearest_mean", "zero_shot"]
+
+REPEATS = {1: 60, 32: 12}
+WARM = 3
+SECONDS = 6.0
+"""At most this long for one batch size."""
+
+
+def as_words(label: str) -> str:
+    """A label as a person would say it: card_arrival and CardArrival become card arrival."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)
+    return re.sub(r"[\W_]+", " ", spaced).strip().lower()
+
+
+def have_words(labels: Sequence[str]) -> bool:
+    """Whether every label holds a word of three letters, so that its name means something."""
+    return all(re.search(r"[^\W\d_]{3}", label) for label in labels)
+
+
+def zero_shot(names: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """The label whose name is nearest: int (rows,).
+
+    Args:
+        names: (classes, width), the vectors of the labels' names.
+        vectors: (rows, width).
+    """
+    return (_unit(vectors) @ _unit(names).T).argmax(axis=1)
+
+
+def nearest_mean(
+    learned: np.ndarray, targets: np.ndarray, vectors: np.ndarray, classes: int
+) -> np.ndarray:
+    """The class whose mean vector is nearest, by cosine: int (rows,).
+
+    Args:
+        learned: (learning rows, width).
+        targets: int (learning rows,), each in [0, classes).
+        vectors: (rows, width).
+        classes: how many there are; each has a learning row.
+
+    Source: Snell et al., "Prototypical Networks", NeurIPS 2017, section 2.2, without training.
+    """
+    sums = np.zeros((classes, learned.shape[1]))
+    np.add.at(sums, targets, _unit(learned))
+    return (_unit(vectors) @ _unit(sums).T).argmax(axis=1)
+
+
+def latency(
+    network: Network, encoder: Encoder, fields: Sequence[tuple[str, ...]], *, precision: str
+) -> tuple[Latency, ...]:
+    """Seconds from raw fields to outputs, at batch 1 and 32: median and 95th percentile.
+
+    Different rows are asked each time; the first passes are not counted.
+    """
+    ready = network.in_precision(precision)
+    found = []
+    for batch, repeats in REPEATS.items():
+        seconds: list[float] = []
+        begun = time.perf_counter()
+        for number in range(repeats + WARM):
+            rows = [fields[(number * batch + at) % len(fields)] for at in range(batch)]
+            start = time.perf_counter()
+            with torch.inference_mode():
+                ready(encoder.collate(encoder.encode(rows)))
+            if number >= WARM:
+                seconds.append(time.perf_counter() - start)
+            if len(seconds) > 2 and time.perf_counter() - begun > SECONDS:
+                break
+        p50, p95 = np.quantile(seconds, [0.5, 0.95])
+        found.append(Latency(batch, float(p50), float(p95), len(seconds)))
+    return tuple(found)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

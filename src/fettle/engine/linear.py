@@ -1,0 +1,149 @@
+"""Linear heads, solved: multinomial logistic regression to convergence, along a path of penalties.
+
+The features do not change, so the head is a convex problem; it is solved, not trained.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fettle.core.progress import Progress
+
+__all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
+
+ITERATIONS = 200
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A linear head: outputs = features @ weight.T + bias."""
+
+    l2: float
+    weight: np.ndarray
+    """(classes, width)."""
+    bias: np.ndarray
+    """(classes,)."""
+    iterations: int
+
+    def outputs(self, features: np.ndarray) -> np.ndarray:
+        """(rows, classes) from (rows, width)."""
+        return features @ self.weight.T + self.bias
+
+
+def solve_path(
+    features: np.ndarray, targets: np.ndarray, *, classes: int, l2: Sequence[float]
+) -> Iterator[Solved]:
+    """One solved head for each penalty, the strongest first, each started from the one before.
+
+    Minimised: mean cross-entropy + l2/2 * the sum of squared weights, in fp32, by L-BFGS. Features
+    are centred and brought to unit variance inside; the penalty acts on weights of those, and the
+    heads given back are for the features as they came.
+
+    Args:
+        features: float (rows, width).
+        targets: int (rows,); each in [0, classes).
+        classes: how many outputs.
+        l2: penalties, per row.
+    """
+    mean = features.mean(axis=0)
+    spread = features.std(axis=0)
+    scale = np.where(spread > 1e-6, 1.0 / np.maximum(spread, 1e-6), 0.0).astype(np.float32)
+    inputs = torch.from_numpy(((features - mean) * scale).astype(np.float32))
+    answers = torch.from_numpy(targets)
+    weight = torch.zeros(classes, features.shape[1], requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    for penalty in sorted(l2, reverse=True):
+        iterations = _minimise(inputs, answers, weight, bias, penalty)
+        raw = weight.detach().numpy() * scale
+        yield Solved(penalty, raw.copy(), bias.detach().numpy() - raw @ mean, iterations)
+
+
+def _minimise(
+    inputs: torch.Tensor,
+    answers: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    penalty: float,
+) -> int:
+    """Bring weight and bias to the minimum, in place; how many iterations it took."""
+    optimizer = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=ITERATIONS,
+        tolerance_grad=TOLERANCE,
+        tolerance_change=1e-10,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(inputs @ weight.T + bias, answers)
+        loss = loss + penalty / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return int(optimizer.state[weight]["n_iter"])
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which pooling and penalty validation prefers, and what it was told."""
+
+    pooling: str
+    l2: float
+    outputs: np.ndarray
+    """Of rows that the head was not solved on, (rows, classes), in the order of the folds."""
+    score: float
+    trials: tuple[dict[str, str | float], ...]
+
+
+def choose(
+    vectors: Mapping[str, np.ndarray],
+    targets: np.ndarray,
+    *,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    classes: int,
+    l2: Sequence[float],
+    score: Callable[[np.ndarray, np.ndarray], float],
+) -> Generator[Progress, None, Chosen]:
+    """Solve every pooling and penalty on each fold's first part; the best on the second parts.
+
+    Args:
+        vectors: float (rows, width) by pooling.
+        targets: int (rows,).
+        folds: (rows to solve on, rows to judge on); one pair where there is a validation part.
+        classes: how many outputs.
+        l2: the penalties to try.
+        score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
+    """
+    judged = np.concatenate([judge for _, judge in folds])
+    tried: list[tuple[float, float, str, float, np.ndarray]] = []
+    total = len(vectors) * len(folds)
+    for number, (pooling, found) in enumerate(vectors.items()):
+        outputs: dict[float, list[np.ndarray]] = {}
+        for at, (teach, judge) in enumerate(folds):
+            yield Progress("head", number * len(folds) + at, total, "solutions")
+            for head in solve_path(found[teach], targets[teach], classes=classes, l2=l2):
+                outputs.setdefault(head.l2, []).append(head.outputs(found[judge]))
+        for penalty, parts in outputs.items():
+            joined = np.concatenate(parts)
+            loss = cross_entropy(joined, targets[judged])
+            tried.append((score(joined, targets[judged]), -loss, pooling, penalty, joined))
+    yield Progress("head", total, total, "solutions")
+    best = max(tried, key=lambda one: one[:2])
+    trials = tuple(
+        {"pooling": pooling, "l2": penalty, "score": value, "loss": -loss}
+        for value, loss, pooling, penalty, _ in tried
+    )
+    return Chosen(best[2], best[3], best[4], best[0], trials)
+
+
+def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> float:
+    """Mean cross-entropy of raw outputs (rows, classes), in nats."""
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-logs[np.arange(len(targets)), targets].mean())

@@ -1,0 +1,181 @@
+"""Intervals: a measured number in, the lowest and highest that it may well be out.
+
+Shares have a closed form; everything else is resampled by row. What depends on the confusion
+counts alone is resampled cell by cell, which is the same draw and takes a fraction of the time.
+"""
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+
+from fettle.core.errors import ShapeError
+
+__all__ = [
+    "LEVEL",
+    "RESAMPLES",
+    "bootstrap_interval",
+    "confusion_interval",
+    "confusion_intervals",
+    "percentiles",
+    "resampled",
+    "wilson",
+]
+
+LEVEL = 0.95
+RESAMPLES = 2000
+_NUMBERS_AT_ONCE = 4_000_000
+"""Counts held in memory at a time while resampling: 32 MB."""
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The score interval of a share, (low, high); (0.0, 1.0) when n is 0: nothing is known.
+
+    Args:
+        successes: how many of the n.
+        n: how many were looked at.
+        level: how often the interval should hold the true share.
+
+    Raises:
+        ShapeError: successes below 0 or above n.
+
+    Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
+    JASA 22, 1927.
+    """
+    if not 0 <= successes <= n:
+        raise ShapeError(f"{successes} of {n} is no share: give 0 to n successes of n.")
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    scale = 1 + z * z / n
+    low = 0.0 if successes == 0 else (middle - half) / scale
+    high = 1.0 if successes == n else (middle + half) / scale
+    return low, high
+
+
+def bootstrap_interval(
+    measure: Callable[[np.ndarray], float],
+    rows: int,
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """The (low, high) between which `measure` falls in `level` of resamples of the rows.
+
+    Args:
+        measure: from row numbers, int (rows,) with repeats, to a number.
+        rows: how many rows there are; measure is asked for numbers in [0, rows).
+        rng: draws the resamples.
+        resamples: how many; 2,000 make the ends steady to about 3% of the width.
+        level: the share of resamples inside.
+
+    Raises:
+        ShapeError: no rows.
+
+    Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979; percentile method.
+    """
+    if rows < 1:
+        raise ShapeError("An interval needs at least one row.")
+    scores = [measure(rng.integers(rows, size=rows)) for _ in range(resamples)]
+    low, high = percentiles(np.asarray(scores), level)
+    return float(low), float(high)
+
+
+def confusion_interval(
+    score: Callable[[np.ndarray], np.ndarray],
+    counts: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """The bootstrap interval, (low, high), of a score that depends on confusion counts alone.
+
+    Drawing rows with replacement draws cells from a multinomial distribution, so this is the
+    interval of `bootstrap_interval`, without touching the rows.
+
+    Args:
+        score: from counts (resamples, classes, classes) to (resamples,): macro_f1_of.
+        counts: int (classes, classes).
+        rng: draws the resamples.
+
+    Raises:
+        ShapeError: the counts hold no rows.
+    """
+    low, high = confusion_intervals(score, counts, rng=rng, resamples=resamples, level=level)
+    return float(low), float(high)
+
+
+def confusion_intervals(
+    score: Callable[[np.ndarray], np.ndarray],
+    counts: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `confusion_interval`, for a score with one number a class: low and high, (classes,).
+
+    Args:
+        score: from counts (resamples, classes, classes) to (resamples, classes): class_f1.
+        counts: int (classes, classes).
+        rng: draws the resamples.
+
+    Raises:
+        ShapeError: the counts hold no rows.
+    """
+    classes = len(counts)
+    cells = np.flatnonzero(counts)
+
+    def scores_of(drawn: np.ndarray) -> np.ndarray:
+        tables = np.zeros((len(drawn), classes * classes), dtype=np.int64)
+        tables[:, cells] = drawn
+        return score(tables.reshape(-1, classes, classes))
+
+    times = np.ravel(counts)[cells]
+    scores = resampled(scores_of, times, width=classes**2, rng=rng, resamples=resamples)
+    return percentiles(scores, level)
+
+
+def resampled(
+    scores_of: Callable[[np.ndarray], np.ndarray],
+    times: np.ndarray,
+    *,
+    width: int,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+) -> np.ndarray:
+    """The scores of resamples of rows of which many are alike.
+
+    Args:
+        scores_of: from counts a kind (some resamples, kinds) to (some resamples, ...).
+        times: int (kinds,): how many rows there are of each kind.
+        width: how many numbers scores_of holds a resample, to keep memory bounded.
+        rng: draws the resamples.
+
+    Returns:
+        (resamples, ...).
+
+    Raises:
+        ShapeError: no rows.
+    """
+    rows = int(np.sum(times))
+    if rows < 1:
+        raise ShapeError("An interval needs at least one row.")
+    at_once = max(1, _NUMBERS_AT_ONCE // max(width, 1))
+    drawn = (
+        rng.multinomial(rows, times / rows, size=min(at_once, resamples - start))
+        for start in range(0, resamples, at_once)
+    )
+    return np.concatenate([scores_of(counts) for counts in drawn])
+
+
+def percentiles(scores: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """The ends between which `level` of the scores (resamples, ...) lie: two arrays (...)."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(scores, [tail, 1 - tail], axis=0)
+    return low, high

@@ -1,0 +1,93 @@
+"""Text: fields to token ids, the same code in training and in serving.
+
+The tokenizer is the network's own `tokenizer.json`. Several fields of a row are joined by a line
+break, in the order of the schema's inputs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from fettle.core.parts import Card
+from fettle.store import files
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TextEncoder"]
+
+TOKENIZER, SETTINGS = "tokenizer.json", "encoder.json"
+JOIN = "\n"
+
+
+class TextEncoder:
+    """Texts to token ids, cut to `max_tokens`."""
+
+    def __init__(self, tokenizer_json: str, settings: Mapping[str, Any]) -> None:
+        self.settings = dict(settings)
+        self._json = tokenizer_json
+        self.tokenizer = Tokenizer.from_str(tokenizer_json)
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(self.settings["max_tokens"])
+
+    @classmethod
+    def fit(
+        cls, card: Card, tokenizer_json: str, *, fields: tuple[str, ...], max_tokens: int
+    ) -> "TextEncoder":
+        """The encoder for this network, these input columns and this length."""
+        return cls(
+            tokenizer_json,
+            {
+                "fields": list(fields),
+                "max_tokens": max_tokens,
+                "pad": card.pad,
+                "token_types": card.token_types,
+            },
+        )
+
+    @classmethod
+    def load(cls, paths: Mapping[str, Path]) -> "TextEncoder":
+        """The encoder that `save` wrote."""
+        text = paths[TOKENIZER].read_text(encoding="utf-8")
+        return cls(text, files.read_json(paths[SETTINGS]))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The input columns that it eats, in order."""
+        return tuple(self.settings["fields"])
+
+    def encode(self, rows: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
+        """One int32 array of token ids a row, special tokens included."""
+        texts = [JOIN.join(part for part in row if part) for row in rows]
+        return [
+            np.asarray(found.ids, dtype=np.int32)
+            for found in self.tokenizer.encode_batch_fast(texts)
+        ]
+
+    def size(self, item: np.ndarray) -> int:
+        """Its tokens."""
+        return max(len(item), 1)
+
+    def collate(self, items: Sequence[np.ndarray]) -> "dict[str, torch.Tensor]":
+        """input_ids and attention_mask, (rows, tokens) each, padded to the longest."""
+        import torch
+
+        longest = max(max(len(item) for item in items), 1)
+        ids = np.full((len(items), longest), self.settings["pad"], dtype=np.int64)
+        mask = np.zeros((len(items), longest), dtype=np.int64)
+        for row, item in enumerate(items):
+            ids[row, : len(item)] = item
+            mask[row, : len(item)] = 1
+        batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        if mask.all():
+            batch["full"] = torch.ones(1)
+        return batch
+
+    def save(self, folder: str) -> None:
+        """tokenizer.json as it came, and the settings beside it."""
+        files.write_text(Path(folder) / TOKENIZER, self._json)
+        files.write_text(Path(folder) / SETTINGS, json.dumps(self.settings, indent=1))

@@ -1,0 +1,143 @@
+"""BERT's encoder, written small: parameter names as in transformers, and nothing imported but torch.
+
+Why it stands here beside `from_transformers`: importing transformers' modelling code takes longer
+than the first batch, and attention can be chosen by what the machine does fastest. A test holds
+it equal to transformers' own, output by output.
+
+Source: Devlin et al., "BERT", NAACL 2019, section 3; Vaswani et al., 2017, section 3 (post-norm).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["Bert", "can_open"]
+
+ACTIVATIONS = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+}
+
+
+def can_open(config: Mapping[str, Any]) -> bool:
+    """Whether this config describes a network that is exactly the one below."""
+    return (
+        config.get("model_type") == "bert"
+        and config.get("position_embedding_type", "absolute") == "absolute"
+        and config.get("hidden_act", "gelu") in ACTIVATIONS
+        and not config.get("is_decoder", False)
+        and not config.get("add_cross_attention", False)
+    )
+
+
+class Bert(nn.Module):
+    """Token ids in, the last hidden states out: (rows, tokens) to (rows, tokens, width)."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.encoder = nn.Module()
+        self.encoder.layer = nn.ModuleList(
+            Layer(config) for _ in range(config["num_hidden_layers"])
+        )
+        self.block_names = tuple(f"encoder.layer.{n}" for n in range(config["num_hidden_layers"]))
+
+    def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The last hidden states, (rows, tokens, width)."""
+        hidden = self.embeddings(batch["input_ids"], batch.get("token_type_ids"))
+        mask = None
+        if "full" not in batch:
+            mask = torch.zeros_like(batch["attention_mask"], dtype=hidden.dtype)
+            mask = mask.masked_fill(batch["attention_mask"] == 0, float("-inf"))[:, None, None, :]
+        for layer in self.encoder.layer:
+            hidden = layer(hidden, mask)
+        return hidden
+
+
+class Embeddings(nn.Module):
+    """Words, positions and types, summed and normalised."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width = config["hidden_size"]
+        self.word_embeddings = nn.Embedding(config["vocab_size"], width)
+        self.position_embeddings = nn.Embedding(config["max_position_embeddings"], width)
+        self.token_type_embeddings = nn.Embedding(config.get("type_vocab_size", 2), width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.get("layer_norm_eps", 1e-12))
+        self.dropout = nn.Dropout(config.get("hidden_dropout_prob", 0.1))
+
+    def forward(self, ids: torch.Tensor, types: torch.Tensor | None) -> torch.Tensor:
+        hidden = self.word_embeddings(ids) + self.position_embeddings.weight[: ids.shape[1]]
+        hidden = hidden + (
+            self.token_type_embeddings.weight[0]
+            if types is None
+            else self.token_type_embeddings(types)
+        )
+        return self.dropout(self.LayerNorm(hidden))
+
+
+class Layer(nn.Module):
+    """One block: attention, then a two-layer network, each added and normalised."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, inner = config["hidden_size"], config["intermediate_size"]
+        self.attention = nn.Module()
+        self.attention.self = Attention(width, config["num_attention_heads"])
+        self.attention.output = AddNorm(width, width, config)
+        self.intermediate = nn.Module()
+        self.intermediate.dense = nn.Linear(width, inner)
+        self.output = AddNorm(inner, width, config)
+        self.activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        hidden = self.attention.output(self.attention.self(hidden, mask), hidden)
+        return self.output(self.activation(self.intermediate.dense(hidden)), hidden)
+
+
+class Attention(nn.Module):
+    """Every token looks at every other of its row.
+
+    In training, plain products: on processors the backward pass of the fused kernel in bf16 is
+    several times slower than these below 512 tokens. Attention weights are not dropped out.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        rows, tokens, width = hidden.shape
+        query, key, value = (
+            project(hidden).view(rows, tokens, self.heads, -1).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )                                                     # (rows, heads, tokens, width/heads)
+        if torch.is_grad_enabled():
+            scores = (query * (query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
+            scores = scores if mask is None else scores + mask
+            mixed = scores.softmax(-1).to(value.dtype) @ value
+        else:
+            same = None if mask is None else mask.to(query.dtype)
+            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=same)
+        return mixed.transpose(1, 2).reshape(rows, tokens, width)
+
+
+class AddNorm(nn.Module):
+    """A linear map, dropped out, added to what came in, normalised."""
+
+    def __init__(self, inner: int, width: int, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inner, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.get("layer_norm_eps", 1e-12))
+        self.dropout = nn.Dropout(config.get("hidden_dropout_prob", 0.1))
+
+    def forward(self, hidden: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        return self.LayerNorm(self.dropout(self.dense(hidden)) + before)

@@ -1,0 +1,185 @@
+"""A Network: a backbone as a row of blocks, and a head on top; saved and opened as one folder.
+
+Block 0 is the embeddings, then each transformer block, the last is the head.
+"""
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from fettle.core.errors import CorruptFile
+from fettle.core.parts import Card
+from fettle.models import bert
+from fettle.models.heads import HEADS, pooled
+from fettle.store import files, records
+
+__all__ = ["TextNetwork", "open_network", "open_saved", "tokenizer_json"]
+
+WEIGHTS, HEAD, CARD, CONFIG = "model.safetensors", "head.json", "card.json", "config.json"
+
+
+class TextNetwork(nn.Module):
+    """Token ids in, the head's raw outputs out."""
+
+    def __init__(
+        self, card: Card, backbone: nn.Module, head: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.card = card
+        self.backbone = backbone
+        self.block_names: tuple[str, ...] = backbone.block_names  # type: ignore[assignment]
+        self.head_settings: Mapping[str, Any] | None = None
+        self.head: nn.Module | None = None
+        if head is not None:
+            self.set_head(head)
+
+    def set_head(self, settings: Mapping[str, Any]) -> None:
+        """Put a new head on, from plain values: kind, pooling, normalise, dropout, outputs."""
+        self.head_settings = dict(settings)
+        self.head = HEADS[settings["kind"]](self.card.width, settings)
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module with every weight: this one."""
+        return self
+
+    def in_precision(self, precision: str) -> "TextNetwork":
+        """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
+        if precision != "bf16":
+            return self
+        head, self.head = self.head, None
+        cast = copy.deepcopy(self).to(torch.bfloat16)
+        self.head = cast.head = head
+        return cast
+
+    @property
+    def blocks(self) -> int:
+        """Embeddings, each transformer block, head."""
+        return len(self.block_names) + 2
+
+    def block_of(self, parameter: str) -> int:
+        """The block that a parameter belongs to; what follows the last block belongs to it."""
+        if parameter.startswith("head."):
+            return self.blocks - 1
+        name = parameter.removeprefix("backbone.")
+        for number, block in enumerate(self.block_names, start=1):
+            if name.startswith(block + "."):
+                return number
+        return 0 if "embed" in name or name.startswith(("wte", "wpe")) else self.blocks - 2
+
+    def taps(
+        self, batch: dict[str, torch.Tensor], names: Iterable[str]
+    ) -> dict[str, torch.Tensor]:
+        """The named outputs of the backbone: mean, cls, max (rows, width), or tokens."""
+        hidden = self.backbone(batch)
+        return {
+            name: hidden if name == "tokens" else pooled(hidden, batch["attention_mask"], name)
+            for name in names
+        }
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The head's raw outputs, (rows, outputs), in fp32."""
+        assert self.head is not None, "a network without a head gives taps, not outputs"
+        pooling: str = self.head.pooling  # type: ignore[assignment]
+        vectors = self.taps(batch, (pooling,))[pooling]
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self.head(vectors)
+
+    def save(self, folder: Path) -> None:
+        """Everything that `open_saved` needs, as files in this folder."""
+        assert self.head_settings is not None, "only a network with a head is saved"
+        state = {name: value.contiguous() for name, value in self.state_dict().items()}
+        files.write_with(folder / WEIGHTS, lambda path: _write_tensors(state, path))
+        files.write_json(folder / HEAD, dict(self.head_settings))
+        records.save(folder / CARD, self.card)
+        config = (Path(self.card.folder) / CONFIG).read_bytes()
+        files.write_bytes(folder / CONFIG, config)
+
+
+def open_network(card: Card) -> TextNetwork:
+    """The pre-trained network of this card, without a head, in evaluation mode."""
+    config = json.loads((Path(card.folder) / CONFIG).read_text(encoding="utf-8"))
+    if bert.can_open(config) and (Path(card.folder) / WEIGHTS).is_file():
+        return TextNetwork(card, _pretrained_bert(card, config)).eval()
+    from fettle.models import from_transformers
+
+    return TextNetwork(card, from_transformers.open_backbone(card)).eval()
+
+
+def tokenizer_json(card: Card) -> str:
+    """The network's own tokenizer, as the text of its tokenizer.json."""
+    path = Path(card.folder) / "tokenizer.json"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    from fettle.models import from_transformers
+
+    return from_transformers.fast_tokenizer_json(card)
+
+
+def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
+    """A network that `save` wrote, in evaluation mode.
+
+    Args:
+        paths: where each of its files lies, by name; their hashes are the caller's to check.
+
+    Raises:
+        CorruptFile: a weight is missing, has another shape, or is not a finite number.
+    """
+    card = records.load(paths[CARD], Card)
+    config = files.read_json(paths[CONFIG])
+    with torch.device("meta"):
+        if bert.can_open(config):
+            backbone: nn.Module = bert.Bert(config)
+        else:
+            from fettle.models import from_transformers
+
+            backbone = from_transformers.empty_backbone(paths[CONFIG])
+        network = TextNetwork(card, backbone, files.read_json(paths[HEAD]))
+    _fill(network, _read_tensors(paths[WEIGHTS]), place=paths[WEIGHTS])
+    return network.eval()
+
+
+def _pretrained_bert(card: Card, config: Mapping[str, Any]) -> bert.Bert:
+    """The lean BERT with the weights of the card's folder."""
+    with torch.device("meta"):
+        backbone = bert.Bert(config)
+    path = Path(card.folder) / WEIGHTS
+    wanted = {name for name, _ in backbone.named_parameters()}
+    state: dict[str, torch.Tensor] = {}
+    for name, value in _read_tensors(path).items():
+        plain = name.removeprefix("bert.")
+        plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
+        plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
+        if plain in wanted:
+            state[plain] = value.float()
+    _fill(backbone, state, place=path)
+    return backbone
+
+
+def _fill(module: nn.Module, state: dict[str, torch.Tensor], *, place: Path) -> None:
+    """Give a module its weights; every one must be there, fit, and be finite."""
+    try:
+        module.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        first = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
+        raise CorruptFile(f"{place} does not hold this network's weights: {first}") from error
+    for name, value in module.named_parameters():
+        if not torch.isfinite(value).all():
+            raise CorruptFile(f"{place}: {name} holds numbers that are not finite.")
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:  # safetensors raises its own and plain ones; the cause is the file
+        raise CorruptFile(f"{path} is not a whole safetensors file: {error}.") from error
+
+
+def _write_tensors(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    safetensors.torch.save_file(dict(state), path, metadata={"format": "pt"})

@@ -1,0 +1,206 @@
+"""Blocks: what a section is made of; plain values that page.html alone turns into HTML.
+
+A section never writes a tag. Every string in a block is text and is escaped by the template;
+only `Figure.svg` is markup, and only `fettle.pages.drawing` makes it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from fettle.core.audit import Audit
+from fettle.core.dataset import Dataset
+from fettle.core.evaluation import Comparison, Contender, Evaluation, Score
+from fettle.core.plan import Plan
+from fettle.core.run import Run
+from fettle.core.split import Split
+from fettle.pages import words
+
+__all__ = [
+    "Block",
+    "Cell",
+    "Facts",
+    "Figure",
+    "Fold",
+    "Listing",
+    "Notice",
+    "Section",
+    "Story",
+    "Table",
+    "Text",
+    "Tile",
+    "Tiles",
+    "difference_cell",
+    "number_cell",
+    "score_cell",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that a report tells, from rows to evaluation."""
+
+    dataset: Dataset
+    audit: Audit
+    split: Split
+    plan: Plan
+    run: Run
+    evaluation: Evaluation
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python, fettle and the libraries that it stands on."""
+
+    @property
+    def kept(self) -> Contender:
+        """The contender that the version is made of."""
+        return self.evaluation.contender(self.evaluation.kept)
+
+    @property
+    def before(self) -> Contender | None:
+        """The pre-trained model as it came, where it was scored."""
+        name = self.evaluation.before
+        return None if name is None else self.evaluation.contender(name)
+
+    @property
+    def best_baseline(self) -> Contender | None:
+        """The baseline with the highest score by the plan's metric."""
+        baselines = [one for one in self.evaluation.contenders if one.kind == "baseline"]
+        metric = self.evaluation.metric
+        return max(baselines, key=lambda one: one.score(metric).value, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    tone: str = ""
+    """lead, muted, or plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Sentences, one a line."""
+
+    kind: ClassVar[str] = "listing"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: a text, and smaller beneath it what the text needs to be believed."""
+
+    text: str
+    note: str = ""
+    kind: str = "text"
+    """text, number, or code."""
+    tone: str = ""
+    """good, bad, warn, muted, accent, or plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines under a head. A wide one scrolls inside its own box."""
+
+    kind: ClassVar[str] = "table"
+    label: str
+    """What the table shows, for those who do not see it."""
+    head: tuple[str, ...]
+    lines: tuple[tuple[Cell, ...], ...]
+    strong: int | None = None
+    """The number of the line that stands out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Terms and what they are."""
+
+    kind: ClassVar[str] = "facts"
+    pairs: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number, large, with its interval and rows beneath."""
+
+    label: str
+    value: str
+    note: str
+    more: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A row of large numbers."""
+
+    kind: ClassVar[str] = "tiles"
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One fault that was found."""
+
+    kind: ClassVar[str] = "notice"
+    badge: str
+    tone: str
+    title: str
+    text: str
+    remedy: str = ""
+    ids: tuple[str, ...] = ()
+    """A few that stand open."""
+    more: tuple[str, ...] = ()
+    """The others, folded away."""
+    unlisted: str = ""
+    """What is said of those that are not listed here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing and the sentence under it."""
+
+    kind: ClassVar[str] = "figure"
+    svg: str
+    caption: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Blocks that open on demand."""
+
+    kind: ClassVar[str] = "fold"
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Text | Listing | Table | Facts | Tiles | Notice | Figure | Fold
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One chapter of the report."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def number_cell(text: str, note: str = "", tone: str = "") -> Cell:
+    """A cell whose figures stand under each other."""
+    return Cell(text, note, kind="number", tone=tone)
+
+
+def score_cell(score: Score) -> Cell:
+    """A score with its interval and rows."""
+    return number_cell(
+        words.number(score.value), words.spanned(score.low, score.high, score.rows)
+    )
+
+
+def difference_cell(one: Comparison) -> Cell:
+    """A paired difference with its interval and rows."""
+    return number_cell(
+        words.signed(one.difference), words.signed_spanned(one.low, one.high, one.rows)
+    )

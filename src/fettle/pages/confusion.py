@@ -1,0 +1,139 @@
+"""What is taken for what: the confusion matrix and the pairs that are confused most."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fettle.pages import words
+from fettle.pages.blocks import Block, Cell, Figure, Section, Story, Table, Text, number_cell
+from fettle.pages.drawing import INK, PAPER, draw, plain_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+__all__ = ["confusion"]
+
+NUMBERED = 25
+"""Up to so many classes, every cell carries its count."""
+NAMED = 90
+"""Lines that can carry a label without touching."""
+PAIRS = 20
+RIGHT = (52 / 255, 108 / 255, 214 / 255)
+WRONG = (206 / 255, 66 / 255, 48 / 255)
+"""Blue and red between the page's light and dark ones: an image cannot follow the theme."""
+
+
+def confusion(story: Story) -> Section | None:
+    """The heat map, then the worst pairs in words."""
+    counts = np.array(story.evaluation.confusion, dtype=np.int64)
+    if counts.size == 0:
+        return None
+    labels = story.evaluation.labels
+    blocks: list[Block] = [_figure(counts, labels)]
+    pairs = _pairs(counts)
+    if pairs:
+        blocks.append(_table(counts, labels, pairs))
+        confused = np.count_nonzero(counts) - np.count_nonzero(counts.diagonal())
+        more = int(confused) - len(pairs)
+        if more:
+            blocks.append(Text(f"{words.count(more, 'more pair')} confused less often.",
+                               "muted"))
+    else:
+        blocks.append(Text("No test row was taken for another class."))
+    return Section("confusion", "What is taken for what", tuple(blocks))
+
+
+def _pairs(counts: np.ndarray) -> list[tuple[int, int]]:
+    """The wrong cells with most rows, as (true, predicted)."""
+    cells = [
+        (int(true), int(predicted))
+        for true, predicted in np.argwhere(counts > 0)
+        if true != predicted
+    ]
+    return sorted(cells, key=lambda cell: (-counts[cell], cell))[
+        : PAIRS if len(counts) > NUMBERED else 8
+    ]
+
+
+def _table(counts: np.ndarray, labels: tuple[str, ...], pairs: list[tuple[int, int]]) -> Table:
+    lines = tuple(
+        (
+            Cell(words.clip(labels[true])),
+            Cell(words.clip(labels[predicted])),
+            number_cell(words.count(int(counts[true, predicted]))),
+            number_cell(words.count(int(counts[true].sum()))),
+        )
+        for true, predicted in pairs
+    )
+    return Table(
+        "The pairs of classes that are confused most",
+        ("true class", "taken for", "test rows", "of all of the true class"), lines,
+    )
+
+
+def _figure(counts: np.ndarray, labels: tuple[str, ...]) -> Figure:
+    classes = len(counts)
+    right = words.count(int(counts.diagonal().sum()))
+    title = (
+        f"Confusion matrix of {classes} classes: {right} of {words.count(int(counts.sum()))} test "
+        "rows lie on the diagonal, where the predicted class is the true one."
+    )
+    caption = (
+        "Lines are true classes, columns predicted ones. Blue: right; red: wrong; the stronger, "
+        "the larger the share of the line."
+    )
+    if classes <= NUMBERED:
+        side = min(max(classes * 46, 180), 560)
+        width, height = min(side + 240, 760), side + 110
+    else:
+        caption += " Columns stand in the same order as lines."
+        width, height = 760, min(760, 560 + 2 * classes)
+    svg = draw("confusion", title, lambda canvas: _paint(canvas, counts, labels),
+               width=width, height=height)
+    return Figure(svg, caption, "Confusion matrix")
+
+
+def _paint(canvas: "Canvas", counts: np.ndarray, labels: tuple[str, ...]) -> None:
+    axes = canvas.add_subplot()
+    plain_axes(axes)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    classes = len(counts)
+    is_numbered = classes <= NUMBERED
+    axes.imshow(_colors(counts, 0.6 if is_numbered else 0.95), interpolation="none", aspect="equal")
+    names = [words.clip(label, 20) for label in labels]
+    size = min(12.0, max(6.5, 520 / classes))
+    every = 1 + (classes - 1) // NAMED
+    axes.set_yticks(range(0, classes, every), names[::every], fontsize=size)
+    axes.tick_params(axis="y", labelcolor=INK)
+    if is_numbered:
+        axes.set_xticks(range(classes), names, fontsize=size, rotation=45, ha="right",
+                        rotation_mode="anchor")
+        axes.tick_params(axis="x", labelcolor=INK)
+        _numbers(axes, counts, min(12.0, 320 / classes))
+    else:
+        axes.set_xticks([])
+    axes.set_ylabel("true")
+    axes.set_xlabel("predicted")
+
+
+def _numbers(axes: "Axes", counts: np.ndarray, size: float) -> None:
+    """Faint lines between the cells, and in each its rows; an empty cell stays empty."""
+    edges = np.arange(1, len(counts)) - 0.5
+    axes.hlines(edges, -0.5, len(counts) - 0.5, color=PAPER, linewidth=2)
+    axes.vlines(edges, -0.5, len(counts) - 0.5, color=PAPER, linewidth=2)
+    for true, predicted in np.argwhere(counts > 0):
+        axes.text(predicted, true, f"{counts[true, predicted]:,}", ha="center", va="center",
+                  fontsize=size, color=INK)
+
+
+def _colors(counts: np.ndarray, strongest: float) -> np.ndarray:
+    """Red, green, blue and strength of each cell, (classes, classes, 4)."""
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)       # (classes, 1)
+    share = counts / totals                                         # (classes, classes)
+    colors = np.empty((*counts.shape, 4))
+    colors[..., :3] = WRONG
+    colors[np.diag_indices(len(counts))] = (*RIGHT, 0.0)
+    colors[..., 3] = np.where(share > 0, 0.06 + (strongest - 0.06) * np.sqrt(share), 0.03)
+    return colors

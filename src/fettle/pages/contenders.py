@@ -1,0 +1,129 @@
+"""Every contender on the test rows, and the paired comparison of the kept model with each."""
+
+from typing import TYPE_CHECKING
+
+from fettle.core.evaluation import Contender, Score
+from fettle.pages import words
+from fettle.pages.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Section,
+    Story,
+    Table,
+    Text,
+    difference_cell,
+    number_cell,
+    score_cell,
+)
+from fettle.pages.drawing import ACCENT, BAD, INK, LINE, MUTED, draw, plain_axes, whiskers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+__all__ = ["contenders"]
+
+KINDS = {"before": "as it came", "baseline": "baseline", "rung": "rung"}
+COLUMNS = ("accuracy", "macro_f1")
+TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
+
+
+def contenders(story: Story) -> Section:
+    """The forest plot, then the table behind it."""
+    ordered = [
+        one for kind in KINDS for one in story.evaluation.contenders if one.kind == kind
+    ]
+    ordered += [one for one in story.evaluation.contenders if one.kind not in KINDS]
+    kept = story.evaluation.kept
+    names = [score.name for score in story.kept.scores if score.name in COLUMNS]
+    table = Table(
+        "Every contender on the test rows",
+        (
+            "contender", *(words.measure(name) for name in names),
+            f"kept minus this, {words.measure(story.evaluation.metric)}", "the kept model is",
+        ),
+        tuple(_line(one, names, kept) for one in ordered),
+        next((number for number, one in enumerate(ordered) if one.name == kept), None),
+    )
+    note = (
+        "All were scored on the same test rows, so differences are paired, row by row. Won: rows "
+        "that only the kept model gets right; lost: rows that only the other does; p: McNemar's "
+        "exact test over these rows. Better or worse means that the 95% interval of the "
+        "difference leaves out zero."
+    )
+    blocks: tuple[Block, ...] = (table, Text(note, "muted"))
+    if len(ordered) > 1:
+        blocks = (_figure(story, ordered), *blocks)
+    return Section("contenders", "Every contender on the test rows", blocks)
+
+
+def _line(one: Contender, names: list[str], kept: str) -> tuple[Cell, ...]:
+    kind = KINDS.get(one.kind, words.clip(one.kind))
+    first = Cell(
+        words.contender(one.name),
+        " · ".join(part for part in (kind, words.clip(one.note, 200) if one.note else "") if part),
+    )
+    found: dict[str, Score] = {score.name: score for score in one.scores}
+    scores = [
+        score_cell(found[name]) if name in found else number_cell(words.NONE) for name in names
+    ]
+    versus = one.versus_kept
+    if versus is None:
+        word = "this one" if one.name == kept else words.NONE
+        return (first, *scores, number_cell(words.NONE), Cell(word, tone="accent"))
+    told = f"{versus.wins:,} won, {versus.losses:,} lost, {words.p_value(versus.p)}"
+    return (
+        first, *scores, difference_cell(versus),
+        Cell(versus.verdict, told, tone=TONES[versus.verdict]),
+    )
+
+
+def _figure(story: Story, ordered: list[Contender]) -> Figure:
+    metric = words.measure(story.evaluation.metric)
+    told = "; ".join(
+        f"{words.contender(one.name)} {words.scored(one.score(story.evaluation.metric))}"
+        for one in ordered
+    )
+    title = f"Test {metric} of each contender with its 95% interval: {told}."
+    caption = (
+        f"Left: {metric} on {words.count(story.evaluation.rows, 'test row')} with 95% intervals. "
+        "Right: the kept model minus each other one, paired; filled where the interval leaves "
+        "out zero."
+    )
+    svg = draw(
+        "forest", title, lambda canvas: _paint(canvas, story, ordered),
+        width=760, height=90 + 34 * len(ordered),
+    )
+    return Figure(svg, caption, "Every contender: scores and paired differences")
+
+
+def _paint(canvas: "Canvas", story: Story, ordered: list[Contender]) -> None:
+    left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(1.15, 1))
+    metric = story.evaluation.metric
+    for axes in (left, right):
+        plain_axes(axes, grid="x")
+        axes.spines["left"].set_visible(False)
+    for place, one in enumerate(ordered):
+        score = one.score(metric)
+        color = ACCENT if one.name == story.evaluation.kept else MUTED
+        whiskers(left, [(score.value, score.low, score.high)], [place], color=color)
+        _difference(right, one, place)
+    left.set_yticks(range(len(ordered)), [words.contender(one.name, 30) for one in ordered])
+    left.tick_params(axis="y", labelcolor=INK, labelsize=12)
+    left.set_ylim(len(ordered) - 0.5, -0.5)
+    left.set_title(words.measure(metric))
+    right.axvline(0, color=MUTED, linewidth=1)
+    right.set_title("kept minus this")
+    left.locator_params(axis="x", nbins=5)
+    right.locator_params(axis="x", nbins=5)
+
+
+def _difference(axes: "Axes", one: Contender, place: int) -> None:
+    versus = one.versus_kept
+    if versus is None:
+        axes.plot([0], [place], "|", color=LINE, markersize=10)
+        return
+    color = {"better": ACCENT, "worse": BAD, "cannot tell": MUTED}[versus.verdict]
+    line = (versus.difference, versus.low, versus.high)
+    whiskers(axes, [line], [place], color=color, filled=versus.verdict != "cannot tell")

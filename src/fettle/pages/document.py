@@ -1,0 +1,45 @@
+"""The page: a Story's sections as one self-contained HTML document.
+
+`page.html` turns blocks into elements and escapes every string; nothing else here writes a tag.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fettle.pages import SECTIONS, words
+from fettle.pages.blocks import Story
+from fettle.pages.verdict import headings
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["page"]
+
+
+def page(story: Story) -> str:
+    """One HTML page that opens offline, without scripts; the same Story gives the same bytes."""
+    sections = [made for make in SECTIONS.values() if (made := make(story)) is not None]
+    word, tone = headings(story)
+    css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    html = _template().render(
+        name=words.clip(story.plan.name, 80),
+        subtitle=(
+            f"{words.public(story.plan.model)}, tuned on {words.public(story.dataset.name)}: "
+            f"{words.count(story.dataset.rows, 'row')}, "
+            f"{words.count(len(story.plan.classes), 'class', 'classes')}"
+        ),
+        word=word, tone=tone, sections=sections, css=css, plan=story.plan.id,
+    )
+    return html.strip() + "\n"
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")

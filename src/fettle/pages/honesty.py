@@ -1,0 +1,75 @@
+"""What this rests on and what it cannot tell: counts, seeds, looks, hashes, versions, limits."""
+
+from fettle.pages import words
+from fettle.pages.blocks import Cell, Facts, Listing, Section, Story, Text
+
+__all__ = ["EMBEDDED", "honesty", "standing"]
+
+EMBEDDED = (
+    "This page holds labels, column names, file names and row ids (file and line), and no text of "
+    "any row. It runs no script and loads nothing from anywhere."
+)
+
+
+def honesty(story: Story) -> Section:
+    """The footer that a sceptic reads first."""
+    return Section("honesty", "What this rests on, and what it cannot tell", (
+        Listing((*_looks(story), *standing(story))), _facts(story), Text(EMBEDDED, "muted"),
+    ))
+
+
+def standing(story: Story) -> tuple[str, ...]:
+    """What no number of this evaluation can say, one sentence each."""
+    return (
+        f"It was trained with one seed ({story.plan.seed}): intervals cover which rows happened to "
+        "be tested, not how another seed would have turned out.",
+        "The test rows stand for rows like them: other customers, other months or another way of "
+        "labelling may score lower, and nothing here measures that.",
+        "Labels were taken as they are: where they are wrong, a right answer counts as a mistake, "
+        "and a mistake that was labelled alike counts as right.",
+        *(words.clip(note, 600) for note in story.evaluation.notes),
+    )
+
+
+def _looks(story: Story) -> tuple[str, str]:
+    """What the number of test rows, and of looks at them, leaves open."""
+    evaluation = story.evaluation
+    looks = (
+        "The test rows have been looked at once."
+        if evaluation.openings == 1
+        else f"The test rows have been looked at {words.times(evaluation.openings)}: what was "
+        "changed between looks may fit them by chance, and fresh rows would show it."
+    )
+    gain = (
+        "How small a gain these test rows could show was not computed."
+        if evaluation.smallest_gain is None
+        else f"A gain in accuracy below {words.number(evaluation.smallest_gain)} would be missed "
+        f"by {words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
+    )
+    return looks, gain
+
+
+def _facts(story: Story) -> Facts:
+    split, plan = story.split, story.plan
+    sides = (
+        f"{words.count(len(split.train))} train, {words.count(len(split.validation))} validation, "
+        f"{words.count(len(split.vault.sealed))} test, of {words.count(story.dataset.rows)}"
+    )
+    hashes = {
+        "plan": plan.id,
+        "rows (dataset)": story.audit.dataset,
+        "learning rows": split.learning,
+        "test rows": story.evaluation.test,
+        "pre-trained weights": plan.weights,
+    }
+    versions = ", ".join(
+        f"{words.clip(name)} {words.clip(version)}" for name, version in story.versions.items()
+    )
+    return Facts((
+        ("rows", Cell(sides)),
+        ("test rows opened", Cell(words.times(story.evaluation.openings))),
+        ("seed", Cell(str(plan.seed))),
+        ("rungs compared", Cell(words.count(len(story.run.rungs)))),
+        *((name, Cell(words.clip(value, 80), kind="code")) for name, value in hashes.items()),
+        ("versions", Cell(versions or words.NONE)),
+    ))

@@ -1,0 +1,140 @@
+"""The verdict in three sentences: what was kept, whether it is better, where that may mislead."""
+
+from fettle.core.evaluation import Comparison
+from fettle.pages import words
+from fettle.pages.blocks import Section, Story, Text, Tile, Tiles
+
+__all__ = ["headings", "sentences", "verdict"]
+
+TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
+
+
+def verdict(story: Story) -> Section:
+    """The three sentences, then the numbers that they rest on."""
+    first, second, third = sentences(story)
+    texts = (Text(first, "lead"), Text(second), Text(third))
+    return Section("verdict", "Verdict", (*texts, Tiles(_tiles(story))))
+
+
+def headings(story: Story) -> tuple[str, str]:
+    """The word that stands over the report, and its tone."""
+    comparison = _gain(story)
+    if comparison is None:
+        return "nothing to compare with", "muted"
+    text = {
+        "better": "better than before",
+        "worse": "worse than before",
+        "cannot tell": "cannot tell from before",
+    }[comparison.verdict]
+    return text, TONES[comparison.verdict]
+
+
+def sentences(story: Story) -> tuple[str, str, str]:
+    """What was kept; whether it is better; what this may be wrong about."""
+    return _kept(story), _change(story), _doubt(story)
+
+
+def _gain(story: Story) -> Comparison | None:
+    return None if story.before is None else story.before.versus_kept
+
+
+def _kept(story: Story) -> str:
+    metric = story.evaluation.metric
+    score = story.kept.score(metric)
+    sentence = (
+        f"Kept: {words.contender(story.kept.name)}, with {words.measure(metric)} "
+        f"{words.scored(score)} on {words.count(score.rows, 'test row')}"
+    )
+    if story.before is None:
+        return f"{sentence}."
+    before = story.before.score(metric)
+    return (
+        f"{sentence}; the pre-trained model as it came ({words.contender(story.before.name)}) "
+        f"had {words.scored(before)} on the same rows."
+    )
+
+
+def _change(story: Story) -> str:
+    comparison = _gain(story)
+    if comparison is None:
+        return (
+            "No model was scored before training on these rows, so there is no paired difference "
+            "to show."
+        )
+    opening = {
+        "better": "That is better",
+        "worse": "That is worse",
+        "cannot tell": "Whether that is better cannot be told",
+    }[comparison.verdict]
+    holds = "leaves out zero" if comparison.verdict != "cannot tell" else "holds zero"
+    return (
+        f"{opening}: the paired difference is {words.signed(comparison.difference)}, and its 95% "
+        f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
+        f"{words.count(comparison.wins, 'row')} came right that had been wrong, "
+        f"{words.count(comparison.losses, 'row')} went wrong that had been right "
+        f"(exact McNemar {words.p_value(comparison.p)})."
+    )
+
+
+def _doubt(story: Story) -> str:
+    evaluation = story.evaluation
+    doubts = []
+    baseline = story.best_baseline
+    if baseline is not None and baseline.versus_kept is not None:
+        rival = baseline.versus_kept
+        if rival.verdict != "better":
+            doubts.append(
+                f"it {'is worse than' if rival.verdict == 'worse' else 'cannot be told from'} "
+                f"the cheap baseline {words.contender(baseline.name)}, with a difference of "
+                f"{words.marginal(rival)} on {words.count(rival.rows, 'row')}"
+            )
+    if evaluation.smallest_gain is not None:
+        doubts.append(
+            f"{words.count(evaluation.rows, 'test row')} show an accuracy gain of "
+            f"{words.number(evaluation.smallest_gain)} in only 4 of 5 cases, and a smaller one "
+            "more rarely"
+        )
+    else:
+        doubts.append(
+            f"how small a gain {words.count(evaluation.rows, 'test row')} can show is not known"
+        )
+    looks = f"these rows have been opened {words.times(evaluation.openings)}"
+    doubts.append(
+        f"{looks}, as they should be" if evaluation.openings == 1
+        else f"{looks}, and every look after the first flatters the model that looks best"
+    )
+    return f"Where this may mislead: {'; '.join(doubts)}."
+
+
+def _tiles(story: Story) -> tuple[Tile, ...]:
+    metric = story.evaluation.metric
+    name = words.measure(metric)
+    tiles = []
+    for label, one in (("before", story.before), ("after", story.kept)):
+        if one is not None:
+            score = one.score(metric)
+            tiles.append(Tile(
+                name if story.before is None else f"{name} {label}",
+                words.number(score.value),
+                words.spanned(score.low, score.high, score.rows),
+                words.contender(one.name),
+                "accent" if label == "after" else "",
+            ))
+    comparison = _gain(story)
+    if comparison is not None:
+        tiles.append(Tile(
+            "paired difference",
+            words.signed(comparison.difference),
+            words.signed_spanned(comparison.low, comparison.high, comparison.rows),
+            f"{comparison.wins:,} won, {comparison.losses:,} lost, {words.p_value(comparison.p)}",
+        ))
+    baseline = story.best_baseline
+    if baseline is not None:
+        score = baseline.score(metric)
+        tiles.append(Tile(
+            "best baseline",
+            words.number(score.value),
+            words.spanned(score.low, score.high, score.rows),
+            words.contender(baseline.name),
+        ))
+    return tuple(tiles)

@@ -1,0 +1,214 @@
+"""Words: numbers, names and other people's text as a report writes them, the same everywhere.
+
+User text is cleaned and clipped here and escaped by whoever prints it (jinja2, ElementTree, the
+card). Nothing here computes anything but how a value reads.
+"""
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+
+from fettle.core.evaluation import Comparison, Score
+from fettle.core.plan import Setting
+
+__all__ = [
+    "NONE",
+    "clean",
+    "clip",
+    "contender",
+    "count",
+    "duration",
+    "interval",
+    "marginal",
+    "measure",
+    "milliseconds",
+    "number",
+    "p_value",
+    "public",
+    "scored",
+    "setting",
+    "settings",
+    "signed",
+    "signed_interval",
+    "signed_spanned",
+    "size",
+    "spanned",
+    "times",
+]
+
+NONE = "–"
+"""Stands where there is nothing to say: not measured, not finite, not done."""
+
+FIXED = "\u00a0"
+"""A space at which no line breaks."""
+
+CONTENDERS = {
+    "zero_shot": "zero-shot by label names",
+    "nearest_mean": "nearest class mean",
+    "majority": "majority class",
+    "tfidf": "TF-IDF + logistic regression",
+}
+"""What is said of a contender whose name alone would not tell; a rung goes by its own name."""
+
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text after them: they never reach a page."""
+
+JOINERS = "\u200d\ufe0e\ufe0f"
+"""Characters that mean nothing at the end of a clipped text."""
+
+
+def clean(text: str) -> str:
+    """The text on one line; what cannot be shown, or would turn its neighbours, becomes �."""
+    line = " ".join(text.split())
+    return "".join("�" if _is_unshowable(character) else character for character in line)
+
+
+def clip(text: str, most: int = 60) -> str:
+    """The cleaned text, cut visibly to at most so many characters; it turns no neighbour."""
+    line = clean(text)
+    if not line:
+        return "(empty)"
+    if len(line) > most:
+        line = line[: most - 1].rstrip(JOINERS + " ") + "…"
+    is_turning = any(unicodedata.bidirectional(letter) in ("R", "AL", "AN") for letter in line)
+    return f"\u2068{line}\u2069" if is_turning else line
+
+
+def public(place: str) -> str:
+    """A hub name as it is; of a folder or file on somebody's machine, only the last part."""
+    is_path = place.startswith(("/", "~", ".")) or "\\" in place or place[1:2] == ":"
+    if is_path:
+        place = PurePosixPath(PureWindowsPath(place).as_posix()).name or place[:1]
+    return clip(place, 80)
+
+
+def number(value: float) -> str:
+    """Three decimals."""
+    return f"{value:.3f}" if math.isfinite(value) else NONE
+
+
+def signed(value: float) -> str:
+    """Three decimals behind a true plus or minus sign; no sign before zero."""
+    if not math.isfinite(value):
+        return NONE
+    text = f"{abs(value):.3f}"
+    if text == "0.000":
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def interval(low: float, high: float) -> str:
+    """From low to high, three decimals each."""
+    return f"{number(low)} to {number(high)}"
+
+
+def signed_interval(low: float, high: float) -> str:
+    """From low to high, of a difference."""
+    return f"{signed(low)} to {signed(high)}"
+
+
+def scored(score: Score) -> str:
+    """0.912 (0.895 to 0.927): a score in a sentence, which says the rows itself."""
+    return f"{number(score.value)} ({interval(score.low, score.high)})"
+
+
+def marginal(comparison: Comparison) -> str:
+    """+0.138 (+0.112 to +0.163): a difference in a sentence."""
+    return (
+        f"{signed(comparison.difference)} ({signed_interval(comparison.low, comparison.high)})"
+    )
+
+
+def count(value: int, thing: str = "", things: str = "") -> str:
+    """1,240; or 1 row, 1,240 rows, where the thing is named."""
+    if not thing:
+        return f"{value:,}"
+    return f"{value:,} {thing if value == 1 else things or thing + 's'}"
+
+
+def spanned(low: float, high: float, rows: int) -> str:
+    """What stands under a score: its interval and rows, 0.895 to 0.927 · n 1,240."""
+    return f"{interval(low, high)} · n{FIXED}{rows:,}"
+
+
+def signed_spanned(low: float, high: float, rows: int) -> str:
+    """What stands under a difference: its interval and rows."""
+    return f"{signed_interval(low, high)} · n{FIXED}{rows:,}"
+
+
+def times(value: int) -> str:
+    """Once, twice, 3 times."""
+    return {1: "once", 2: "twice"}.get(value, f"{value:,} times")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 0.42 s, 12.3 s, 4 min 05 s, 2 h 07 min."""
+    if not math.isfinite(seconds):
+        return NONE
+    if seconds < 9.95:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02d} min"
+
+
+def milliseconds(seconds: float) -> str:
+    """Milliseconds with three figures that mean something: 4.21, 38.5, 1,240."""
+    value = seconds * 1000
+    if not math.isfinite(value):
+        return NONE
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def size(amount: int) -> str:
+    """Bytes in the decimal units that disks are sold by: 812 MB, 1.24 GB."""
+    if amount <= 0:
+        return NONE
+    if amount < 1_000_000:
+        return f"{amount / 1e3:,.0f} kB"
+    return f"{amount / 1e6:,.0f} MB" if amount < 1_000_000_000 else f"{amount / 1e9:,.2f} GB"
+
+
+def p_value(p: float) -> str:
+    """With its sign: p < 0.001, or p = 0.042."""
+    if not math.isfinite(p):
+        return f"p = {NONE}".replace(" ", FIXED)
+    return ("p < 0.001" if p < 0.001 else f"p = {p:.3f}").replace(" ", FIXED)
+
+
+def measure(name: str) -> str:
+    """A score's name in words: macro F1."""
+    return clip(name.replace("_", " ").replace("f1", "F1"), 40)
+
+
+def contender(name: str, most: int = 40) -> str:
+    """A contender's name in words."""
+    return CONTENDERS.get(name) or clip(name, most)
+
+
+def settings(values: Mapping[str, Setting]) -> str:
+    """Settings on one line: pooling mean · l2 0.01 · epoch 3."""
+    parts = [f"{clip(name, 24).replace('_', ' ')} {setting(v)}" for name, v in values.items()]
+    return " · ".join(parts) or NONE
+
+
+def setting(value: Setting) -> str:
+    """One setting: yes or no, four figures, or the text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else clip(str(value), 40)
+
+
+def _is_unshowable(character: str) -> bool:
+    """Control, surrogate and non-characters, which XML forbids, and turners of direction."""
+    return (
+        character in DIRECTIONS
+        or unicodedata.category(character) in ("Cc", "Cs")
+        or re.match("[\ufdd0-\ufdef\ufffe\uffff]", character) is not None
+    )

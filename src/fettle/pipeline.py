@@ -1,0 +1,263 @@
+"""The story: from a file of rows to a version that answers, with proof.
+
+Each verb takes nouns and makes one; here is where they meet. Whoever watches reads what is
+yielded: nouns as they are made, and progress between them.
+"""
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fettle.core.audit import Audit
+from fettle.core.dataset import Dataset, Schema
+from fettle.core.errors import SettingError
+from fettle.core.evaluation import Evaluation
+from fettle.core.plan import Machine, Plan
+from fettle.core.progress import Note
+from fettle.core.run import Run
+from fettle.core.settings import Settings
+from fettle.core.split import Opening, Split
+from fettle.core.version import Prediction, Version
+from fettle.store import files, folders, locks, records
+
+if TYPE_CHECKING:
+    from fettle.core.parts import Card
+    from fettle.stages.serving import Opened
+
+__all__ = ["audit", "build", "evaluate", "open_version", "plan", "predict", "this_machine"]
+
+Story = Generator[Any, None, Version]
+
+
+def build(
+    settings: Settings, *, given: Plan | None = None, source: object | None = None
+) -> Story:
+    """Everything from a file to a version that can be served.
+
+    Args:
+        settings: what was asked for.
+        given: a plan that a person wrote or edited; it beats the settings.
+        source: a table or frame, instead of a file.
+
+    Yields:
+        Dataset, Audit, Split, Plan, Progress, Note, Step, Epoch, RungResult, Run, Evaluation,
+        Report, and at last the Version, which is returned too.
+    """
+    dataset, found, split, card, made = yield from _before_training(settings, given, source)
+    folder = Path(settings.out or Path(settings.registry) / "runs" / f"{made.name}-{made.id}")
+    with locks.hold(folder):
+        finished = _begin(folder, made, found, split)
+        if finished is not None:
+            yield Note(f"This run is finished; {folder} holds its result.")
+            yield finished
+            return finished
+        return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
+
+
+def _train_and_publish(
+    settings: Settings, dataset: Dataset, found: Audit, split: Split, card: "Card", made: Plan,
+    folder: Path,
+) -> Story:
+    """The second half of the story: what takes time, and what proves that it was worth it."""
+    from fettle.stages import evaluating, publishing, reporting, training
+
+    run = yield from training.train(dataset, split, made, card=card, folder=folder)
+    yield run
+
+    from fettle.store.registry import Registry
+
+    registry = Registry(Path(settings.registry))
+
+    def count(opening: Opening) -> int:
+        return registry.count_opening(opening.test, opening.reason)
+
+    evaluation = yield from evaluating.evaluate(
+        dataset, split, made, run, card=card, count=count
+    )
+    records.save(folder / "run.json", run)
+    records.save(folder / "evaluation.json", evaluation)
+    yield evaluation
+    report = reporting.write(dataset, found, split, made, run, evaluation, folder=folder)
+    yield report
+    version = publishing.publish(
+        dataset, made, split, run, evaluation, report,
+        card=card, registry=registry, keep_rows=settings.keep_rows,
+    )
+    files.write_json(folder / "result.json", _result(made, run, evaluation, version))
+    records.save(folder / "version.json", version)
+    yield version
+    return version
+
+
+def _result(made: Plan, run: Run, evaluation: Evaluation, version: Version) -> dict[str, Any]:
+    """The story in one object, as `--json` prints it."""
+    before = evaluation.before and evaluation.contender(evaluation.before).scores
+    return {
+        "version": version.id,
+        "run": run.folder,
+        "task": made.task,
+        "model": made.model,
+        "rung": run.kept,
+        "rungs": [
+            {
+                "name": rung.name,
+                "validation": records.to_plain(rung.validation),
+                "seconds": rung.seconds,
+                "peak_bytes": rung.peak_bytes,
+            }
+            for rung in run.rungs
+        ],
+        "before": [records.to_plain(score) for score in before or ()],
+        "test": [records.to_plain(s) for s in evaluation.contender(evaluation.kept).scores],
+        "seconds": sum(rung.seconds for rung in run.rungs),
+    }
+
+
+def audit(settings: Settings, *, source: object | None = None) -> tuple[Dataset, Audit]:
+    """What is wrong with the rows."""
+    from fettle.stages import auditing, reading
+
+    dataset = reading.read(settings.reading, source=source, name=settings.name or "")
+    return dataset, auditing.audit(dataset)
+
+
+def plan(settings: Settings, *, source: object | None = None) -> Plan:
+    """What would be done, why, how long it would take and how much memory."""
+    story = _before_training(settings, None, source)
+    while True:
+        try:
+            next(story)
+        except StopIteration as end:
+            return end.value[-1]
+
+
+def predict(
+    reference: str, source: object, *, registry: str = ".fettle"
+) -> tuple[list[Prediction], Dataset]:
+    """One answer for each row of a file, a table or a list of texts.
+
+    Args:
+        reference: NAME (its champion), NAME@N, or a version's folder.
+        source: a path, "-" for standard input, a table or frame, or texts.
+        registry: the folder of the registry.
+    """
+    from fettle.stages import reading, serving
+
+    opened = serving.open_version(reference, Path(registry))
+    schema = Schema(target=None, inputs=opened.encoder.fields)
+    rows = (
+        _texts(source, schema)
+        if isinstance(source, Sequence) and not isinstance(source, str)
+        else reading.read_unlabelled(source, schema)
+    )
+    return serving.predict(opened, rows), rows
+
+
+def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evaluation:
+    """The version's scores on new rows that carry answers; the look is counted."""
+    from fettle.stages import evaluating, reading, serving
+    from fettle.store.registry import Registry
+
+    opened = serving.open_version(reference, Path(registry))
+    given = opened.plan["reading"]
+    schema = Schema(target=given["target"], inputs=opened.encoder.fields)
+    rows = reading.read_unlabelled(data, schema)
+    if rows.schema.target is None:
+        raise SettingError(
+            f"{data} has no column {given['target']!r}, so there is nothing to compare with. "
+            "`fettle predict` needs no answers."
+        )
+    outputs = opened.outputs(rows.fields())
+    made = evaluating.evaluate_version(
+        opened.id, outputs, rows, opened.task.classes, metric=opened.plan["metric"]
+    )
+    Registry(Path(registry)).count_opening(made.test, f"evaluate {opened.id}")
+    return made
+
+
+def open_version(reference: str, *, registry: str = ".fettle") -> "Opened":
+    """A version, checked and ready to answer many times."""
+    from fettle.stages import serving
+
+    return serving.open_version(reference, Path(registry))
+
+
+def this_machine() -> Machine:
+    """What this machine is and does, from the cache or measured now."""
+    from fettle.engine import calibrate
+
+    return calibrate.machine(folders.cache())
+
+
+def _before_training(
+    settings: Settings, given: Plan | None, source: object | None
+) -> Generator[Any, None, tuple[Dataset, Audit, Split, "Card", Plan]]:
+    """The first half of the story: from rows to a plan."""
+    from fettle.models.cards import card_of
+    from fettle.models.sources import DEFAULT_TEXT_MODEL
+    from fettle.stages import auditing, planning, reading, splitting
+
+    asked = given.reading if given else settings.reading
+    dataset = reading.read(asked, source=source, name=settings.name or "")
+    yield dataset
+    found = auditing.audit(dataset)
+    yield found
+    found.require_clear(settings.allow)
+    split = splitting.split(dataset, found, seed=given.seed if given else settings.seed)
+    yield split
+    card = card_of((given.model if given else settings.model) or DEFAULT_TEXT_MODEL)
+    yield card
+    made = planning.plan(dataset, split, card, this_machine(), settings)
+    if given is not None:
+        made = planning.check(given, made)
+    yield made
+    return dataset, found, split, card, made
+
+
+def _begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:
+    """Lay the run's folder out; the Version where an earlier command finished it.
+
+    Raises:
+        SettingError: the folder holds another plan's run, or something else.
+    """
+    path = folder / "plan.json"
+    if path.is_file():
+        held = records.load(path, Plan)
+        if held.id != made.id:
+            raise SettingError(
+                f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
+                "Name another folder with --out, or leave --out away."
+            )
+        same_rows = records.load(folder / "split.json", Split).vault == split.vault
+        if (folder / "version.json").is_file() and same_rows:
+            return records.load(folder / "version.json", Version)
+    elif foreign := [one.name for one in folder.iterdir() if one.name != ".lock"]:
+        raise SettingError(
+            f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
+            "folder with --out."
+        )
+    records.save(path, made)
+    records.save(folder / "audit.json", found)
+    records.save(folder / "split.json", split)
+    files.write_text(folder / "plan.yaml", records.to_yaml(made))
+    return None
+
+
+def _texts(texts: Sequence[object], schema: Schema) -> Dataset:
+    """Rows of texts that were handed over: one text a row, or one a column."""
+    import pyarrow as pa
+
+    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]  # type: ignore
+    width = len(schema.inputs)
+    for number, row in enumerate(rows):
+        if len(row) != width or not all(isinstance(cell, str) for cell in row):
+            raise SettingError(
+                f"Row {number} is {texts[number]!r}; the model reads {width} text"
+                f"{'s' if width > 1 else ''} a row: {', '.join(schema.inputs)}."
+            )
+    columns = {
+        name: pa.array([row[at] for row in rows], pa.string())
+        for at, name in enumerate(schema.inputs)
+    }
+    ids = tuple(str(number) for number in range(len(rows)))
+    return Dataset("texts", pa.table(columns), schema, ids, ("",) * len(rows))

@@ -1,0 +1,241 @@
+"""Planning: what to train and how, with a reason for each choice and what it will take.
+
+A Plan depends on the learning rows, the model and the machine, never on a test row.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from fettle.core.dataset import Dataset
+from fettle.core.errors import SettingError, unknown_name
+from fettle.core.parts import Card
+from fettle.core.plan import Cost, Machine, Plan, Rung, Setting
+from fettle.core.settings import Settings
+from fettle.core.split import Split
+from fettle.strategies import STRATEGIES
+from fettle.strategies.features import DEFAULTS as FEATURES
+from fettle.strategies.full import DEFAULTS as FULL
+from fettle.tasks import TASKS
+
+__all__ = ["check", "plan"]
+
+DEFAULTS: dict[str, dict[str, Setting]] = {"features": FEATURES, "full": FULL}
+RUNGS = ("features", "full")
+MOST_TOKENS = 256
+RARE = 0.1
+"""A rarest class under this share of the largest makes macro F1 the metric."""
+LENGTH_SAMPLE = 2_000
+FEW_STEPS = 500
+"""Fewer optimizer steps than this leave a fine-tuning short; epochs are added up to MOST_EPOCHS.
+Source: Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021, section 6."""
+MOST_EPOCHS = 12
+TOKENS_A_CHARACTER = 0.3
+SHARE_OF_PEAK = {"features": 0.45, "full": 0.30}
+"""Of the measured matrix products, reached on texts of the usual lengths; full from bench runs."""
+
+
+def plan(
+    dataset: Dataset, split: Split, card: Card, machine: Machine, settings: Settings
+) -> Plan:
+    """The Plan for these rows, this model and this machine.
+
+    Raises:
+        SettingError: a rung or task is unknown, or nothing fits the budget.
+    """
+    reasons = list(dataset.schema.reasons) + list(split.notes)
+    labels = Counter(label or "" for label in dataset.targets(split.learners))
+    metric, why = _metric(labels)
+    reasons.append(why)
+    tokens, mean_tokens, why = _length(dataset, split, card)
+    reasons.append(why)
+    precision, why = _precision(machine)
+    reasons.append(why)
+    names = settings.rungs or RUNGS
+    for name in names:
+        if name not in STRATEGIES:
+            raise unknown_name("strategy", name, STRATEGIES)
+    task = settings.task or "classification"
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    rungs = [Rung(name, _settings(name, len(split.learners))) for name in names]
+    costs = [
+        _cost(rung, len(split.learners), mean_tokens, card, machine, precision, split)
+        for rung in rungs
+    ]
+    rungs, costs, why_rungs = _affordable(rungs, costs, settings.budget_seconds)
+    reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
+    return Plan(
+        task=task,
+        modality="text",
+        model=card.name,
+        weights=card.sha256,
+        learning=split.learning,
+        classes=tuple(sorted(labels)),
+        metric=metric,
+        rungs=tuple(rungs),
+        max_tokens=tokens,
+        precision=precision,
+        threads=machine.cores,
+        seed=settings.seed,
+        name=settings.name or dataset.name,
+        reading=settings.reading,
+        predicted=tuple(costs),
+        reasons=tuple(reasons),
+    )
+
+
+def check(given: Plan, made: Plan) -> Plan:
+    """A plan that a person wrote or edited, once it is known to fit these rows and this model.
+
+    Args:
+        given: from `--config`.
+        made: what planning makes of the same rows now.
+
+    Raises:
+        SettingError: the plan is for other rows, another model or unknown settings.
+    """
+    if given.learning != made.learning:
+        raise SettingError(
+            "The plan was made for other rows: its fingerprint of the learning rows is "
+            f"{given.learning[:12]}..., these rows give {made.learning[:12]}... Make a new plan "
+            "with `fettle plan`, or give the file and the seed it was made for."
+        )
+    if given.weights != made.weights:
+        raise SettingError(
+            f"The plan was made for weights {given.weights[:12]}..., {made.model} has "
+            f"{made.weights[:12]}... Make a new plan with `fettle plan`."
+        )
+    for rung in given.rungs:
+        if rung.strategy not in STRATEGIES:
+            raise unknown_name("strategy", rung.strategy, STRATEGIES)
+        for name, value in rung.settings.items():
+            known = DEFAULTS[rung.strategy]
+            if name not in known:
+                raise unknown_name(f"setting of {rung.strategy}", name, known)
+            if isinstance(value, str) != isinstance(known[name], str):
+                raise SettingError(
+                    f"{rung.strategy}.{name} is {value!r} in the plan; such as {known[name]!r} is "
+                    "what it takes."
+                )
+        missing = set(DEFAULTS[rung.strategy]) - set(rung.settings)
+        if missing:
+            raise SettingError(
+                f"The plan's rung {rung.strategy} does not say {sorted(missing)[0]!r}, which it "
+                f"needs; {DEFAULTS[rung.strategy][sorted(missing)[0]]!r} is the default."
+            )
+    if tuple(given.classes) != made.classes:
+        raise SettingError("The plan's classes are not the labels of these rows.")
+    return given
+
+
+def _metric(labels: Mapping[str, int]) -> tuple[str, str]:
+    rarest, largest = min(labels.values()), max(labels.values())
+    share = rarest / largest
+    if share < RARE:
+        return "macro_f1", (
+            f"Rungs are compared by macro F1: the rarest class has {rarest:,} rows, {share:.1%} of "
+            f"the largest, and accuracy would hide it."
+        )
+    return "accuracy", (
+        f"Rungs are compared by accuracy: the rarest class has {share:.0%} of the largest one's "
+        "rows (macro F1 is used below 10%)."
+    )
+
+
+def _length(dataset: Dataset, split: Split, card: Card) -> tuple[int, float, str]:
+    """The longest text in tokens that is read, and the mean, both estimated from characters."""
+    rows = split.learners[:: max(len(split.learners) // LENGTH_SAMPLE, 1)]
+    sizes = sorted(sum(map(len, row)) * TOKENS_A_CHARACTER + 2 for row in dataset.fields(rows))
+    most = min(card.max_tokens, MOST_TOKENS)
+    longer = sum(size > most for size in sizes) / len(sizes)
+    mean = sum(min(size, most) for size in sizes) / len(sizes)
+    return most, mean, (
+        f"Texts are read up to {most} tokens: {card.name} allows {card.max_tokens}, and about "
+        f"{longer:.1%} of the texts are longer and are cut."
+    )
+
+
+def _precision(machine: Machine) -> tuple[str, str]:
+    speed = machine.flops_bf16 / machine.flops_fp32
+    measured = (
+        f"measured {machine.flops_bf16 / 1e9:.0f} against {machine.flops_fp32 / 1e9:.0f} "
+        f"GFLOP/s in fp32"
+    )
+    if machine.bf16:
+        return "bf16", f"Matrix products run in bf16: {measured} on this machine ({speed:.1f}x)."
+    return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
+
+
+def _settings(name: str, rows: int) -> dict[str, Setting]:
+    """The strategy's defaults, with the epochs that these many rows need."""
+    settings = dict(DEFAULTS[name])
+    if name == "full":
+        steps = max(rows // int(settings["batch_rows"]), 1)
+        wanted = -(-FEW_STEPS // steps)
+        settings["epochs"] = min(max(int(settings["epochs"]), wanted), MOST_EPOCHS)
+    return settings
+
+
+def _cost(
+    rung: Rung, rows: int, tokens: float, card: Card, machine: Machine, precision: str, split: Split
+) -> Cost:
+    """Predicted seconds and memory: 2 operations a parameter and token forward, 6 with backward."""
+    peak = machine.flops_bf16 if precision == "bf16" else machine.flops_fp32
+    inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
+    forward = 2 * inside * tokens * rows / (peak * SHARE_OF_PEAK["features"])
+    base = 600e6 + 8 * card.parameters
+    if rung.strategy == "features":
+        solving = 2e-10 * rows * card.width * 3 * 1_000
+        return Cost("features", round(1.0 + forward + solving, 1), int(base + 12 * rows * card.width))
+    epochs = int(rung.settings["epochs"])
+    folds = 1 if split.validation else 6
+    train = 6 * inside * tokens * rows * epochs * folds / (peak * SHARE_OF_PEAK["full"])
+    steps = epochs * folds * rows / int(rung.settings["batch_rows"])
+    optimizer = steps * card.parameters * 28 / 20e9
+    return Cost(rung.strategy, round(train + optimizer, 1), int(base + 24 * card.parameters))
+
+
+def _affordable(
+    rungs: list[Rung], costs: list[Cost], budget: float | None
+) -> tuple[list[Rung], list[Cost], list[str]]:
+    """The rungs that fit the budget, in order of cost."""
+    if budget is None:
+        return rungs, costs, ["No budget was given: every rung is climbed."]
+    kept: list[int] = []
+    spent = 0.0
+    reasons = []
+    for number, cost in enumerate(costs):
+        if spent + cost.seconds <= budget:
+            kept.append(number)
+            spent += cost.seconds
+        else:
+            reasons.append(
+                f"{cost.rung} is left out: it would take about {cost.seconds:.0f} s, and "
+                f"{budget - spent:.0f} s of the budget of {budget:.0f} s are left."
+            )
+    if not kept:
+        raise SettingError(
+            f"No rung fits a budget of {budget:.0f} s; the cheapest, {costs[0].rung}, would take "
+            f"about {costs[0].seconds:.0f} s. Give a larger --budget."
+        )
+    return [rungs[n] for n in kept], [costs[n] for n in kept], reasons
+
+
+def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
+    """Why each rung's settings are what they are."""
+    reasons = []
+    for rung in rungs:
+        if rung.strategy == "features":
+            reasons.append(
+                "features: the backbone runs once over each row; pooling and the head's L2 are "
+                "chosen on validation, and the head is solved once more on all learning rows."
+            )
+        if rung.strategy == "full":
+            reasons.append(
+                f"full: the solved head is tuned with all blocks (LP-FT) at rate "
+                f"{rung.settings['rate']:g} for the top block, {rung.settings['slower']:g} of that "
+                f"for each block below, {rung.settings['head_rate']:g} for the head, over at most "
+                f"{rung.settings['epochs']} epochs of {rows:,} rows with warm-up and cosine, "
+                f"stopped when validation has not improved for {rung.settings['patience']} epochs."
+            )
+    return reasons

@@ -1,0 +1,159 @@
+"""Publishing: everything that a version needs, put together, proved, and entered in the registry.
+
+A version whose outputs differ from the trained model's is refused: nothing is entered.
+"""
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+
+from fettle.core.dataset import Dataset
+from fettle.core.errors import CorruptFile, SettingError
+from fettle.core.evaluation import Evaluation
+from fettle.core.parts import Card
+from fettle.core.plan import Plan
+from fettle.core.progress import finish
+from fettle.core.run import Run
+from fettle.core.split import Split
+from fettle.core.version import Report, Version
+from fettle.engine.predict import outputs_of
+from fettle.engine.replay import CODE
+from fettle.modalities import ENCODERS
+from fettle.models.network import open_saved
+from fettle.store import checkpoints, files, records
+from fettle.store.registry import Registry
+
+__all__ = ["publish"]
+
+TOLERANCE = 1e-4
+"""Largest difference of a raw output, between what was trained and what is published."""
+LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+
+
+def publish(
+    dataset: Dataset,
+    plan: Plan,
+    split: Split,
+    run: Run,
+    evaluation: Evaluation,
+    report: Report,
+    *,
+    card: Card,
+    registry: Registry,
+    keep_rows: bool,
+) -> Version:
+    """The kept rung as a version that can be opened anywhere, and its place in the registry.
+
+    Raises:
+        CorruptFile: what was written does not give the outputs of what was trained.
+    """
+    folder = Path(run.folder)
+    target = folder / "version"
+    source = folder / run.rung(run.kept).folder
+    for path in sorted(source.iterdir()):
+        if path.name not in ("rung.json", "outputs.safetensors"):
+            files.copy_file(path, target / path.name)
+    records.save(target / "plan.json", plan)
+    records.save(target / "split.json", split)
+    records.save(target / "evaluation.json", evaluation)
+    files.write_json(target / "task.json", {"task": plan.task, "classes": list(plan.classes),
+                                            "precision": plan.precision, "modality": plan.modality})
+    if keep_rows:
+        _write_rows(target / "rows.arrow", dataset, split)
+    files.copy_file(Path(report.card), target / "model-card.md")
+    files.copy_file(Path(report.html), target / "report.html")
+    difference = _difference(target, source, dataset, split, plan)
+    lineage = {
+        "base_model": card.name,
+        "base_weights": card.sha256,
+        "base_revision": card.revision or "",
+        "learning_rows": split.learning,
+        "test_rows": split.vault.fingerprint,
+        "run": run.folder,
+        "rung": run.kept,
+        "code": CODE,
+        "fettle": metadata.version("fettle"),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+    kept = evaluation.contender(evaluation.kept)
+    manifest = {
+        "plan": plan.id,
+        "task": plan.task,
+        "rung": run.kept,
+        "lineage": lineage,
+        "largest_difference": difference,
+        "scores": [records.to_plain(score) for score in kept.scores],
+    }
+    number, _ = registry.publish(plan.name, target, manifest)
+    held = registry.find(f"{plan.name}@{number}")[2]["files"]
+    _write_manifest(target, plan.name, number, manifest, held)
+    return Version(
+        name=plan.name,
+        number=number,
+        plan=plan.id,
+        files=held,
+        lineage=lineage,
+        largest_difference=difference,
+        folder=str(target),
+        report=report,
+    )
+
+
+def _write_manifest(
+    target: Path, name: str, number: int, manifest: Mapping[str, object], held: Mapping[str, str]
+) -> None:
+    """The version folder's own list of its files: it can be opened without the registry."""
+    files.write_json(
+        target / "version.json", {"name": name, "number": number, **manifest, "files": dict(held)}
+    )
+
+
+def _difference(
+    target: Path, source: Path, dataset: Dataset, split: Split, plan: Plan
+) -> float:
+    """The published version's outputs against the trained network's, on the same rows."""
+    paths = {path.name: path for path in target.iterdir()}
+    network, encoder = open_saved(paths), ENCODERS[plan.modality].load(paths)
+    expected = checkpoints.read_tensors(source / "outputs.safetensors")["reference"].numpy()
+    rows = split.learners[: len(expected)]
+    items = encoder.encode(dataset.fields(rows))
+    found = finish(outputs_of(network, encoder, items, precision=plan.precision))
+    difference = float(np.abs(found - expected).max())
+    if not difference <= TOLERANCE:
+        raise CorruptFile(
+            f"The version written to {target} does not answer like the model that was trained: "
+            f"its outputs differ by up to {difference:g} (at most {TOLERANCE:g} is allowed). It is "
+            "not published. Run the same command in a fresh folder (--out)."
+        )
+    return difference
+
+
+def _write_rows(path: Path, dataset: Dataset, split: Split) -> None:
+    """Every row with its id and its side, so that what was learned from can be asked later."""
+    side = np.full(dataset.rows, "left out", dtype=object)
+    for name, rows in (("train", split.train), ("validation", split.validation),
+                       ("test", split.vault.sealed)):
+        side[list(rows)] = name
+    names = [*dataset.schema.inputs]
+    if dataset.schema.target is None:
+        raise SettingError("A version is published of rows that carry answers.")
+    table = dataset.table.select([*names, dataset.schema.target])
+    taken = set(table.column_names)
+    for name, column in (("id", list(dataset.ids)), ("side", side.tolist())):
+        free = name
+        while free in taken:
+            free = f"_{free}"
+        table = table.append_column(free, pa.array(column, pa.string()))
+
+    def write(temporary: Path) -> None:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+            out.write_table(table)
+
+    files.write_with(path, write)
+

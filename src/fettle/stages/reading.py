@@ -1,0 +1,286 @@
+"""Reading: a file or a table in, a Dataset out, with every row in it or named as refused.
+
+What is read and what is predicted is told, or found on the rows that may be learned from. Rows
+keep the part in which they were given. Nothing here changes a cell.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fettle.core.dataset import Dataset, Refused, Schema
+from fettle.core.errors import InputError, unknown_name
+from fettle.core.plan import Reading
+from fettle.formats import FORMATS, TEXT_FORMATS
+from fettle.formats.columns import find_schema
+from fettle.formats.files import rows_of_file, rows_of_stream, stem
+from fettle.formats.frames import rows_of_frame
+from fettle.formats.looks import present
+from fettle.formats.rows import Rows
+
+__all__ = ["read", "read_unlabelled"]
+
+SPLITS = ("split", "part", "fold", "set")
+"""Names of columns that may say which part a row belongs to."""
+
+PARTS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""What such a column may say, and the part that it means."""
+
+MOST_REFUSED = 0.01
+FEWEST_ROWS = 8
+_ASK_TARGET = " Or name another column with --target."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Given:
+    """One file or table, as it was given."""
+
+    place: str
+    part: str
+    rows: Rows
+
+
+def read(reading: Reading, *, source: object | None = None, name: str = "") -> Dataset:
+    """Every row of the data, and of the validation and test files if they are given.
+
+    Args:
+        reading: where the rows lie; target and inputs where they are told.
+        source: a table in Python, read instead of the file `reading.data`.
+        name: of the Dataset; the file's stem if empty.
+
+    Returns:
+        Rows of the data first, then validation, then test. A row's part is "" where no split is
+        known, else what the file, or a column called split, says.
+
+    Raises:
+        UnknownName: there is no such column or encoding.
+        InputError: the rows cannot be read or cannot teach anything; the message says why.
+    """
+    data, *further = _given(reading, source)
+    parts, split_column = _parts(data, told=(reading.target, *reading.inputs))
+    learning = data.rows.table.filter(pa.array([part != "test" for part in parts]))
+    if not learning.num_rows:
+        raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
+    columns = learning.drop_columns([split_column]) if split_column else learning
+    schema = find_schema(columns, target=reading.target, inputs=reading.inputs, place=data.place)
+    _require_teaching(learning, schema, data.place)
+    for given in further:
+        _require_columns(given, schema)
+
+    everything = (data, *further)
+    table, absent = _joined(everything)
+    notes = [note for given in everything for note in given.rows.notes]
+    if split_column:
+        notes.append(f"Column {split_column!r} says which part a row belongs to.")
+    notes += [_refused_sentence(given) for given in everything if given.rows.refused]
+    dataset = Dataset(
+        name=name or (stem(Path(reading.data)) if source is None else "table"),
+        table=table,
+        schema=_complete(schema, table, (*notes, *absent)),
+        ids=tuple(id_ for given in everything for id_ in given.rows.ids),
+        parts=parts + tuple(given.part for given in further for _ in given.rows.ids),
+        refused=tuple(record for given in everything for record in given.rows.refused),
+    )
+    _require_judging(dataset)
+    return dataset
+
+
+def read_unlabelled(
+    source: object, schema: Schema, *, encoding: str | None = None, name: str = ""
+) -> Dataset:
+    """Rows to be answered: the inputs of a schema, with or without its target.
+
+    Args:
+        source: a path (CSV, TSV, JSONL, Parquet, TXT), "-" for standard input (JSON objects or
+            texts, one a line), a table in Python, or a list of texts.
+        schema: of the model that will answer.
+        encoding: of a text file; None to see for itself.
+        name: of the Dataset; the file's stem if empty.
+
+    Returns:
+        Every row that could be read, however many could not: those stand in `refused`. The target
+        is None where the source has no such column.
+
+    Raises:
+        UnknownName: an input is missing, or there is no such encoding.
+        InputError: no row can be read; the message says why.
+    """
+    place, rows = _unlabelled(source, encoding)
+    if not rows.ids:
+        raise InputError(f"No row of {place} can be read. {_first(rows.refused)}")
+    table, notes = rows.table, list(rows.notes)
+    wanted = schema.inputs
+    if len(wanted) == 1 and table.num_columns == 1 and table.column_names != list(wanted):
+        notes.append(f"The only column of {place}, {table.column_names[0]!r}, is {wanted[0]!r}.")
+        table = table.rename_columns(list(wanted))
+    for column in wanted:
+        if column not in table.column_names:
+            raise unknown_name("column", column, table.column_names, place=place)
+    target = schema.target if schema.target in table.column_names else None
+    is_file = isinstance(source, str | Path) and str(source) != "-"
+    return Dataset(
+        name=name or (stem(Path(str(source))) if is_file else place.removeprefix("the ")),
+        table=table,
+        schema=_complete(Schema(target, wanted), table, notes),
+        ids=rows.ids,
+        parts=("",) * len(rows.ids),
+        refused=rows.refused,
+    )
+
+
+def _unlabelled(source: object, encoding: str | None) -> tuple[str, Rows]:
+    """What to call the source, and its rows."""
+    if source == "-":
+        content = sys.stdin.buffer.read()
+        return "standard input", rows_of_stream(content, name="stdin", encoding=encoding)
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return path.name, rows_of_file(path, formats=TEXT_FORMATS, encoding=encoding)
+    return "the table", rows_of_frame(source)
+
+
+def _given(reading: Reading, source: object | None) -> list[_Given]:
+    """The data, then the further files, each with few enough records refused."""
+    paths = [("", reading.data), ("validation", reading.validation), ("test", reading.test)]
+    if source is not None:
+        paths[0] = ("", None)
+    elif not reading.data:
+        raise InputError("No data was named. Give a file, or a table from Python.")
+    files = [(part, Path(path)) for part, path in paths if path]
+    _require_different([path for _, path in files])
+    times = Counter(path.name for _, path in files)
+    given = [_Given("the table", "", rows_of_frame(source))] if source is not None else []
+    for part, path in files:
+        place = path.name if times[path.name] == 1 else str(path)
+        rows = rows_of_file(path, formats=FORMATS, encoding=reading.encoding, name=place)
+        given.append(_Given(place, part, rows))
+    for each in given:
+        _require_few_refused(each)
+    return given
+
+
+def _require_different(paths: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        if path.resolve() in seen:
+            raise InputError(
+                f"{path} is given twice, for different parts. A row that teaches cannot judge: "
+                "give another file, or leave one out."
+            )
+        seen[path.resolve()] = path
+
+
+def _require_few_refused(given: _Given) -> None:
+    refused, read_rows = given.rows.refused, len(given.rows.ids)
+    records = read_rows + len(refused)
+    if not read_rows or len(refused) > MOST_REFUSED * records:
+        raise InputError(
+            f"{len(refused):,} of the {records:,} records of {given.place} cannot be read, and "
+            f"more than {MOST_REFUSED:.0%} is too many to leave out. {_first(refused)} "
+            "Mend them, or check the separator and the quotes."
+        )
+
+
+def _first(refused: Sequence[Refused], most: int = 5) -> str:
+    shown = "; ".join(f"{record.place}: {record.reason}" for record in refused[:most])
+    return f"The first: {shown}." if len(refused) > 1 else f"{shown}."
+
+
+def _refused_sentence(given: _Given) -> str:
+    refused = given.rows.refused
+    many = "1 record" if len(refused) == 1 else f"{len(refused):,} records"
+    return f"{many} of {given.place} cannot be read and left out. {_first(refused)}"
+
+
+def _parts(data: _Given, told: Sequence[str | None]) -> tuple[tuple[str, ...], str | None]:
+    """The part of each row of the data, and the column that says so, if one does."""
+    if data.rows.parts:
+        return data.rows.parts, None
+    table = data.rows.table
+    for name in table.column_names:
+        if name.lower() not in SPLITS or name in told:
+            continue
+        cells = [(cell or "").strip().lower() for cell in table.column(name).to_pylist()]
+        if set(cells) <= set(PARTS) and len({PARTS[cell] for cell in cells}) > 1:
+            return tuple(PARTS[cell] for cell in cells), name
+    return ("",) * table.num_rows, None
+
+
+def _require_columns(given: _Given, schema: Schema) -> None:
+    """A further file must have what is read and what is asked; other columns may differ."""
+    found = given.rows.table.column_names
+    for name in (*schema.inputs, schema.target or ""):
+        if name not in found:
+            raise unknown_name("column", name, found, place=given.place)
+
+
+def _joined(everything: Sequence[_Given]) -> tuple[pa.Table, list[str]]:
+    """All rows in one table, and a sentence for each column that not all of them have."""
+    names = list(dict.fromkeys(name for one in everything for name in one.rows.table.column_names))
+    tables, notes = [], []
+    for one in everything:
+        table = one.rows.table
+        for name in names:
+            if name not in table.column_names:
+                notes.append(f"{one.place} has no column {name!r}; its cells there are missing.")
+                table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+        tables.append(table.select(names))
+    return pa.concat_tables(tables), notes
+
+
+def _complete(schema: Schema, table: pa.Table, notes: Sequence[str]) -> Schema:
+    """The schema with every column that is not used, and all that there is to tell."""
+    used = {schema.target, *schema.inputs}
+    unused = tuple(name for name in table.column_names if name not in used)
+    return Schema(schema.target, schema.inputs, unused, (*schema.reasons, *notes))
+
+
+def _require_teaching(table: pa.Table, schema: Schema, place: str) -> None:
+    """The learning rows hold texts, and answers of at least two classes."""
+    assert schema.target is not None, "rows to learn from have a target"
+    answers = present(table.column(schema.target))
+    rows, classes = len(answers), pc.count_distinct(answers).as_py()
+    if not rows:
+        raise InputError(f"Column {schema.target!r} of {place} is empty in every row.{_ASK_TARGET}")
+    if not any(len(present(table.column(name))) for name in schema.inputs):
+        names = ", ".join(map(repr, schema.inputs))
+        raise InputError(f"{names} of {place}: empty in every row. Name other columns: --inputs.")
+    if rows < FEWEST_ROWS:
+        raise InputError(
+            f"{place} has {rows} rows with an answer to learn from, and {FEWEST_ROWS} are the "
+            "fewest. Label more rows."
+        )
+    if classes == 1:
+        raise InputError(
+            f"Column {schema.target!r} of {place} says {answers[0].as_py()!r} in every row, and a "
+            f"choice needs two classes. Add rows of another class.{_ASK_TARGET}"
+        )
+    if classes == rows:
+        raise InputError(
+            f"Column {schema.target!r} of {place} says something else in every row, so it looks "
+            f"like an id; name the label column with --target."
+        )
+
+
+def _require_judging(dataset: Dataset) -> None:
+    """Validation and test rows, where given, hold answers to be judged by."""
+    answers = dataset.targets()
+    for part in ("validation", "test"):
+        rows = [row for row, given in enumerate(dataset.parts) if given == part]
+        if rows and not any((answers[row] or "").strip() for row in rows):
+            raise InputError(
+                f"None of the {len(rows):,} {part} rows, {dataset.ids[rows[0]]} first, has an "
+                f"answer in column {dataset.schema.target!r}. Label them, or leave them out."
+            )

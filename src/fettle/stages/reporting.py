@@ -1,0 +1,61 @@
+"""Reporting: everything that a run made in, one self-contained page and a model card out.
+
+It opens no row: labels, names, numbers and ids come out of the nouns that other stages made.
+"""
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+from fettle.core.audit import Audit
+from fettle.core.dataset import Dataset
+from fettle.core.evaluation import Evaluation
+from fettle.core.plan import Plan
+from fettle.core.run import Run
+from fettle.core.split import Split
+from fettle.core.version import Report
+from fettle.pages.blocks import Story
+from fettle.pages.card import card
+from fettle.pages.document import page
+from fettle.store.files import write_text
+
+__all__ = ["write"]
+
+LIBRARIES = (
+    "fettle", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy",
+    "scikit-learn", "pyarrow",
+)
+"""Whose versions the report names: those that can change a number in it."""
+
+
+def write(
+    dataset: Dataset,
+    audit: Audit,
+    split: Split,
+    plan: Plan,
+    run: Run,
+    evaluation: Evaluation,
+    *,
+    folder: Path,
+) -> Report:
+    """Write `report.html` and `model-card.md` into the run's folder; each is whole or not there.
+
+    Raises:
+        StoreError: the folder cannot be written to; what stood there before still stands.
+    """
+    story = Story(dataset, audit, split, plan, run, evaluation, _versions())
+    html = write_text(folder / "report.html", page(story))
+    markdown = write_text(folder / "model-card.md", card(story))
+    return Report(html=str(html), card=str(markdown))
+
+
+def _versions() -> Mapping[str, str]:
+    """Of Python and of each library that is installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

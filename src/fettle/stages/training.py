@@ -1,0 +1,278 @@
+"""Training: a Dataset, its Split and a Plan in, a Run out.
+
+The ladder is climbed from the cheapest rung to the dearest on the same frozen features. Every rung
+is finished on the disk before the next begins, so the same command goes on where it was stopped.
+Nothing here sees a test row.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fettle.core.dataset import Dataset
+from fettle.core.errors import CorruptFile
+from fettle.core.evaluation import Score
+from fettle.core.parts import Card
+from fettle.core.plan import Plan, Rung
+from fettle.core.progress import Note, Progress
+from fettle.core.run import Epoch, Run, RungResult, Step
+from fettle.core.split import Split
+from fettle.engine import climbing
+from fettle.engine.climbing import Ground
+from fettle.engine.device import peak_bytes, set_threads
+from fettle.engine.linear import choose
+from fettle.engine.loop import Lesson
+from fettle.engine.replay import features
+from fettle.measures import classification, folds, intervals, paired
+from fettle.modalities import ENCODERS
+from fettle.models.network import TextNetwork, open_network, tokenizer_json
+from fettle.store import checkpoints, files, records
+from fettle.strategies import STRATEGIES
+from fettle.tasks import TASKS
+
+__all__ = ["train"]
+
+FOLDS = 5
+"""Where there is no validation part, every choice is made on rows held out in turn."""
+REFERENCE_ROWS = 256
+"""On these the trained network's outputs are kept; a published version must give the same."""
+SCORES = {
+    "accuracy": classification.accuracy_of,
+    "macro_f1": classification.macro_f1_of,
+}
+Event = Progress | Note | Step | Epoch | RungResult
+
+
+def train(
+    dataset: Dataset, split: Split, plan: Plan, *, card: Card, folder: Path
+) -> Generator[Event, None, Run]:
+    """Climb the plan's rungs, and keep one of them.
+
+    Args:
+        dataset, split: whose learning rows are learned from.
+        plan: what to do.
+        card: of the plan's model.
+        folder: the run's; rungs that are finished there are not climbed again.
+
+    Yields:
+        Progress, every Step and Epoch, and a RungResult whenever a rung is done.
+
+    Raises:
+        NonFinite: a loss was not a finite number.
+        StoreError: the disk is full or gone.
+    """
+    set_threads(plan.threads)
+    ground = yield from _ground(dataset, split, plan, card, folder)
+    results: list[RungResult] = []
+    for rung in plan.rungs:
+        result = _finished(folder, rung)
+        if result is None:
+            begun = time.perf_counter() if results else ground.begun
+            result = yield from _climb(ground, plan, rung, begun=begun)
+            files.append_line(folder / "metrics.jsonl", climbing.line(result))
+        yield result
+        results.append(result)
+    kept, why = _kept(results, plan, folder)
+    return Run(
+        plan=plan.id,
+        folder=str(folder),
+        rungs=tuple(results),
+        kept=kept,
+        why=why,
+        poolings=tuple(_poolings(plan)),
+        first_batch_seconds=ground.first_batch_seconds,
+    )
+
+
+def _ground(
+    dataset: Dataset, split: Split, plan: Plan, card: Card, folder: Path
+) -> Generator[Event, None, Ground]:
+    """What all rungs stand on: the encoded rows, and what the frozen backbone makes of them."""
+    begun = time.perf_counter()
+    network = open_network(card)
+    encoder = ENCODERS[plan.modality].fit(
+        card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
+    )
+    learners = split.learners
+    items = encoder.encode(dataset.fields(learners))
+    first_batch: float | None = None
+    work = features(
+        network, encoder, items,
+        names=_poolings(plan), precision=plan.precision, folder=folder / "features",
+    )
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            vectors: dict[str, np.ndarray] = end.value
+            break
+        if first_batch is None:
+            first_batch = time.process_time()
+        yield event
+    task = TASKS[plan.task](plan.classes)
+    targets = task.targets(dataset.targets(learners))
+    sides = _folds(dataset, split, plan, targets)
+    judged = targets[np.concatenate([judge for _, judge in sides])]
+    checkpoints.write_tensors(
+        folder / "targets.safetensors", {"validation": torch.from_numpy(judged)}
+    )
+    return Ground(
+        network=network,
+        encoder=encoder,
+        task=task,
+        lesson=Lesson(items, targets, [dataset.ids[row] for row in learners]),
+        vectors=vectors,
+        folds=sides,
+        held_out=bool(split.validation),
+        score=_score(plan),
+        folder=folder,
+        begun=begun,
+        first_batch_seconds=first_batch,
+    )
+
+
+def _climb(
+    ground: Ground, plan: Plan, rung: Rung, *, begun: float
+) -> Generator[Event, None, RungResult]:
+    """One rung: its settings chosen, its network saved, its validation score."""
+    strategy = STRATEGIES[rung.strategy](rung.settings)
+    penalties = [float(text) for text in str(_features_rung(plan).settings["l2"]).split(",")]
+    chosen = yield from choose(
+        {name: climbing.ready(found, ground) for name, found in ground.vectors.items()},
+        ground.lesson.targets,
+        folds=ground.folds, classes=len(plan.classes), l2=penalties, score=ground.score,
+    )
+    if strategy.solved:
+        climbed = climbing.solved(ground, chosen)
+    else:
+        climbed = yield from climbing.tuned(ground, plan, rung, strategy, chosen)
+    folder = ground.folder / "rungs" / rung.strategy
+    climbed.network.save(folder)
+    ground.encoder.save(str(folder))
+    judged = np.concatenate([judge for _, judge in ground.folds])
+    _keep_outputs(folder, ground, plan, climbed.network, climbed.outputs)
+    result = RungResult(
+        name=rung.strategy,
+        folder=str(folder.relative_to(ground.folder)),
+        validation=_interval(climbed.outputs, ground.lesson.targets[judged], plan),
+        seconds=time.perf_counter() - begun,
+        peak_bytes=peak_bytes(),
+        history=climbed.history,
+        chosen=climbed.chosen,
+        trials=climbed.trials,
+        notes=climbed.notes,
+    )
+    records.save(folder / "rung.json", result)
+    return result
+
+
+def _keep_outputs(
+    folder: Path, ground: Ground, plan: Plan, network: TextNetwork, outputs: np.ndarray
+) -> None:
+    """What the rung said of validation, and what its final network says of reference rows."""
+    few = ground.lesson.items[:REFERENCE_ROWS]
+    checkpoints.write_tensors(
+        folder / "outputs.safetensors",
+        {
+            "validation": torch.from_numpy(np.ascontiguousarray(outputs, dtype=np.float32)),
+            "reference": torch.from_numpy(climbing.outputs(network, ground, few, plan)),
+        },
+    )
+
+
+def _finished(folder: Path, rung: Rung) -> RungResult | None:
+    """The rung, where an earlier command has climbed it to the end."""
+    path = folder / "rungs" / rung.strategy / "rung.json"
+    try:
+        return records.load(path, RungResult) if path.is_file() else None
+    except CorruptFile:
+        return None
+
+
+def _folds(
+    dataset: Dataset, split: Split, plan: Plan, targets: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(rows to learn from, rows to judge on), numbered within the learning rows."""
+    every = np.arange(len(split.learners))
+    if split.validation:
+        return [(every[: len(split.train)], every[len(split.train) :])]
+    rng = np.random.default_rng((plan.seed, len(every)))
+    texts = dataset.fields(split.learners)
+    groups = np.unique(np.array(["\x1f".join(one) for one in texts]), return_inverse=True)[1]
+    held = folds.stratified_folds(targets, groups, FOLDS, rng)
+    return [(every[held != fold], every[held == fold]) for fold in range(FOLDS)]
+
+
+def _score(plan: Plan) -> Callable[[np.ndarray, np.ndarray], float]:
+    """(outputs, targets) to the plan's metric."""
+    measure = getattr(classification, plan.metric)
+    return lambda outputs, targets: float(measure(targets, outputs.argmax(axis=1)))
+
+
+def _interval(outputs: np.ndarray, targets: np.ndarray, plan: Plan) -> Score:
+    """The plan's metric on these rows, with its 95% interval."""
+    counts = classification.confusion(targets, outputs.argmax(axis=1), len(plan.classes))
+    value = float(SCORES[plan.metric](counts))
+    if plan.metric == "accuracy":
+        low, high = intervals.wilson(int(np.trace(counts)), len(targets))
+    else:
+        rng = np.random.default_rng(plan.seed)
+        low, high = intervals.confusion_interval(SCORES[plan.metric], counts, rng=rng)
+    return Score(plan.metric, value, low, high, len(targets))
+
+
+def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str, str]:
+    """The cheapest rung whose paired mean loss to the best is at most one standard error."""
+    climbed = list(results)
+    outputs: Mapping[str, np.ndarray] = {
+        one.name: checkpoints.read_tensors(folder / one.folder / "outputs.safetensors")[
+            "validation"
+        ].numpy()
+        for one in climbed
+    }
+    best = max(climbed, key=lambda one: one.validation.value)
+    if len(climbed) == 1:
+        return best.name, "It is the only rung that was climbed."
+    targets = checkpoints.read_tensors(folder / "targets.safetensors")["validation"].numpy()
+    for rung in climbed:
+        if rung is best:
+            return best.name, (
+                f"{best.name} has the best {plan.metric.replace('_', ' ')} on validation, and every "
+                "cheaper rung loses more than one paired standard error to it."
+            )
+        loss, error = _paired(outputs[best.name], outputs[rung.name], targets, plan)
+        if loss <= error:
+            return rung.name, (
+                f"{rung.name} is cheaper than {best.name} and loses {loss:.4f} to it on the same "
+                f"{len(targets):,} validation rows, which is within one paired standard error "
+                f"({error:.4f})."
+            )
+    raise AssertionError("the best rung is one of the rungs")
+
+
+def _paired(
+    best: np.ndarray, other: np.ndarray, targets: np.ndarray, plan: Plan
+) -> tuple[float, float]:
+    """Mean loss of the other against the best by the plan's metric, and its standard error."""
+    first, second = best.argmax(axis=1), other.argmax(axis=1)
+    if plan.metric == "accuracy":
+        return paired.paired_loss(first == targets, second == targets)
+    rng = np.random.default_rng(plan.seed)
+    return paired.paired_score_loss(SCORES[plan.metric], targets, first, second, rng=rng)
+
+
+def _features_rung(plan: Plan) -> Rung:
+    """The settings that heads are solved with, whether or not that rung is climbed itself."""
+    for rung in plan.rungs:
+        if rung.strategy == "features":
+            return rung
+    from fettle.strategies.features import DEFAULTS
+
+    return Rung("features", DEFAULTS)
+
+
+def _poolings(plan: Plan) -> list[str]:
+    return str(_features_rung(plan).settings["poolings"]).split(",")

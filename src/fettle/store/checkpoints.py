@@ -1,0 +1,79 @@
+"""Checkpoints: tensors and facts, found again only when every byte is the one that was written.
+
+The manifest is written last and carries the tensors' hash; a folder without a manifest that
+matches is passed over, aloud, for the one before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fettle.core.errors import CorruptFile
+from fettle.store import files
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Checkpoint", "latest", "read_tensors", "save", "write_tensors"]
+
+KEPT = 2
+"""An older checkpoint goes only after a newer one is whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was saved at one moment."""
+
+    number: int
+    tensors: "Mapping[str, torch.Tensor]"
+    facts: Mapping[str, Any]
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, torch.Tensor]") -> Path:
+    """A safetensors file that is whole or not there."""
+    import safetensors.torch
+
+    plain = {name: value.contiguous() for name, value in tensors.items()}
+    return files.write_with(path, lambda temporary: safetensors.torch.save_file(plain, temporary))
+
+
+def read_tensors(path: Path) -> "dict[str, torch.Tensor]":
+    """The tensors in a safetensors file.
+
+    Raises:
+        CorruptFile: the file is missing, or its structure is broken.
+    """
+    import safetensors
+    import safetensors.torch
+
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CorruptFile(f"{path} is not a whole safetensors file: {error}.") from error
+
+
+def save(
+    folder: Path, number: int, tensors: "Mapping[str, torch.Tensor]", facts: Mapping[str, Any]
+) -> None:
+    """One more checkpoint; older ones than KEPT are removed once this one is on the disk."""
+    weights = write_tensors(folder / f"{number:06d}.safetensors", tensors)
+    manifest = {"number": number, "sha256": files.sha256(weights), "facts": dict(facts)}
+    files.write_json(folder / f"{number:06d}.json", manifest)
+    for old in sorted(folder.glob("*.json"))[:-KEPT]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def latest(folder: Path) -> tuple[Checkpoint | None, tuple[str, ...]]:
+    """The newest whole checkpoint, and a sentence for each newer one that is not whole."""
+    passed_over: list[str] = []
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        try:
+            manifest = files.read_json(path)
+            weights = files.require_hash(path.with_suffix(".safetensors"), manifest["sha256"])
+            found = Checkpoint(manifest["number"], read_tensors(weights), manifest["facts"])
+            return found, tuple(passed_over)
+        except (CorruptFile, KeyError) as error:
+            passed_over.append(f"Checkpoint {path.stem} is not whole and is passed over: {error}")
+    return None, tuple(passed_over)

@@ -1,0 +1,17 @@
+"""Folders that belong to fettle outside of a run: where what was measured of this machine is kept."""
+
+import os
+from pathlib import Path
+
+__all__ = ["cache"]
+
+
+def cache() -> Path:
+    """$XDG_CACHE_HOME/fettle, or ~/.cache/fettle; a folder of the user's, never of the project's."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    if home:
+        return Path(home) / "fettle"
+    try:
+        return Path.home() / ".cache" / "fettle"
+    except RuntimeError:
+        return Path(".fettle") / "cache"

@@ -1,0 +1,108 @@
+"""Classification: one label a row; judged by accuracy and macro precision, recall and F1."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fettle.core.errors import InputError
+from fettle.core.evaluation import Outcomes
+from fettle.core.parts import Card, LossPart
+from fettle.measures import classification as measures
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Classification", "softmax"]
+
+
+class Classification:
+    """One of `classes` a row; outputs stand in the order of `classes`."""
+
+    name = "classification"
+
+    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
+        self.classes = tuple(classes)
+        self.label_smoothing = label_smoothing
+        self._number = {label: number for number, label in enumerate(self.classes)}
+
+    def targets(self, cells: Sequence[str | None], *, unseen: int | None = None) -> np.ndarray:
+        """The cells as class numbers, (rows,).
+
+        Args:
+            cells: labels as they stand in the file.
+            unseen: the number for a label that is no class of this task; without it, an error.
+
+        Raises:
+            InputError: a label is not one of the classes.
+        """
+        if unseen is None:
+            for cell in cells:
+                if cell not in self._number:
+                    raise InputError(
+                        f"The label {cell!r} is not one of the {len(self.classes)} classes "
+                        "that the model knows. Add rows with it to the training data."
+                    )
+        return np.array([self._number.get(cell or "", unseen or 0) if cell in self._number
+                         else unseen for cell in cells], dtype=np.int64)
+
+    def head(self, card: Card, pooling: str, dropout: float) -> Mapping[str, Any]:
+        """A linear head over pooled vectors; of length 1 where the network was trained so."""
+        return {
+            "kind": "linear",
+            "pooling": pooling,
+            "normalise": card.embeds_sentences,
+            "dropout": dropout,
+            "outputs": len(self.classes),
+        }
+
+    def loss(
+        self, outputs: "torch.Tensor", batch: "dict[str, torch.Tensor]"
+    ) -> dict[str, LossPart]:
+        """Cross-entropy, summed over rows."""
+        from torch.nn import functional
+
+        total = functional.cross_entropy(
+            outputs.float(), batch["target"],
+            reduction="sum", label_smoothing=self.label_smoothing,
+        )
+        return {"cross_entropy": LossPart(total, len(outputs))}
+
+    def outcomes(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
+        """Target, predicted class, whether it is right, and its probability, row by row."""
+        probabilities = softmax(outputs)
+        predicted = outputs.argmax(axis=1)
+        return Outcomes({
+            "target": targets,
+            "predicted": predicted,
+            "correct": predicted == targets,
+            "confidence": probabilities.max(axis=1),
+        })
+
+    @property
+    def scores(self) -> Mapping[str, Callable[[Outcomes, np.ndarray], float]]:
+        """accuracy, macro_precision, macro_recall, macro_f1."""
+        return {
+            name: _score(measure)
+            for name, measure in (
+                ("accuracy", measures.accuracy),
+                ("macro_precision", measures.macro_precision),
+                ("macro_recall", measures.macro_recall),
+                ("macro_f1", measures.macro_f1),
+            )
+        }
+
+
+def _score(
+    measure: Callable[[np.ndarray, np.ndarray], float],
+) -> Callable[[Outcomes, np.ndarray], float]:
+    def score(outcomes: Outcomes, rows: np.ndarray) -> float:
+        return measure(outcomes.columns["target"][rows], outcomes.columns["predicted"][rows])
+
+    return score
+
+
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities (rows, classes) from raw outputs (rows, classes)."""
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)

@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import numpy as np
+from nouns import bare, hostile, many, story
+
+from fettle.core.audit import Finding, LeftOut, Severity
+from fettle.pages.blocks import Figure, Fold, Listing, Notice, Table, Text
+from fettle.pages.by_class import by_class
+from fettle.pages.choices import choices
+from fettle.pages.confusion import confusion
+from fettle.pages.contenders import contenders
+from fettle.pages.findings import findings
+from fettle.pages.honesty import honesty
+from fettle.pages.ladder import ladder
+from fettle.pages.learning import learning
+from fettle.pages.sides import sides
+
+
+def of(section, kind):
+    """The blocks of one kind, unfolded."""
+    blocks = [
+        inner for block in section.blocks
+        for inner in (block.blocks if isinstance(block, Fold) else (block,))
+    ]
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+def test_findings_stand_with_the_worst_first_and_every_row_that_was_not_used():
+    made = story()
+    blocker = Finding("single_row_class", Severity.BLOCKER, 1, ("a:1",), "One class, one row.", "")
+    audit = replace(made.audit, findings=(*made.audit.findings, blocker))
+    notices = of(findings(replace(made, audit=audit)), Notice)
+    assert [notice.badge for notice in notices] == [
+        "blocker", "warning", "warning", "note", "note", "left out", "refused"]
+    assert notices[2].unlisted == "and 112 more, which the audit counted"
+    assert len(notices[2].ids) + len(notices[2].more) == 100
+    assert notices[5].title == "twins · 9 rows"
+    assert notices[5].ids[0] == "tickets.csv:2"
+
+
+def test_what_audit_and_split_both_left_out_is_counted_once():
+    made = story()
+    more = LeftOut("no_target", "they carry no answer.", tuple(range(20, 520)))
+    split = replace(made.split, left_out=(*made.split.left_out, more))
+    left_out = [one for one in of(findings(replace(made, split=split)), Notice)
+                if one.badge == "left out"]
+    assert [one.title for one in left_out] == ["twins · 9 rows", "no_target · 500 rows"]
+    assert left_out[1].unlisted == "and 300 more, listed in the run folder"
+
+
+def test_an_audit_without_findings_says_so():
+    (text,) = findings(bare()).blocks
+    assert text == Text("The audit looked at 160 rows and found nothing to report.")
+
+
+def test_the_rung_that_was_kept_stands_out_and_trials_are_folded():
+    table, trials = of(ladder(story()), Table)
+    assert table.strong == 2
+    assert [line[-1].text for line in table.lines] == ["not kept", "not kept", "kept"]
+    assert trials.head == ("pooling", "l2", "accuracy")
+    assert len(of(ladder(story()), Figure)) == 1
+    assert not of(ladder(bare()), Figure)
+
+
+def test_without_validation_rows_a_rung_is_judged_out_of_fold():
+    assert of(ladder(bare()), Table)[0].head[1] == "accuracy on out-of-fold predictions"
+    assert "out-of-fold" in of(sides(bare()), Text)[0].text
+
+
+def test_predicted_stands_beside_measured_for_every_rung_climbed_or_not():
+    (table,) = of(choices(story()), Table)
+    lines = [[cell.text for cell in line] for line in table.lines]
+    assert lines[2] == ["full", "rate 5e-05 · slower 2.6 · epochs 6", "5 min 01 s", "4 min 24 s",
+                        "2.60 GB", "2.48 GB"]
+    assert lines[3][2:] == ["8 min 00 s", "not climbed", "1.90 GB", "–"]
+
+
+def test_every_contender_is_compared_with_the_kept_model_in_the_order_of_its_kind():
+    (table,) = of(contenders(story()), Table)
+    names = [line[0].text for line in table.lines]
+    assert names == ["zero-shot by label names", "nearest class mean", "majority class",
+                     "TF-IDF + logistic regression", "features", "top", "full"]
+    assert table.lines[1][0].note == "as it came · uses training labels"
+    assert [line[-1].text for line in table.lines][-2:] == ["cannot tell", "this one"]
+    assert table.lines[1][-1].note == "191 won, 24 lost, p\u00a0<\u00a00.001"
+
+
+def test_a_rung_without_epochs_has_no_curve_and_the_chosen_epoch_is_marked():
+    assert learning(bare()) is None
+    figures = of(learning(story()), Figure)
+    assert [figure.label for figure in figures] == ["Learning curve of top",
+                                                    "Learning curve of full"]
+    assert figures[1].caption.endswith("Dotted: epoch 4, chosen.")
+    assert [table.strong for table in of(learning(story()), Table)] == [2, 3]
+
+
+def test_epochs_without_validation_are_drawn_by_their_training_loss_alone():
+    made = story()
+    history = tuple(
+        replace(epoch, validation_loss=None, validation_score=None)
+        for epoch in made.run.rungs[2].history
+    )
+    run = replace(made.run, rungs=(replace(made.run.rungs[2], history=history),))
+    (figure,) = of(learning(replace(made, run=run)), Figure)
+    assert figure.caption.startswith("full: loss after each epoch.")
+
+
+def test_classes_stand_with_the_worst_first_and_all_of_them_are_in_the_table():
+    made = story(many(), rows=16_000)
+    (table,) = of(by_class(made), Table)
+    f1 = [float(line[2].text) for line in table.lines]
+    assert f1 == sorted(f1)
+    assert len(f1) == 77
+    (figure,) = of(by_class(made), Figure)
+    assert "the 20 worst of 77 classes" in figure.caption
+
+
+def test_a_class_without_a_finite_score_is_drawn_as_nothing_and_said_as_nothing():
+    made = story()
+    first = made.evaluation.classes[0]
+    nothing = replace(first, rows=0, f1=replace(first.f1, value=float("nan"), low=float("nan"),
+                                                high=float("nan"), rows=0))
+    evaluation = replace(made.evaluation, classes=(nothing, *made.evaluation.classes[1:]))
+    section = by_class(replace(made, evaluation=evaluation))
+    (figure,) = of(section, Figure)
+    assert "nan" not in figure.svg
+    assert [line[2].text for line in of(section, Table)[0].lines].count("–") == 1
+
+
+def test_the_most_confused_pairs_are_counted_against_their_true_class():
+    made = story()
+    section = confusion(made)
+    counts = np.array(made.evaluation.confusion)
+    (table,) = of(section, Table)
+    true, taken, rows, of_all = (cell.text for cell in table.lines[0])
+    line, column = made.evaluation.labels.index(true), made.evaluation.labels.index(taken)
+    assert int(rows) == counts[line, column] == (counts - np.diag(counts.diagonal())).max()
+    assert int(of_all) == counts[line].sum()
+
+
+def test_a_large_confusion_matrix_carries_no_numbers_and_more_pairs():
+    made = story(many(), rows=16_000)
+    (figure,) = of(confusion(made), Figure)
+    assert "Columns stand in the same order" in figure.caption
+    assert figure.svg.count("<text") == 77 + 2
+    assert len(of(confusion(made), Table)[0].lines) == 20
+    assert confusion(replace(made, evaluation=replace(made.evaluation, confusion=()))) is None
+
+
+def test_a_matrix_without_mistakes_has_no_pairs():
+    made = bare()
+    evaluation = replace(made.evaluation, confusion=((9, 0), (0, 11)))
+    section = confusion(replace(made, evaluation=evaluation))
+    assert not of(section, Table)
+    assert of(section, Text) == [Text("No test row was taken for another class.")]
+
+
+def test_the_footer_says_seed_looks_and_what_cannot_be_told():
+    said = " ".join(of(honesty(bare()), Listing)[0].items)
+    assert "one seed (13)" in said
+    assert "looked at 4 times" in said
+    assert "was not computed" in said
+    assert of(honesty(hostile()), Listing)

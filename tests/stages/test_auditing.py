@@ -1,0 +1,140 @@
+import csv
+import time
+
+import pyarrow as pa
+import pytest
+
+from fettle.core.audit import Severity
+from fettle.core.dataset import Dataset, Refused, Schema
+from fettle.core.errors import Blocked, InputError
+from fettle.stages.auditing import audit
+
+
+def table_of(columns, parts=None, *, target="label", refused=()):
+    rows = len(next(iter(columns.values())))
+    return Dataset(
+        "t.csv",
+        pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()}),
+        Schema(target, tuple(name for name in columns if name != target)),
+        tuple(f"t.csv:{row + 2}" for row in range(rows)),
+        tuple(parts or [""] * rows),
+        tuple(refused),
+    )
+
+
+def read(folder, files):
+    """Rows of real files: (name, part) each."""
+    texts, labels, ids, parts = [], [], [], []
+    for name, part in files:
+        with (folder / name).open(newline="", encoding="utf-8") as lines:
+            for number, row in enumerate(csv.DictReader(lines), start=1):
+                texts.append(row["text"])
+                labels.append(row["label"])
+                ids.append(f"{name}:{number}")
+                parts.append(part)
+    table = pa.table({"text": texts, "label": labels})
+    return Dataset(folder.name, table, Schema("label", ("text",)), tuple(ids), tuple(parts))
+
+
+def checks_of(found, severity):
+    return [finding.check for finding in found.findings if finding.severity is severity]
+
+
+def test_a_row_with_two_faults_is_left_out_once_and_by_the_first_check():
+    texts = [f"text {row}" for row in range(40)]
+    labels = ["refund", "other"] * 20
+    dataset = table_of(
+        {"text": [*texts, "text 0", "text 1"], "label": [*labels, "Refund", "refund"]},
+        ["train"] * 41 + ["test"],
+    )
+    texts_seen_in_test = audit(dataset)
+
+    assert [(out.check, out.rows) for out in texts_seen_in_test.left_out] == [
+        ("variants", (40,)),
+        ("leaks", (1,)),
+    ]
+    assert texts_seen_in_test.twins == ((0, 40), (1, 41))
+
+
+def test_what_one_check_leaves_out_the_next_does_not_count():
+    labels = ["refund"] * 20 + ["other"] * 20 + ["Refund"]
+
+    found = audit(table_of({"text": [f"t {row}" for row in range(41)], "label": labels}))
+
+    assert "small_classes" not in checks_of(found, Severity.BLOCKER)
+
+
+def test_a_test_label_spelled_like_a_left_out_one_is_a_blocker():
+    labels = ["refund"] * 20 + ["other"] * 20 + ["Refund"] * 2
+    parts = [""] * 41 + ["test"]
+
+    found = audit(table_of({"text": [f"t {row}" for row in range(42)], "label": labels}, parts))
+
+    assert checks_of(found, Severity.BLOCKER) == ["unseen"]
+    with pytest.raises(Blocked, match="--allow unseen"):
+        found.require_clear()
+    found.require_clear(("unseen",))
+
+
+def test_refused_records_are_a_warning_with_their_places():
+    refused = [Refused("t.csv:9", "3 cells where the header has 2"), Refused("t.csv:12", "x")]
+
+    found = audit(table_of({"text": ["a", "b"], "label": ["x", "y"]}, refused=refused))
+
+    ragged = found.findings[0]
+    assert (ragged.check, ragged.severity, ragged.count) == ("ragged", Severity.WARN, 2)
+    assert ragged.rows == ("t.csv:9", "t.csv:12")
+    assert "t.csv:9: 3 cells" in ragged.sentence
+
+
+def test_no_more_than_a_hundred_rows_are_named():
+    found = audit(table_of({"text": ["same"] * 300, "label": ["a", "b"] * 150}))
+
+    assert max(len(finding.rows) for finding in found.findings) == 100
+    assert next(f.count for f in found.findings if f.check == "duplicates") == 299
+
+
+def test_rows_without_answers_cannot_be_audited():
+    with pytest.raises(InputError, match="--target"):
+        audit(table_of({"text": ["a"]}, target=None))
+    with pytest.raises(InputError, match="no rows"):
+        audit(table_of({"text": [], "label": []}))
+
+
+def test_the_audit_names_the_dataset_that_it_is_of():
+    dataset = table_of({"text": ["a", "b"], "label": ["x", "y"]})
+
+    assert audit(dataset).dataset == dataset.fingerprint()
+
+
+def test_a_hundred_thousand_rows_take_seconds():
+    rows = 100_000
+    texts = [
+        f"Customer {row % 90_000} asks: where is my order number {row % 90_000}?"
+        for row in range(rows)
+    ]
+    labels = [f"class_{row % 77}" for row in range(rows)]
+    dataset = table_of({"text": texts, "label": labels}, ["train"] * 80_000 + ["test"] * 20_000)
+
+    start = time.perf_counter()
+    audit(dataset)
+
+    assert time.perf_counter() - start < 15  # 1.5 s on an idle core
+
+
+def test_sms_spam_repeats_414_messages_to_the_letter(shared_data):
+    found = audit(read(shared_data / "sms_spam", [("sms_spam.csv", "")]))
+
+    duplicates = next(f for f in found.findings if f.check == "duplicates")
+    assert "(414 to the letter)" in duplicates.sentence
+    assert found.blockers() == ()
+
+
+def test_two_test_sentences_of_sst2_also_stand_in_its_training_file(shared_data):
+    files = [("train.csv", "train"), ("validation.csv", "validation"), ("test.csv", "test")]
+
+    found = audit(read(shared_data / "sst2", files))
+
+    leaks = [f.sentence for f in found.findings if f.check == "leaks"]
+    assert leaks[0] == "3 training rows say the same as 2 test rows."
+    assert sum(len(out.rows) for out in found.left_out) == 4

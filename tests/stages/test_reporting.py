@@ -1,0 +1,52 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fettle.core.errors import StoreError
+from fettle.stages.reporting import write
+
+sys.path.append(str(Path(__file__).parents[1] / "pages"))
+from nouns import SECRET, bare, hostile
+
+
+def written(story, folder: Path):
+    """The report of a story's nouns."""
+    return write(
+        story.dataset, story.audit, story.split, story.plan, story.run, story.evaluation,
+        folder=folder,
+    )
+
+
+def test_a_report_is_a_page_and_a_card_in_the_run_folder(tmp_path: Path):
+    report = written(bare(), tmp_path / "run")
+    assert report.html == str(tmp_path / "run" / "report.html")
+    assert report.card == str(tmp_path / "run" / "model-card.md")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "model-card.md", "report.html"]
+    html = Path(report.html).read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>")
+    assert "python 3." in html
+    assert Path(report.card).read_text(encoding="utf-8").startswith("---\n")
+
+
+def test_the_same_nouns_give_the_same_files_and_no_path_of_this_machine(tmp_path: Path):
+    first, again = written(bare(), tmp_path / "a"), written(bare(), tmp_path / "b")
+    for one, other in ((first.html, again.html), (first.card, again.card)):
+        content = Path(one).read_bytes()
+        assert content == Path(other).read_bytes()
+        for private in (SECRET, str(tmp_path), str(Path.home()) + "/"):
+            assert private.encode() not in content
+
+
+def test_hostile_names_reach_no_file_name(tmp_path: Path):
+    made = hostile()
+    written(replace(made, plan=replace(made.plan, name="../../escape")), tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path: Path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises((StoreError, OSError)):
+        written(bare(), tmp_path / "run")
