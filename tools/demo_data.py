@@ -14,6 +14,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -185,24 +186,24 @@ def plant(
     """The training rows with every fault in them, and the faults."""
     planter = Planter(train, rng)
     for original, copy in near.items():
-        row = planter.take(lambda row, text=original: row.text == text)
+        row = planter.take(partial(says, original))
         planter.copy("near_duplicate", train[row], copy, (TRAIN, row))
     for rewrite in ways(EXACT_COPIES):
-        row = planter.take(lambda row, way=rewrite: can_be_copied(row, way))
+        row = planter.take(partial(can_be_copied, rewrite))
         planter.copy("exact_duplicate", train[row], rewrite(train[row].text), (TRAIN, row))
 
     untouched = iter(rng.permutation(len(test)))
     for rewrite in ways(LEAKS):
-        row = next(int(row) for row in untouched if can_be_copied(test[row], rewrite))
+        row = next(int(row) for row in untouched if can_be_copied(rewrite, test[row]))
         planter.copy("leak", test[row], rewrite(test[row].text), (TEST, row))
 
     for label, wrong_labels in CONFUSABLE.items():
         for wrong in wrong_labels * 2:
-            row = planter.take(lambda row, label=label: row.label == label)
+            row = planter.take(partial(is_labelled, label))
             planter.relabel("wrong_label", row, wrong)
     for label, spelling, times in VARIANTS:
         for _ in range(times):
-            row = planter.take(lambda row, label=label: row.label == label)
+            row = planter.take(partial(is_labelled, label))
             planter.relabel("label_variant", row, spelling)
     for _ in range(EMPTY_LABELS):
         planter.relabel("empty_label", planter.take(lambda row: True), "")
@@ -216,7 +217,17 @@ def ways(counted: Iterable[tuple[int, Callable[[str], str]]]) -> Iterator[Callab
     return (way for times, way in counted for _ in range(times))
 
 
-def can_be_copied(row: Row, rewrite: Callable[[str], str]) -> bool:
+def says(text: str, row: Row) -> bool:
+    """The row's text is this one."""
+    return row.text == text
+
+
+def is_labelled(label: str, row: Row) -> bool:
+    """The row is of this class."""
+    return row.label == label
+
+
+def can_be_copied(rewrite: Callable[[str], str], row: Row) -> bool:
     """Long enough, and changed by the rewriting, if that is to change anything."""
     long_enough = len(row.text.split()) >= FEWEST_WORDS
     return long_enough and (rewrite is str or rewrite(row.text) != row.text)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,10 @@ from fettle.core.errors import FettleError, SettingError
 from fettle.core.plan import Plan, Reading
 from fettle.core.settings import Settings
 
-__all__ = ["app", "main"]
+__all__ = [
+    "app", "audit", "demo", "doctor", "evaluate", "main", "plan", "predict", "report", "tune",
+    "versions",
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -90,8 +93,9 @@ def tune(
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
-        model=model, task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget),
-        seed=seed, allow=_many(allow), out=_text(out), registry=str(registry), keep_rows=keep_rows,
+        model=model, task=task, rungs=_one_or_many(strategy, rungs),
+        budget_seconds=_seconds(budget), seed=seed, allow=_many(allow), out=_text(out),
+        registry=str(registry), keep_rows=keep_rows,
     )
     with console.Watcher() as watcher:
         version = _told(settings, given, watcher)
@@ -227,8 +231,9 @@ def versions(
 def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
     """What this machine is and does, and whether everything that fettle needs is there."""
     from fettle import doctor as examiner
+    from fettle import pipeline
 
-    facts = examiner.examine(registry)
+    facts = examiner.examine(registry, pipeline.this_machine())
     if as_json:
         console.message(json.dumps(facts, ensure_ascii=False))
         return
@@ -293,7 +298,7 @@ def _listed(registry: Path, name: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _plan_file(path: Path, reading: Reading, told: dict[str, object]) -> Plan:
+def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan:
     """The plan in a file, its paths replaced by those that the command names."""
     from fettle.store import records
 

@@ -4,8 +4,8 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from fettle import pipeline
 from fettle.core.errors import FettleError
+from fettle.core.plan import Machine
 from fettle.models.cards import card_of
 from fettle.models.sources import DEFAULT_TEXT_MODEL
 from fettle.store import folders
@@ -16,9 +16,8 @@ LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "safetensors", "nu
              "scikit-learn", "sqlalchemy")
 
 
-def examine(registry: Path) -> dict[str, str]:
+def examine(registry: Path, machine: Machine) -> dict[str, str]:
     """One line a fact: machine, libraries, default model, registry, disk."""
-    machine = pipeline.this_machine()
     facts = {
         "processor": f"{machine.processor}, {machine.cores} cores",
         "memory": f"{machine.memory_bytes / 2**30:.1f} GiB",

@@ -73,6 +73,8 @@ def test_a_byte_order_mark_is_seen_and_no_part_of_the_first_name(mark):
     rows = csv_of("text,label\ncafé,a\n".encode(mark))
     assert rows.table.to_pylist() == [{"text": "café", "label": "a"}]
     assert bool(rows.notes) == (mark != "utf-8-sig")
+    told = csv_of("text,label\ncafé,a\n".encode(mark), mark.removesuffix("-sig"))
+    assert told.table == rows.table
 
 
 def test_bytes_that_are_not_utf8_name_line_byte_and_the_encoding_to_try():

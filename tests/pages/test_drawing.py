@@ -22,7 +22,7 @@ def line(label: str):
     return paint
 
 
-@pytest.mark.parametrize("label", HOSTILE)
+@pytest.mark.parametrize("label", [*HOSTILE, "$x^2$", r"$\frac{$"])
 def test_a_drawing_shows_any_label_as_text_and_never_reads_it(label):
     svg = draw("one", clip(label), line(clip(label, 90)), width=1200, height=300)
     root = ElementTree.fromstring(svg)

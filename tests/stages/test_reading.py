@@ -100,7 +100,7 @@ def test_every_column_of_text_is_read_in_file_order_and_every_other_is_listed_wi
         mail=[f"a{n}@b.example" for n in range(ROWS)],
         source=["web form"] * ROWS,
         gap=pa.nulls(ROWS, pa.string()),
-        queue=["a", "b", "c", "d"] * 10,
+        queue=["q1", "q2", "q3", "q4"] * 10,
     )
     assert schema.inputs == ("text", "body")
     assert schema.unused == ("id", "name", "day", "at", "amount", "mail", "source", "gap", "queue")
@@ -313,11 +313,6 @@ def test_an_encoding_that_is_told_is_used_for_every_file(tmp_path):
     assert read(reading).fields([0, ROWS + 1]) == [("café",), ("café",)]
 
 
-def test_no_data_is_an_error():
-    with pytest.raises(InputError, match="No data was named"):
-        read(Reading())
-
-
 SCHEMA = Schema("label", ("text",))
 
 
@@ -371,7 +366,9 @@ def test_texts_come_from_a_text_file_a_list_and_a_pipe(tmp_path, monkeypatch):
         assert dataset.ids == ("stdin:1", "stdin:2")
 
 
-def test_a_text_file_is_not_for_learning(tmp_path):
+def test_no_data_is_an_error_and_a_text_file_is_not_for_learning(tmp_path):
+    with pytest.raises(InputError, match="No data was named"):
+        read(Reading())
     (tmp_path / "t.txt").write_text("a\nb\n")
     with pytest.raises(InputError, match=r"ends in \.txt"):
         read(Reading(data=str(tmp_path / "t.txt")))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fettle.core.evaluation import Score
 from fettle.core.plan import Setting
 
-__all__ = ["Epoch", "RungResult", "Run", "Step"]
+__all__ = ["Epoch", "Run", "RungResult", "Step"]
 
 
 @dataclass(frozen=True, slots=True)

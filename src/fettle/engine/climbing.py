@@ -226,7 +226,7 @@ def _rows(lesson: Lesson, rows: np.ndarray) -> Lesson:
 
 
 def _best(history: Sequence[Epoch], last: int | None) -> int:
-    """The number of the best epoch: by score, then by loss; the last one where nothing is judged."""
+    """The best epoch's number: by score, then by loss; the last one where nothing is judged."""
     if last is not None or history[-1].validation_score is None:
         return history[-1].number
     best = max(history, key=lambda e: (e.validation_score or 0.0, -(e.validation_loss or 0.0)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fettle.core.plan import Setting
 from fettle.core.progress import Progress
 
 __all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
@@ -82,7 +83,7 @@ def _minimise(
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(inputs @ weight.T + bias, answers)
         loss = loss + penalty / 2 * weight.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
@@ -98,7 +99,7 @@ class Chosen:
     outputs: np.ndarray
     """Of rows that the head was not solved on, (rows, classes), in the order of the folds."""
     score: float
-    trials: tuple[dict[str, str | float], ...]
+    trials: tuple[Mapping[str, Setting], ...]
 
 
 def choose(
@@ -135,7 +136,7 @@ def choose(
             tried.append((score(joined, targets[judged]), -loss, pooling, penalty, joined))
     yield Progress("head", total, total, "solutions")
     best = max(tried, key=lambda one: one[:2])
-    trials = tuple(
+    trials: tuple[Mapping[str, Setting], ...] = tuple(
         {"pooling": pooling, "l2": penalty, "score": value, "loss": -loss}
         for value, loss, pooling, penalty, _ in tried
     )

@@ -52,6 +52,6 @@ def outputs_of(
         yield Progress("predictions", done, len(items))
     width = parts[0][1].shape[1]
     found = np.empty((len(items), width), np.float32)
-    for rows, outputs in parts:
-        found[rows] = outputs
+    for numbers, part in parts:
+        found[numbers] = part
     return found

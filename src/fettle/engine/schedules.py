@@ -15,7 +15,7 @@ def warmup_cosine(step: int, *, steps: int, warmup: float) -> float:
 
     Source: Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
     """
-    rising = max(int(round(steps * warmup)), 1)
+    rising = max(round(steps * warmup), 1)
     if step < rising:
         return (step + 1) / rising
     done = (step - rising) / max(steps - rising, 1)

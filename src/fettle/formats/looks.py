@@ -100,4 +100,5 @@ def _share(sample: list[str], shape: re.Pattern[str]) -> float:
 
 
 def _words(cell: str) -> int:
-    return max(len(cell.split()), (len(_NO_SPACES.findall(cell)) + 1) // 2)
+    blanks = len(cell.split())
+    return blanks if cell.isascii() else max(blanks, (len(_NO_SPACES.findall(cell)) + 1) // 2)

@@ -102,7 +102,7 @@ def _lines(source: Source, codec: str) -> Iterator[str]:
             for number, line in enumerate(lines, 1):
                 if "\0" in line:
                     raise _nul(source.name, number, line)
-                yield line.removeprefix("\ufeff") if number == 1 else line
+                yield line
     except UnicodeError as error:
         raise _undecodable(source, codec, error) from error
     except (OSError, EOFError, zlib.error) as error:

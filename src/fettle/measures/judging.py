@@ -73,7 +73,9 @@ def class_scores(
             ClassScores(
                 label,
                 true,
-                Score("precision", right / max(called, 1), *intervals.wilson(right, called), called),
+                Score(
+                    "precision", right / max(called, 1), *intervals.wilson(right, called), called
+                ),
                 Score("recall", right / max(true, 1), *intervals.wilson(right, true), true),
                 Score("f1", float(f1[number]), float(low[number]), float(high[number]), true),
             )

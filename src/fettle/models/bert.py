@@ -1,4 +1,4 @@
-"""BERT's encoder, written small: parameter names as in transformers, and nothing imported but torch.
+"""BERT's encoder, written small: names as in transformers, and nothing imported but torch.
 
 Why it stands here beside `from_transformers`: importing transformers' modelling code takes longer
 than the first batch, and attention can be chosen by what the machine does fastest. A test holds
@@ -7,7 +7,7 @@ it equal to transformers' own, output by output.
 Source: Devlin et al., "BERT", NAACL 2019, section 3; Vaswani et al., 2017, section 3 (post-norm).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 __all__ = ["Bert", "can_open"]
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functional.gelu,
     "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
     "gelu_pytorch_tanh": lambda x: functional.gelu(x, approximate="tanh"),
@@ -40,10 +40,9 @@ class Bert(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
-        self.embeddings = Embeddings(config)
-        self.encoder = nn.Module()
-        self.encoder.layer = nn.ModuleList(
-            Layer(config) for _ in range(config["num_hidden_layers"])
+        self.embeddings = _Embeddings(config)
+        self.encoder = nn.ModuleDict(
+            {"layer": nn.ModuleList(_Layer(config) for _ in range(config["num_hidden_layers"]))}
         )
         self.block_names = tuple(f"encoder.layer.{n}" for n in range(config["num_hidden_layers"]))
 
@@ -54,12 +53,12 @@ class Bert(nn.Module):
         if "full" not in batch:
             mask = torch.zeros_like(batch["attention_mask"], dtype=hidden.dtype)
             mask = mask.masked_fill(batch["attention_mask"] == 0, float("-inf"))[:, None, None, :]
-        for layer in self.encoder.layer:
+        for layer in self.encoder["layer"].children():
             hidden = layer(hidden, mask)
         return hidden
 
 
-class Embeddings(nn.Module):
+class _Embeddings(nn.Module):
     """Words, positions and types, summed and normalised."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -81,26 +80,30 @@ class Embeddings(nn.Module):
         return self.dropout(self.LayerNorm(hidden))
 
 
-class Layer(nn.Module):
+class _Layer(nn.Module):
     """One block: attention, then a two-layer network, each added and normalised."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         width, inner = config["hidden_size"], config["intermediate_size"]
-        self.attention = nn.Module()
-        self.attention.self = Attention(width, config["num_attention_heads"])
-        self.attention.output = AddNorm(width, width, config)
-        self.intermediate = nn.Module()
-        self.intermediate.dense = nn.Linear(width, inner)
-        self.output = AddNorm(inner, width, config)
+        self.attention = nn.ModuleDict(
+            {
+                "self": _Attention(width, config["num_attention_heads"]),
+                "output": _AddNorm(width, width, config),
+            }
+        )
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
+        self.output = _AddNorm(inner, width, config)
         self.activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        hidden = self.attention.output(self.attention.self(hidden, mask), hidden)
-        return self.output(self.activation(self.intermediate.dense(hidden)), hidden)
+        mixed = self.attention["self"](hidden, mask)
+        hidden = self.attention["output"](mixed, hidden)
+        wide = self.activation(self.intermediate["dense"](hidden))
+        return self.output(wide, hidden)
 
 
-class Attention(nn.Module):
+class _Attention(nn.Module):
     """Every token looks at every other of its row.
 
     In training, plain products: on processors the backward pass of the fused kernel in bf16 is
@@ -130,7 +133,7 @@ class Attention(nn.Module):
         return mixed.transpose(1, 2).reshape(rows, tokens, width)
 
 
-class AddNorm(nn.Module):
+class _AddNorm(nn.Module):
     """A linear map, dropped out, added to what came in, normalised."""
 
     def __init__(self, inner: int, width: int, config: Mapping[str, Any]) -> None:

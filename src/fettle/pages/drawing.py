@@ -97,9 +97,8 @@ def draw(
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         figure.patch.set_visible(False)
         paint(figure)
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         canvas: Any = FigureCanvasSVG(figure)
-        canvas.print_svg(text, metadata=nothing)
+        canvas.print_svg(text)
     return _inline(text.getvalue(), name, title, width, height)
 
 

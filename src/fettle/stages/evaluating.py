@@ -11,10 +11,10 @@ import numpy as np
 from fettle.checks import baselines
 from fettle.core.dataset import Dataset
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Contender, Evaluation
+from fettle.core.evaluation import Contender, Evaluation, Latency
 from fettle.core.parts import Card
 from fettle.core.plan import Plan
-from fettle.core.progress import Note, Progress, finish
+from fettle.core.progress import Note, Progress
 from fettle.core.run import Run
 from fettle.core.split import Opening, Split
 from fettle.engine import asking
@@ -22,7 +22,8 @@ from fettle.engine.predict import outputs_of
 from fettle.engine.replay import features
 from fettle.measures import judging, paired
 from fettle.modalities import ENCODERS
-from fettle.models.network import open_network, open_saved, tokenizer_json
+from fettle.modalities.text import TextEncoder
+from fettle.models.network import TextNetwork, open_network, open_saved, tokenizer_json
 
 __all__ = ["evaluate", "evaluate_version"]
 
@@ -50,21 +51,9 @@ def evaluate(
     rows, openings = split.vault.open(f"evaluate run {run.plan}", count)
     fields = dataset.fields(rows)
     targets, labels = _targets(dataset.targets(rows), plan.classes)
-    learners = dataset.targets(split.learners)
-    answers: Answers = {}
-    before = yield from _before(dataset, split, plan, run, card, fields)
-    answers.update(before)
-    yield Progress("baselines", 0, 2, "models")
-    answers["majority"] = ("baseline", _numbers(
-        baselines.majority([label or "" for label in learners], len(rows)), plan), "")
-    yield Progress("baselines", 1, 2, "models")
-    joined = [" ".join(field) for field in dataset.fields(split.learners)]
-    answers["tfidf"] = ("baseline", _numbers(
-        baselines.tfidf(joined, [label or "" for label in learners],
-                        [" ".join(field) for field in fields]), plan),
-        "TF-IDF of words and word pairs, logistic regression, on the same learning rows")
-    yield Progress("baselines", 2, 2, "models")
-    latency = ()
+    answers = yield from _before(dataset, split, plan, run, card, fields)
+    answers.update((yield from _baselines(dataset, split, plan, fields)))
+    latency: tuple[Latency, ...] = ()
     for rung in run.rungs:
         network, encoder = _rung(run, rung.name, plan)
         outputs = yield from outputs_of(
@@ -190,7 +179,25 @@ def _before(
     return answers
 
 
-def _rung(run: Run, name: str, plan: Plan):  # type: ignore[no-untyped-def]  # network, encoder
+def _baselines(
+    dataset: Dataset, split: Split, plan: Plan, fields: Sequence[tuple[str, ...]]
+) -> Generator[Progress, None, Answers]:
+    """What needs no pre-trained model, fitted on the same learning rows."""
+    labels = [label or "" for label in dataset.targets(split.learners)]
+    learned = [" ".join(field) for field in dataset.fields(split.learners)]
+    yield Progress("baselines", 0, 2, "models")
+    common = baselines.majority(labels, len(fields))
+    yield Progress("baselines", 1, 2, "models")
+    words = baselines.tfidf(learned, labels, [" ".join(field) for field in fields])
+    yield Progress("baselines", 2, 2, "models")
+    note = "TF-IDF of words and word pairs, logistic regression, on the same learning rows"
+    return {
+        "majority": ("baseline", _numbers(common, plan), "always the commonest class"),
+        "tfidf": ("baseline", _numbers(words, plan), note),
+    }
+
+
+def _rung(run: Run, name: str, plan: Plan) -> tuple[TextNetwork, TextEncoder]:
     folder = Path(run.folder) / run.rung(name).folder
     paths = {path.name: path for path in folder.iterdir()}
     return open_saved(paths), ENCODERS[plan.modality].load(paths)

@@ -5,6 +5,7 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
@@ -29,6 +30,7 @@ FEW_STEPS = 500
 """Fewer optimizer steps than this leave a fine-tuning short; epochs are added up to MOST_EPOCHS.
 Source: Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021, section 6."""
 MOST_EPOCHS = 12
+FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.3
 SHARE_OF_PEAK = {"features": 0.45, "full": 0.30}
 """Of the measured matrix products, reached on texts of the usual lengths; full from bench runs."""
@@ -186,7 +188,8 @@ def _cost(
     base = 600e6 + 8 * card.parameters
     if rung.strategy == "features":
         solving = 2e-10 * rows * card.width * 3 * 1_000
-        return Cost("features", round(1.0 + forward + solving, 1), int(base + 12 * rows * card.width))
+        seconds = round(1.0 + forward + solving, 1)
+        return Cost("features", seconds, int(base + 12 * rows * card.width))
     epochs = int(rung.settings["epochs"])
     folds = 1 if split.validation else 6
     train = 6 * inside * tokens * rows * epochs * folds / (peak * SHARE_OF_PEAK["full"])
@@ -201,24 +204,32 @@ def _affordable(
     """The rungs that fit the budget, in order of cost."""
     if budget is None:
         return rungs, costs, ["No budget was given: every rung is climbed."]
-    kept: list[int] = []
+    kept: list[tuple[Rung, Cost]] = []
     spent = 0.0
     reasons = []
-    for number, cost in enumerate(costs):
-        if spent + cost.seconds <= budget:
-            kept.append(number)
+    for rung, cost in zip(rungs, costs, strict=True):
+        left = budget - spent
+        epochs = int(rung.settings.get("epochs", 0))
+        fitting = int(epochs * left / cost.seconds)
+        if cost.seconds > left and epochs and fitting >= FEWEST_EPOCHS:
+            rung = Rung(rung.strategy, {**rung.settings, "epochs": fitting})
+            cost = replace(cost, seconds=round(cost.seconds * fitting / epochs, 1))
+            reasons.append(f"{cost.rung} gets {fitting} epochs instead of {epochs}: that fits the "
+                           f"{left:.0f} s left of the budget.")
+        if cost.seconds <= left:
+            kept.append((rung, cost))
             spent += cost.seconds
         else:
             reasons.append(
                 f"{cost.rung} is left out: it would take about {cost.seconds:.0f} s, and "
-                f"{budget - spent:.0f} s of the budget of {budget:.0f} s are left."
+                f"{left:.0f} s of the budget of {budget:.0f} s are left."
             )
     if not kept:
         raise SettingError(
             f"No rung fits a budget of {budget:.0f} s; the cheapest, {costs[0].rung}, would take "
             f"about {costs[0].seconds:.0f} s. Give a larger --budget."
         )
-    return [rungs[n] for n in kept], [costs[n] for n in kept], reasons
+    return [rung for rung, _ in kept], [cost for _, cost in kept], reasons
 
 
 def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:

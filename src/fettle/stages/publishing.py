@@ -52,23 +52,59 @@ def publish(
     Raises:
         CorruptFile: what was written does not give the outputs of what was trained.
     """
-    folder = Path(run.folder)
-    target = folder / "version"
-    source = folder / run.rung(run.kept).folder
-    for path in sorted(source.iterdir()):
-        if path.name not in ("rung.json", "outputs.safetensors"):
-            files.copy_file(path, target / path.name)
+    target = Path(run.folder) / "version"
+    source = Path(run.folder) / run.rung(run.kept).folder
+    _write_model(target, source, plan)
     records.save(target / "plan.json", plan)
     records.save(target / "split.json", split)
     records.save(target / "evaluation.json", evaluation)
-    files.write_json(target / "task.json", {"task": plan.task, "classes": list(plan.classes),
-                                            "precision": plan.precision, "modality": plan.modality})
-    if keep_rows:
-        _write_rows(target / "rows.arrow", dataset, split)
     files.copy_file(Path(report.card), target / "model-card.md")
     files.copy_file(Path(report.html), target / "report.html")
+    if keep_rows:
+        _write_rows(target / "rows.arrow", dataset, split)
     difference = _difference(target, source, dataset, split, plan)
-    lineage = {
+    lineage = _lineage(card, split, run)
+    manifest = {
+        "plan": plan.id,
+        "task": plan.task,
+        "rung": run.kept,
+        "lineage": lineage,
+        "largest_difference": difference,
+        "scores": records.to_plain(evaluation.contender(evaluation.kept).scores),
+    }
+    number, held = registry.publish(plan.name, target, manifest)
+    _write_manifest(target, plan.name, number, manifest, held)
+    return Version(
+        name=plan.name,
+        number=number,
+        plan=plan.id,
+        files=held,
+        lineage=lineage,
+        largest_difference=difference,
+        folder=str(target),
+        report=report,
+    )
+
+
+def _write_model(target: Path, source: Path, plan: Plan) -> None:
+    """The kept rung's network and preprocessing, and what its outputs mean."""
+    for path in sorted(source.iterdir()):
+        if path.name not in ("rung.json", "outputs.safetensors"):
+            files.copy_file(path, target / path.name)
+    files.write_json(
+        target / "task.json",
+        {
+            "task": plan.task,
+            "classes": list(plan.classes),
+            "precision": plan.precision,
+            "modality": plan.modality,
+        },
+    )
+
+
+def _lineage(card: Card, split: Split, run: Run) -> dict[str, str]:
+    """What the version was made of, and with what."""
+    return {
         "base_model": card.name,
         "base_weights": card.sha256,
         "base_revision": card.revision or "",
@@ -81,28 +117,6 @@ def publish(
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},
     }
-    kept = evaluation.contender(evaluation.kept)
-    manifest = {
-        "plan": plan.id,
-        "task": plan.task,
-        "rung": run.kept,
-        "lineage": lineage,
-        "largest_difference": difference,
-        "scores": [records.to_plain(score) for score in kept.scores],
-    }
-    number, _ = registry.publish(plan.name, target, manifest)
-    held = registry.find(f"{plan.name}@{number}")[2]["files"]
-    _write_manifest(target, plan.name, number, manifest, held)
-    return Version(
-        name=plan.name,
-        number=number,
-        plan=plan.id,
-        files=held,
-        lineage=lineage,
-        largest_difference=difference,
-        folder=str(target),
-        report=report,
-    )
 
 
 def _write_manifest(

@@ -232,10 +232,10 @@ def _joined(everything: Sequence[_Given]) -> tuple[pa.Table, list[str]]:
     tables, notes = [], []
     for one in everything:
         table = one.rows.table
-        for name in names:
-            if name not in table.column_names:
-                notes.append(f"{one.place} has no column {name!r}; its cells there are missing.")
-                table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+        found = set(table.column_names)
+        for name in (name for name in names if name not in found):
+            notes.append(f"{one.place} has no column {name!r}; its cells there are missing.")
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         tables.append(table.select(names))
     return pa.concat_tables(tables), notes
 

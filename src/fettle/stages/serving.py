@@ -14,8 +14,8 @@ from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
 from fettle.engine.predict import outputs_of
 from fettle.modalities import ENCODERS
-from fettle.models.network import TextNetwork, open_saved
 from fettle.modalities.text import TextEncoder
+from fettle.models.network import TextNetwork, open_saved
 from fettle.store import files
 from fettle.store.registry import Registry
 from fettle.tasks import TASKS

@@ -240,8 +240,8 @@ def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str,
     for rung in climbed:
         if rung is best:
             return best.name, (
-                f"{best.name} has the best {plan.metric.replace('_', ' ')} on validation, and every "
-                "cheaper rung loses more than one paired standard error to it."
+                f"{best.name} has the best {plan.metric.replace('_', ' ')} on validation, and "
+                "every cheaper rung loses more than one paired standard error to it."
             )
         loss, error = _paired(outputs[best.name], outputs[rung.name], targets, plan)
         if loss <= error:

@@ -1,4 +1,4 @@
-"""Folders that belong to fettle outside of a run: where what was measured of this machine is kept."""
+"""Folders of fettle outside of a run: where what was measured of this machine is kept."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["cache"]
 
 
 def cache() -> Path:
-    """$XDG_CACHE_HOME/fettle, or ~/.cache/fettle; a folder of the user's, never of the project's."""
+    """$XDG_CACHE_HOME/fettle, or ~/.cache/fettle; .fettle/cache where there is no home."""
     home = os.environ.get("XDG_CACHE_HOME")
     if home:
         return Path(home) / "fettle"

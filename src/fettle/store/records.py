@@ -1,11 +1,16 @@
 """Nouns as JSON and YAML, and back: plain values, no code, unknown keys refused by name."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cattrs
 import yaml
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+from cattrs.errors import (
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+)
 
 from fettle.core.errors import CorruptFile, SettingError, unknown_name
 from fettle.store.files import read_json, write_json
@@ -87,12 +92,10 @@ def load_yaml(path: Path, kind: type[Noun]) -> Noun:
 def _explained(error: ClassValidationError, place: str) -> SettingError:
     """The first thing that is wrong, in words."""
     inner: BaseException = error
-    while isinstance(inner, ClassValidationError | cattrs.errors.IterableValidationError):
+    while isinstance(inner, ClassValidationError | IterableValidationError):
         inner = inner.exceptions[0]
     if isinstance(inner, ForbiddenExtraKeysError):
-        known = [field.name for field in cattrs.fields(inner.cl)] if hasattr(
-            inner.cl, "__attrs_attrs__"
-        ) else list(inner.cl.__dataclass_fields__)
+        known = [field.name for field in dataclasses.fields(inner.cl)]
         unknown = sorted(inner.extra_fields)[0]
         return SettingError(str(unknown_name("setting", unknown, known, place=place)))
     if isinstance(inner, KeyError):

@@ -70,11 +70,14 @@ class Registry:
                 "written to and that the file is a fettle registry."
             ) from error
 
-    def publish(self, name: str, folder: Path, manifest: Mapping[str, Any]) -> tuple[int, bool]:
+    def publish(
+        self, name: str, folder: Path, manifest: Mapping[str, Any]
+    ) -> tuple[int, dict[str, str]]:
         """One more version of this name, made of every file in the folder.
 
         Returns:
-            Its number, counted from 1, and whether it became champion (the first one does).
+            Its number, counted from 1, and the sha256 of each file by its path. The first version
+            of a name becomes its champion.
         """
         held = {
             str(path.relative_to(folder)): blobs.put(self.root, path)
@@ -91,14 +94,14 @@ class Registry:
                 VERSIONS.insert().values(name=name, number=number, manifest=text, at=_now())
             )
             _log(connection, name, "publish", {"number": number})
-            if first := last is None:
+            if last is None:
                 connection.execute(
                     POINTERS.insert().values(
                         name=name, pointer="champion", number=number, generation=1
                     )
                 )
                 _log(connection, name, "champion", {"number": number, "why": "the first version"})
-        return number, first
+        return number, held
 
     def find(self, reference: str) -> tuple[str, int, dict[str, Any]]:
         """Name, number and manifest of NAME (its champion) or NAME@N.

@@ -20,7 +20,10 @@ DEFAULTS: dict[str, Setting] = {
     "dropout": 0.1,
     "label_smoothing": 0.0,
     "patience": 2,
+    "word_embeddings": "frozen",
 }
+WORDS = ("word_embeddings", "embed_tokens", "tok_embeddings", "wte.", "shared.")
+"""What transformers' networks call the table of word vectors."""
 
 
 def full(settings: Mapping[str, Setting]) -> Strategy:
@@ -36,8 +39,19 @@ def full(settings: Mapping[str, Setting]) -> Strategy:
             rate=float(settings["rate"]),
             slower=float(settings["slower"]),
             head_rate=float(settings["head_rate"]),
-        )
+        ),
+        learns=_all_but_words if settings["word_embeddings"] == "frozen" else _everything,
     )
+
+
+def _all_but_words(parameter: str) -> bool:
+    """Half of a small encoder's weights are word vectors; most words of a text set are rare, and
+    moving those that occur away from those that do not is what overfits."""
+    return not any(name in parameter for name in WORDS)
+
+
+def _everything(parameter: str) -> bool:
+    return True
 
 
 def discriminative_rates(
