@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fettle.core.audit import Audit
+from fettle.core.columns import strings
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SettingError
 from fettle.core.evaluation import Evaluation
@@ -59,11 +60,12 @@ def _train_and_publish(
     folder: Path,
 ) -> Story:
     """The second half of the story: what takes time, and what proves that it was worth it."""
-    from fettle.stages import evaluating, publishing, reporting, training
+    from fettle.stages import training
 
     run = yield from training.train(dataset, split, made, card=card, folder=folder)
     yield run
 
+    from fettle.stages import evaluating, publishing, reporting  # late: training starts sooner
     from fettle.store.registry import Registry
 
     registry = Registry(Path(settings.registry))
@@ -256,7 +258,7 @@ def _texts(texts: Sequence[object], schema: Schema) -> Dataset:
                 f"{'s' if width > 1 else ''} a row: {', '.join(schema.inputs)}."
             )
     columns = {
-        name: pa.array([row[at] for row in rows], pa.string())
+        name: strings(row[at] for row in rows)
         for at, name in enumerate(schema.inputs)
     }
     ids = tuple(str(number) for number in range(len(rows)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from fettle.core.columns import numbers
 from fettle.core.errors import ShapeError
 
 __all__ = ["PARTS", "Dataset", "Refused", "Schema"]
@@ -68,7 +69,7 @@ class Dataset:
     def column(self, name: str, rows: Sequence[int] | None = None) -> list[str | None]:
         """The cells of one column, of all rows or of those numbered."""
         cells = self.table.column(name)
-        return (cells if rows is None else cells.take(pa.array(rows, pa.int64()))).to_pylist()
+        return (cells if rows is None else cells.take(numbers(rows))).to_pylist()
 
     def targets(self, rows: Sequence[int] | None = None) -> list[str | None]:
         """The answers as they stand in the file, untouched."""

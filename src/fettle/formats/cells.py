@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fettle.core.columns import strings
 from fettle.core.errors import InputError
 
 __all__ = ["is_text", "text_cell", "text_column", "text_column_of_values"]
@@ -66,7 +67,7 @@ def text_column_of_values(values: Iterable[Any], *, name: str, place: str) -> pa
                 f"Row {row} of {place} holds half a surrogate pair in column {name!r}, which is "
                 "no character. Remove it, or decode the text anew."
             )
-    return pa.chunked_array([pa.array(cells, pa.string())], pa.string())
+    return pa.chunked_array([strings(cells)], pa.string())
 
 
 def text_cell(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fettle.core.columns import strings
 from fettle.core.errors import InputError
 from fettle.formats.cells import text_column, text_column_of_values
 from fettle.formats.rows import Rows, column_names, rows_of_columns
@@ -161,7 +162,7 @@ def _with_label_names(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
     cells = [
         None if number is None or number < 0 else names[number] for number in column.to_pylist()
     ]
-    return pa.chunked_array([pa.array(cells, pa.string())], pa.string())
+    return pa.chunked_array([strings(cells)], pa.string())
 
 
 FRAMES: dict[str, Callable[[Any], Rows]] = {

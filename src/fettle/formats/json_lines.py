@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from fettle.core.columns import strings
 from fettle.core.dataset import Refused
 from fettle.core.errors import InputError
 from fettle.formats.cells import is_text
@@ -178,7 +179,7 @@ _DECODER = json.JSONDecoder(
 def _arrays(records: list[dict[str, str | None]], keys: dict[str, None]) -> dict[str, pa.Array]:
     if len(keys) > _MOST_COLUMNS:
         return {}
-    return {key: pa.array([record.get(key) for record in records], pa.string()) for key in keys}
+    return {key: strings(record.get(key) for record in records) for key in keys}
 
 
 def _column(key: str, chunks: list[dict[str, pa.Array]], sizes: list[int]) -> pa.ChunkedArray:

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fettle.core.columns import numbers
+
 __all__ = ["Look", "look", "present"]
 
 _SAMPLE = 500
@@ -63,14 +65,14 @@ def look(column: pa.ChunkedArray) -> Look:
     if distinct < 2:
         return Look("constant" if distinct else "empty", distinct, filled, 0.0)
     chosen = np.linspace(0, filled - 1, min(filled, _SAMPLE)).astype(int)
-    sample = [cell.strip()[:_CHARACTERS] for cell in cells.take(pa.array(chosen)).to_pylist()]
+    sample = [cell.strip()[:_CHARACTERS] for cell in cells.take(numbers(chosen)).to_pylist()]
     words = sum(map(_words, sample)) / len(sample)
     return Look(_kind(sample, words, distinct / filled), distinct, filled, words)
 
 
 def present(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The cells of a string column that are neither missing nor blank."""
-    return column.filter(pc.not_equal(pc.utf8_trim_whitespace(column), ""))
+    return column.filter(pc.utf8_length(pc.utf8_trim_whitespace(column)).cast(pa.bool_()))
 
 
 def _kind(sample: list[str], words: float, different: float) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from fettle.core.columns import strings
 from fettle.core.errors import InputError
 from fettle.formats.opening import Source, text_lines
 from fettle.formats.rows import Rows
@@ -33,7 +34,7 @@ def parse(lines: Iterable[str], *, name: str) -> Rows:
     if not kept:
         raise InputError(f"{name} is empty. Write one text a line.")
     blank = len(texts) - len(kept)
-    table = pa.table({"text": pa.array(list(kept.values()), pa.string())})
+    table = pa.table({"text": strings(kept.values())})
     many = "1 blank line" if blank == 1 else f"{blank:,} blank lines"
     notes = (f"{many} of {name} left out.",) if blank else ()
     return Rows(table, tuple(f"{name}:{number}" for number in kept), (), notes)

@@ -104,4 +104,4 @@ def rows_of_columns(
 
 def _is_empty(column: pa.ChunkedArray) -> bool:
     """No cell holds anything but blanks."""
-    return not pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py()
+    return not pc.any(pc.utf8_length(pc.utf8_trim_whitespace(column)).cast(pa.bool_())).as_py()

@@ -12,6 +12,7 @@ from itertools import chain
 
 import pyarrow as pa
 
+from fettle.core.columns import strings
 from fettle.core.dataset import Refused
 from fettle.core.errors import InputError
 from fettle.formats.opening import Source, text_lines
@@ -175,4 +176,4 @@ def _why_refused(record: list[str] | None, width: int) -> str:
 
 def _arrays(cells: list[list[str]], width: int) -> list[pa.Array]:
     columns = zip(*cells, strict=True) if cells else [()] * width
-    return [pa.array(column, pa.string()) for column in columns]
+    return [strings(column) for column in columns]

@@ -64,9 +64,9 @@ class _Embeddings(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         width = config["hidden_size"]
-        self.word_embeddings = nn.Embedding(config["vocab_size"], width)
-        self.position_embeddings = nn.Embedding(config["max_position_embeddings"], width)
-        self.token_type_embeddings = nn.Embedding(config.get("type_vocab_size", 2), width)
+        self.word_embeddings = _table(config["vocab_size"], width)
+        self.position_embeddings = _table(config["max_position_embeddings"], width)
+        self.token_type_embeddings = _table(config.get("type_vocab_size", 2), width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.get("layer_norm_eps", 1e-12))
         self.dropout = nn.Dropout(config.get("hidden_dropout_prob", 0.1))
 
@@ -78,6 +78,12 @@ class _Embeddings(nn.Module):
             else self.token_type_embeddings(types)
         )
         return self.dropout(self.LayerNorm(hidden))
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    """Vectors without values: drawing random ones on the meta device imports torch's compiler,
+    which takes longer than the first batch. The weights are always filled from a file."""
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 class _Layer(nn.Module):

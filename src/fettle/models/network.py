@@ -17,7 +17,7 @@ from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card
 from fettle.models import bert
 from fettle.models.heads import HEADS, pooled
-from fettle.store import files, records
+from fettle.store import checkpoints, files, records
 
 __all__ = ["TextNetwork", "open_network", "open_saved", "tokenizer_json"]
 
@@ -53,9 +53,13 @@ class TextNetwork(nn.Module):
         """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
         if precision != "bf16":
             return self
-        head, self.head = self.head, None
-        cast = copy.deepcopy(self).to(torch.bfloat16)
-        self.head = cast.head = head
+        same = {id(self.head): self.head}
+        half = {id(value): nn.Parameter(value.detach().to(torch.bfloat16), requires_grad=False)
+                for value in self.backbone.parameters()}
+        cast = copy.deepcopy(self, {**same, **half})
+        for buffer in cast.backbone.buffers():
+            if buffer.is_floating_point():
+                buffer.data = buffer.data.to(torch.bfloat16)
         return cast
 
     @property
@@ -94,8 +98,7 @@ class TextNetwork(nn.Module):
     def save(self, folder: Path) -> None:
         """Everything that `open_saved` needs, as files in this folder."""
         assert self.head_settings is not None, "only a network with a head is saved"
-        state = {name: value.contiguous() for name, value in self.state_dict().items()}
-        files.write_with(folder / WEIGHTS, lambda path: _write_tensors(state, path))
+        checkpoints.write_tensors(folder / WEIGHTS, self.state_dict())
         files.write_json(folder / HEAD, dict(self.head_settings))
         records.save(folder / CARD, self.card)
         config = (Path(self.card.folder) / CONFIG).read_bytes()
@@ -170,7 +173,7 @@ def _fill(module: nn.Module, state: dict[str, torch.Tensor], *, place: Path) -> 
         first = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
         raise CorruptFile(f"{place} does not hold this network's weights: {first}") from error
     for name, value in module.named_parameters():
-        if not torch.isfinite(value).all():
+        if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
             raise CorruptFile(f"{place}: {name} holds numbers that are not finite.")
 
 
@@ -179,7 +182,3 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return safetensors.torch.load_file(path)
     except Exception as error:  # safetensors raises its own and plain ones; the cause is the file
         raise CorruptFile(f"{path} is not a whole safetensors file: {error}.") from error
-
-
-def _write_tensors(state: Mapping[str, torch.Tensor], path: Path) -> None:
-    safetensors.torch.save_file(dict(state), path, metadata={"format": "pt"})

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
+from fettle.core.columns import strings
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile, SettingError
 from fettle.core.evaluation import Evaluation
@@ -163,7 +164,7 @@ def _write_rows(path: Path, dataset: Dataset, split: Split) -> None:
         free = name
         while free in taken:
             free = f"_{free}"
-        table = table.append_column(free, pa.array(column, pa.string()))
+        table = table.append_column(free, strings(column))
 
     def write(temporary: Path) -> None:
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:

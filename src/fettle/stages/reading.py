@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fettle.core.columns import numbers
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import InputError, unknown_name
 from fettle.core.plan import Reading
@@ -70,7 +71,8 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
     """
     data, *further = _given(reading, source)
     parts, split_column = _parts(data, told=(reading.target, *reading.inputs))
-    learning = data.rows.table.filter(pa.array([part != "test" for part in parts]))
+    taught = [row for row, part in enumerate(parts) if part != "test"]
+    learning = data.rows.table.take(numbers(taught))
     if not learning.num_rows:
         raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
     columns = learning.drop_columns([split_column]) if split_column else learning

@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def write_with(path: Path, make: Callable[[Path], None]) -> Path:
     Raises:
         StoreError: the disk is full, gone or not writable; what stood there before still stands.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         make(temporary)
         _flush(temporary)
         os.replace(temporary, path)
@@ -45,7 +46,8 @@ def write_with(path: Path, make: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise _disk_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before says more
+            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -62,13 +62,10 @@ class Registry:
             self._engine = sql.create_engine(f"sqlite:///{path}")
             sql.event.listen(self._engine, "connect", _settings)
             sql.event.listen(self._engine, "begin", _begin)
-            with self._writing() as connection:
+            with self._connected() as connection:
                 self._migrate(connection)
-        except (OSError, sql.exc.DatabaseError) as error:
-            raise StoreError(
-                f"Could not open the registry {path}: {error}. Check that the folder may be "
-                "written to and that the file is a fettle registry."
-            ) from error
+        except OSError as error:
+            raise self._refused(error.strerror or str(error)) from error
 
     def publish(
         self, name: str, folder: Path, manifest: Mapping[str, Any]
@@ -85,7 +82,7 @@ class Registry:
             if path.is_file()
         }
         text = json.dumps({**manifest, "files": held}, ensure_ascii=False)
-        with self._writing() as connection:
+        with self._connected() as connection:
             last = connection.scalar(
                 sql.select(sql.func.max(VERSIONS.c.number)).where(VERSIONS.c.name == name)
             )
@@ -110,14 +107,14 @@ class Registry:
             UnknownName: there is no such name or number; the nearest name is offered.
         """
         name, _, wanted = reference.partition("@")
-        with self._engine.connect() as connection:
+        with self._connected() as connection:
             names = set(connection.scalars(sql.select(VERSIONS.c.name).distinct()))
             if name not in names:
                 raise unknown_name("model", name, names or {"(none yet)"}, place=str(self.root))
             numbers = set(
                 connection.scalars(sql.select(VERSIONS.c.number).where(VERSIONS.c.name == name))
             )
-            number = int(wanted) if wanted.isdigit() else self._pointer(connection, name, wanted)
+            number = int(wanted) if wanted.isdecimal() else self._pointer(connection, name, wanted)
             if number not in numbers:
                 raise unknown_name(f"version of {name}", wanted, {str(n) for n in numbers})
             manifest = connection.scalar(
@@ -143,7 +140,7 @@ class Registry:
         query = sql.select(VERSIONS).order_by(VERSIONS.c.name, VERSIONS.c.number)
         if name is not None:
             query = query.where(VERSIONS.c.name == name)
-        with self._engine.connect() as connection:
+        with self._connected() as connection:
             champions = {
                 row.name: row.number
                 for row in connection.execute(
@@ -163,7 +160,7 @@ class Registry:
 
     def count_opening(self, test: str, reason: str) -> int:
         """Write down that these test rows are looked at; how many times that was by now."""
-        with self._writing() as connection:
+        with self._connected() as connection:
             connection.execute(OPENINGS.insert().values(test=test, at=_now(), reason=reason))
             counted = sql.select(sql.func.count()).where(OPENINGS.c.test == test)
             return int(connection.scalar(counted) or 0)
@@ -177,9 +174,19 @@ class Registry:
         return -1 if found is None else int(found)
 
     @contextmanager
-    def _writing(self) -> Iterator[sql.Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+    def _connected(self) -> Iterator[sql.Connection]:
+        """A transaction; the database's own errors become ours."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DatabaseError as error:
+            raise self._refused(str(error.orig)) from error
+
+    def _refused(self, why: str) -> StoreError:
+        return StoreError(
+            f"Could not open the registry {self.root / 'registry.db'}: {why}. Check that there is "
+            "room, that the folder may be written to, and that the file is a fettle registry."
+        )
 
     def _migrate(self, connection: sql.Connection) -> None:
         version = int(connection.scalar(sql.text("PRAGMA user_version")) or 0)
@@ -195,7 +202,7 @@ class Registry:
 
 def _settings(connection: Any, _: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

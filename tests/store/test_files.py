@@ -1,0 +1,119 @@
+import subprocess
+import sys
+
+import pytest
+
+from fettle.core.errors import CorruptFile, StoreError
+from fettle.store import files
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def half_and_then(error):
+    def make(path):
+        path.write_text("half of the ne")
+        raise error
+
+    return make
+
+
+def test_a_file_is_whole_and_nothing_lies_beside_it(tmp_path):
+    path = files.write_text(tmp_path / "new" / "a.txt", "größe\n")
+    assert path.read_bytes() == "größe\n".encode()
+    assert names(tmp_path / "new") == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_breaks_off_leaves_the_old_content_and_nothing_else(tmp_path, error):
+    path = files.write_text(tmp_path / "a.txt", "old")
+    with pytest.raises((StoreError, KeyboardInterrupt)):
+        files.write_with(path, half_and_then(error))
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "files.write_bytes(path, b'x' * 5000)",
+        "files.copy_file(source, path)",
+        "files.append_line(path, 'x' * 5000)",
+        "checkpoints.write_tensors(path, {'x': torch.zeros(5000)})",
+    ],
+)
+def test_a_full_disk_is_a_store_error_that_says_what_to_do(tmp_path, write):
+    (tmp_path / "source").write_bytes(b"x" * 5000)
+    (tmp_path / "a").write_text("old")
+    code = f"""
+import resource, torch
+from pathlib import Path
+from fettle.core.errors import StoreError
+from fettle.store import checkpoints, files
+import safetensors.torch
+path, source = Path("a"), Path("source")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    {write}
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "Could not write a: File too large." in done.stdout, done.stderr
+    assert "Make room" in done.stdout
+    assert (tmp_path / "a").read_text().startswith("old")
+    assert names(tmp_path) == ["a", "source"]
+    if "append" not in write:
+        assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"Could not write .*file/a.txt"):
+        files.write_text(tmp_path / "file" / "a.txt", "new")
+
+
+def test_a_copy_has_the_same_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(range(256)))
+    assert files.copy_file(tmp_path / "a", tmp_path / "b").read_bytes() == bytes(range(256))
+
+
+def test_lines_are_added_at_the_end_one_break_each(tmp_path):
+    for line in ("one", "two\n", "drei: größe"):
+        files.append_line(tmp_path / "new" / "log", line)
+    assert (tmp_path / "new" / "log").read_text(encoding="utf-8") == "one\ntwo\ndrei: größe\n"
+
+
+def test_json_comes_back_as_it_was(tmp_path):
+    value = {"text": "größe \u2028 \0", "numbers": [1, 0.1, 1e-300, None, True]}
+    assert files.read_json(files.write_json(tmp_path / "a.json", value)) == value
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b"\xff\xfe", b""])
+def test_what_is_not_json_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"a\.json is not readable"):
+        files.read_json(tmp_path / "a.json")
+
+
+def test_the_hash_is_the_published_one_of_abc(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")  # FIPS 180-4, the first example
+    assert files.sha256(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+
+
+def test_one_flipped_bit_is_found_and_a_missing_file_too(tmp_path):
+    path = files.write_bytes(tmp_path / "a", bytes(1000))
+    expected = files.sha256(path)
+    assert files.require_hash(path, expected) == path
+
+    altered = bytearray(1000)
+    altered[999] ^= 1
+    path.write_bytes(altered)
+    with pytest.raises(CorruptFile, match="not the file that was written"):
+        files.require_hash(path, expected)
+    path.unlink()
+    with pytest.raises(CorruptFile, match="is missing"):
+        files.require_hash(path, expected)
