@@ -17,6 +17,7 @@ import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 REPEATS = 5
 HEAVY = ("sklearn", "scipy", "transformers", "pandas", "matplotlib", "sqlalchemy")
@@ -39,7 +40,8 @@ for event in pipeline.build(settings):
 def processor_seconds(command: list[str], **kept: object) -> float:
     """User and system seconds of one child process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kept)
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, check=True, **quiet, **kept)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 

@@ -16,6 +16,8 @@ from fettle.models.cards import card_of
 from fettle.models.network import TextNetwork, open_network, tokenizer_json
 from fettle.tasks.classification import Classification
 
+torch.set_num_threads(1)  # products this small are slower on more
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("my", "card", "is", "lost", "stolen", "pay", "money", "top", "up", "late", "##s", "now")
 VOCABULARY = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fettle import console
-from fettle.core.errors import FettleError, SettingError
+from fettle.core.errors import FettleError, SettingError, unknown_name
 from fettle.core.plan import Plan, Reading
 from fettle.core.settings import Settings
 
@@ -286,6 +286,11 @@ def _listed(registry: Path, name: str | None) -> list[dict[str, Any]]:
     from fettle.core.evaluation import Score
     from fettle.store.registry import Registry
 
+    held = Registry(registry)
+    found = held.versions(name)
+    if name is not None and not found:
+        raise unknown_name("model", name, {row["name"] for row in held.versions()},
+                           place=str(registry))
     return [
         {
             "version": f"{row['name']}@{row['number']}",
@@ -294,7 +299,7 @@ def _listed(registry: Path, name: str | None) -> list[dict[str, Any]]:
             "rung": row["manifest"]["rung"],
             "score": str(Score(**row["manifest"]["scores"][0])),
         }
-        for row in Registry(registry).versions(name)
+        for row in found
     ]
 
 

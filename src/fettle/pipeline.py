@@ -4,21 +4,23 @@ Each verb takes nouns and makes one; here is where they meet. Whoever watches re
 yielded: nouns as they are made, and progress between them.
 """
 
+import re
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fettle.core.audit import Audit
 from fettle.core.columns import strings
 from fettle.core.dataset import Dataset, Schema
-from fettle.core.errors import SettingError
+from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Machine, Plan
 from fettle.core.progress import Note
 from fettle.core.run import Run
 from fettle.core.settings import Settings
 from fettle.core.split import Opening, Split
-from fettle.core.version import Prediction, Version
+from fettle.core.version import Prediction, Report, Version
 from fettle.store import files, folders, locks, records
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["audit", "build", "evaluate", "open_version", "plan", "predict", "this_machine"]
 
 Story = Generator[Any, None, Version]
+NAME = re.compile(r"\w[\w. -]*")
+"""Of a version: it becomes part of a path, and NAME@N must say which part is the name."""
 
 
 def build(
@@ -46,6 +50,7 @@ def build(
     """
     dataset, found, split, card, made = yield from _before_training(settings, given, source)
     folder = Path(settings.out or Path(settings.registry) / "runs" / f"{made.name}-{made.id}")
+    _require_ours(folder)
     with locks.hold(folder):
         finished = _begin(folder, made, found, split)
         if finished is not None:
@@ -169,12 +174,12 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
             f"{data} has no column {given['target']!r}, so there is nothing to compare with. "
             "`fettle predict` needs no answers."
         )
-    outputs = opened.outputs(rows.fields())
-    made = evaluating.evaluate_version(
-        opened.id, outputs, rows, opened.task.classes, metric=opened.plan["metric"]
+    held = Registry(Path(registry))
+    return evaluating.evaluate_version(
+        opened.id, opened.outputs(rows.fields()), rows, opened.task.classes,
+        metric=opened.plan["metric"],
+        count=lambda opening: held.count_opening(opening.test, opening.reason),
     )
-    Registry(Path(registry)).count_opening(made.test, f"evaluate {opened.id}")
-    return made
 
 
 def open_version(reference: str, *, registry: str = ".fettle") -> "Opened":
@@ -199,28 +204,61 @@ def _before_training(
     from fettle.models.sources import DEFAULT_TEXT_MODEL
     from fettle.stages import auditing, planning, reading, splitting
 
+    _require_possible(settings, seed := given.seed if given else settings.seed)
     asked = given.reading if given else settings.reading
     dataset = reading.read(asked, source=source, name=settings.name or "")
     yield dataset
     found = auditing.audit(dataset)
     yield found
     found.require_clear(settings.allow)
-    split = splitting.split(dataset, found, seed=given.seed if given else settings.seed)
+    split = splitting.split(dataset, found, seed=seed)
     yield split
     card = card_of((given.model if given else settings.model) or DEFAULT_TEXT_MODEL)
     yield card
     made = planning.plan(dataset, split, card, this_machine(), settings)
     if given is not None:
-        made = planning.check(given, made)
+        made = planning.check(given, made, card)
     yield made
     return dataset, found, split, card, made
+
+
+def _require_ours(folder: Path) -> None:
+    """Stop before anything is written where something else lies."""
+    if (folder / "plan.json").is_file() or not folder.is_dir():
+        return
+    foreign = sorted(one.name for one in folder.iterdir() if one.name != ".lock")
+    if foreign:
+        raise SettingError(
+            f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
+            "folder with --out."
+        )
+
+
+def _require_possible(settings: Settings, seed: int) -> None:
+    """What was asked for can be meant, before anything is read.
+
+    Raises:
+        SettingError: a name that is no name, a check that we do not have, a seed below 0.
+    """
+    from fettle.checks import CHECKS
+
+    for check in settings.allow:
+        if check not in CHECKS:
+            raise unknown_name("check", check, CHECKS)
+    if seed < 0:
+        raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
+    if settings.name is not None and not NAME.fullmatch(settings.name):
+        raise SettingError(
+            f"--name is {settings.name!r}; letters, digits, spaces, '.', '_' and '-' make a name, "
+            "and a letter or digit begins it."
+        )
 
 
 def _begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:
     """Lay the run's folder out; the Version where an earlier command finished it.
 
     Raises:
-        SettingError: the folder holds another plan's run, or something else.
+        SettingError: the folder holds another plan's run.
     """
     path = folder / "plan.json"
     if path.is_file():
@@ -232,12 +270,9 @@ def _begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | No
             )
         same_rows = records.load(folder / "split.json", Split).vault == split.vault
         if (folder / "version.json").is_file() and same_rows:
-            return records.load(folder / "version.json", Version)
-    elif foreign := [one.name for one in folder.iterdir() if one.name != ".lock"]:
-        raise SettingError(
-            f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
-            "folder with --out."
-        )
+            made_before = records.load(folder / "version.json", Version)
+            report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
+            return replace(made_before, folder=str(folder / "version"), report=report)
     records.save(path, made)
     records.save(folder / "audit.json", found)
     records.save(folder / "split.json", split)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small import bert, encoder, network, texts
 
 from fettle.core.errors import CorruptFile
 from fettle.models.heads import LinearHead, pooled
 from fettle.models.network import open_network, open_saved
+from small import bert, encoder, network, texts
 
 NAMES = ("model.safetensors", "head.json", "card.json", "config.json")
 

@@ -106,6 +106,13 @@ def test_a_pickle_is_refused_by_its_bytes_whatever_it_is_called(folder, canary, 
     refused(folder, name, "pickle")
 
 
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_a_pickle_is_known_by_its_first_bytes_however_long_it_is(folder, canary, protocol):
+    content = pickle.dumps(["a" * 100_000, Attack(canary)], protocol=protocol)
+    (folder / "vocab.txt").write_bytes(content)
+    refused(folder, "vocab.txt", "pickle")
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "vocab.txt", "deep/in/here/weights"])
 def test_torch_s_zip_is_refused_whatever_it_is_called(folder, canary, name):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -46,12 +47,13 @@ def test_a_write_that_breaks_off_leaves_the_old_content_and_nothing_else(tmp_pat
 def test_a_full_disk_is_a_store_error_that_says_what_to_do(tmp_path, write):
     (tmp_path / "source").write_bytes(b"x" * 5000)
     (tmp_path / "a").write_text("old")
+    needs = "import safetensors.torch, torch" if "torch" in write else ""
     code = f"""
-import resource, torch
+import resource
 from pathlib import Path
 from fettle.core.errors import StoreError
 from fettle.store import checkpoints, files
-import safetensors.torch
+{needs}
 path, source = Path("a"), Path("source")
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -68,6 +70,13 @@ except StoreError as error:
     assert names(tmp_path) == ["a", "source"]
     if "append" not in write:
         assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_file_is_changed_by_giving_its_name_to_another_and_not_byte_by_byte(tmp_path):
+    path = files.write_text(tmp_path / "a", "old")
+    os.link(path, tmp_path / "as it was")
+    files.write_text(path, "new")
+    assert (tmp_path / "as it was").read_text() == "old"
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path):

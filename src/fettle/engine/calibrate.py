@@ -4,11 +4,12 @@ import hashlib
 import os
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from fettle.core.errors import CorruptFile
+from fettle.core.errors import CorruptFile, StoreError
 from fettle.core.plan import Machine
 from fettle.engine.device import cores, set_threads
 from fettle.store import records
@@ -56,7 +57,8 @@ def machine(cache: Path) -> Machine:
         calm=calm,
         versions=versions,
     )
-    records.save(path, found)
+    with suppress(StoreError):  # what cannot be kept is measured again next time
+        records.save(path, found)
     return found
 
 

@@ -16,6 +16,8 @@ __all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
 
 ITERATIONS = 200
 TOLERANCE = 1e-6
+FIRST_LOOK = (1e-1, 1e-2)
+"""Penalties at which poolings are compared, before the best one is solved along all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,15 @@ def _minimise(
 
 
 @dataclass(frozen=True, slots=True)
+class _Tried:
+    """One setting on the judged rows."""
+
+    rank: tuple[float, float]
+    """Score, then the loss with its sign turned: more is better."""
+    outputs: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """Which pooling and penalty validation prefers, and what it was told."""
 
@@ -111,7 +122,9 @@ def choose(
     l2: Sequence[float],
     score: Callable[[np.ndarray, np.ndarray], float],
 ) -> Generator[Progress, None, Chosen]:
-    """Solve every pooling and penalty on each fold's first part; the best on the second parts.
+    """Which pooling, then which penalty: solved on each fold's first part, judged on the second.
+
+    Poolings are compared at FIRST_LOOK penalties; the better one is then solved along all of them.
 
     Args:
         vectors: float (rows, width) by pooling.
@@ -121,26 +134,35 @@ def choose(
         l2: the penalties to try.
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
     """
-    judged = np.concatenate([judge for _, judge in folds])
-    tried: list[tuple[float, float, str, float, np.ndarray]] = []
-    total = len(vectors) * len(folds)
-    for number, (pooling, found) in enumerate(vectors.items()):
+    judged = targets[np.concatenate([judge for _, judge in folds])]
+    tried: dict[tuple[str, float], _Tried] = {}
+    total = (len(vectors) + 1) * len(folds)
+    done = 0
+    stages: list[tuple[str, Sequence[float]]] = [(pooling, FIRST_LOOK) for pooling in vectors]
+    for number in range(len(vectors) + 1):
+        if number == len(vectors):
+            stages.append((max(tried, key=lambda one: tried[one].rank)[0], l2))
+        pooling, penalties = stages[number]
+        wanted = [one for one in penalties if (pooling, one) not in tried]
         outputs: dict[float, list[np.ndarray]] = {}
-        for at, (teach, judge) in enumerate(folds):
-            yield Progress("head", number * len(folds) + at, total, "solutions")
-            for head in solve_path(found[teach], targets[teach], classes=classes, l2=l2):
+        for teach, judge in folds:
+            yield Progress("head", done, total, "solutions")
+            found = vectors[pooling]
+            for head in solve_path(found[teach], targets[teach], classes=classes, l2=wanted):
                 outputs.setdefault(head.l2, []).append(head.outputs(found[judge]))
+            done += 1
         for penalty, parts in outputs.items():
             joined = np.concatenate(parts)
-            loss = cross_entropy(joined, targets[judged])
-            tried.append((score(joined, targets[judged]), -loss, pooling, penalty, joined))
+            rank = (score(joined, judged), -cross_entropy(joined, judged))
+            tried[pooling, penalty] = _Tried(rank, joined)
     yield Progress("head", total, total, "solutions")
-    best = max(tried, key=lambda one: one[:2])
+    pooling, penalty = max(tried, key=lambda one: tried[one].rank)
+    best = tried[pooling, penalty]
     trials: tuple[Mapping[str, Setting], ...] = tuple(
-        {"pooling": pooling, "l2": penalty, "score": value, "loss": -loss}
-        for value, loss, pooling, penalty, _ in tried
+        {"pooling": name, "l2": one, "score": found.rank[0], "loss": -found.rank[1]}
+        for (name, one), found in sorted(tried.items())
     )
-    return Chosen(best[2], best[3], best[4], best[0], trials)
+    return Chosen(pooling, penalty, best.outputs, best.rank[0], trials)
 
 
 def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> float:

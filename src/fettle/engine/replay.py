@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fettle.core.errors import CorruptFile
 from fettle.core.parts import Encoder, Item, Network
 from fettle.core.progress import Note, Progress
 from fettle.engine.predict import BUDGET, taps_of
@@ -46,14 +45,13 @@ def features(
     digest.update("|".join(facts).encode())
     for item in items:
         digest.update(np.asarray(item).tobytes() + b"|")
-    path = folder / f"features-{digest.hexdigest()[:16]}.safetensors"
-    if path.is_file():
-        try:
-            kept = checkpoints.read_tensors(path)
-            yield Progress("features (kept)", len(items), len(items))
-            return {name: kept[name].numpy() for name in names}
-        except (CorruptFile, KeyError) as error:
-            yield Note(f"Kept features cannot be used and are computed again: {error}")
+    place = folder / f"features-{digest.hexdigest()[:16]}"
+    kept, passed_over = checkpoints.latest(place)
+    for sentence in passed_over:
+        yield Note(f"Kept features cannot be used and are computed again: {sentence}")
+    if kept is not None:
+        yield Progress("features (kept)", len(items), len(items))
+        return {name: kept.tensors[name].numpy() for name in names}
     found = yield from taps_of(network, encoder, items, names=names, precision=precision)
-    checkpoints.write_tensors(path, {name: torch.from_numpy(found[name]) for name in names})
+    checkpoints.save(place, 0, {name: torch.from_numpy(found[name]) for name in names}, {})
     return found

@@ -73,7 +73,10 @@ class TextEncoder:
         return max(len(item), 1)
 
     def collate(self, items: Sequence[np.ndarray]) -> "dict[str, torch.Tensor]":
-        """input_ids and attention_mask, (rows, tokens) each, padded to the longest."""
+        """input_ids and attention_mask, (rows, tokens) each, padded to the longest.
+
+        A row without a single token looks at one padding token: attention to nothing is no number.
+        """
         import torch
 
         longest = max(max(len(item) for item in items), 1)
@@ -81,7 +84,7 @@ class TextEncoder:
         mask = np.zeros((len(items), longest), dtype=np.int64)
         for row, item in enumerate(items):
             ids[row, : len(item)] = item
-            mask[row, : len(item)] = 1
+            mask[row, : self.size(item)] = 1
         batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         if mask.all():
             batch["full"] = torch.ones(1)

@@ -57,6 +57,11 @@ class Bert(nn.Module):
             hidden = layer(hidden, mask)
         return hidden
 
+    def block_of(self, parameter: str) -> int:
+        """The block of a parameter of this module: 0 for the embeddings, then 1 and up."""
+        parts = parameter.split(".")
+        return int(parts[2]) + 1 if parts[0] == "encoder" else 0
+
 
 class _Embeddings(nn.Module):
     """Words, positions and types, summed and normalised."""

@@ -95,7 +95,7 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
         _fill(backbone, weights)
         return backbone.eval()
     config = _config(files.read_json(folder / CONFIG), place=str(folder / CONFIG))
-    kind, settings = _class_of(config)
+    kind = _class_of(config)
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):
             whole, found = kind.from_pretrained(
@@ -106,7 +106,6 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
                 dtype=torch.float32,
                 attn_implementation=_attention(kind),
                 output_loading_info=True,
-                **settings,
             )
     except Exception as error:  # transformers raises what its parts raise; the cause is the folder
         raise _unopened(card.name, error) from error
@@ -126,14 +125,14 @@ def empty_backbone(config: Path) -> Backbone:
         config: a config.json; its name may be any.
     """
     made = _config(files.read_json(config), place=str(config))
-    kind, settings = _class_of(made)
+    kind = _class_of(made)
     from transformers.initialization import no_init_weights
 
     try:
         with _quiet(), torch.device("cpu"), no_init_weights():
             made._attn_implementation = _attention(kind)
             made.dtype = torch.float32
-            whole = kind(made, **settings)
+            whole = kind(made)
     except Exception as error:  # as above
         raise _unopened(str(config), error) from error
     with torch.device("cpu"):
@@ -201,8 +200,8 @@ def _config(values: Mapping[str, Any], *, place: str) -> Any:
     return config
 
 
-def _class_of(config: Any) -> tuple[Any, dict[str, Any]]:
-    """The class that gives hidden states, and its settings. No encoder builds its decoder."""
+def _class_of(config: Any) -> Any:
+    """The class that gives hidden states; where there is one for the encoder alone, that."""
     from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 
     kind = None
@@ -216,8 +215,7 @@ def _class_of(config: Any) -> tuple[Any, dict[str, Any]]:
             f"transformers has no network without a head for {config.model_type!r}. Choose "
             "another model."
         )
-    pools = "add_pooling_layer" in inspect.signature(kind.__init__).parameters
-    return kind, {"add_pooling_layer": False} if pools else {}
+    return kind
 
 
 def _has_decoder_beside(config: Any) -> bool:
@@ -274,8 +272,8 @@ def _calls(backbone: Backbone, width: int) -> list[str]:
 def _block_names(backbone: Backbone, calls: list[str]) -> tuple[str, ...]:
     """The members of the list of modules that holds most weights and runs from first to last.
 
-    A list within a block (a mixture's experts) is no candidate. Two lists of one length that
-    take turns (XLM: attention, feed-forward) are halves of blocks: then there are none.
+    A list within a block (T5's layers, a mixture's experts) is no candidate. Two lists of one
+    length that take turns (XLM: attention, feed-forward) are halves of blocks: then there are none.
     """
     first = {name: number for number, name in reversed(list(enumerate(calls)))}
     lists: list[tuple[int, tuple[str, ...]]] = []

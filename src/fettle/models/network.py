@@ -7,7 +7,7 @@ import copy
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
@@ -15,9 +15,12 @@ from torch import nn
 
 from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card
-from fettle.models import bert
+from fettle.models.bert import Bert, can_open
 from fettle.models.heads import HEADS, pooled
 from fettle.store import checkpoints, files, records
+
+if TYPE_CHECKING:
+    from fettle.models.from_transformers import Backbone
 
 __all__ = ["TextNetwork", "open_network", "open_saved", "tokenizer_json"]
 
@@ -28,12 +31,12 @@ class TextNetwork(nn.Module):
     """Token ids in, the head's raw outputs out."""
 
     def __init__(
-        self, card: Card, backbone: nn.Module, head: Mapping[str, Any] | None = None
+        self, card: Card, backbone: "Bert | Backbone", head: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__()
         self.card = card
         self.backbone = backbone
-        self.block_names: tuple[str, ...] = backbone.block_names  # type: ignore[assignment]
+        self.block_names = backbone.block_names
         self.head_settings: Mapping[str, Any] | None = None
         self.head: nn.Module | None = None
         if head is not None:
@@ -68,14 +71,10 @@ class TextNetwork(nn.Module):
         return len(self.block_names) + 2
 
     def block_of(self, parameter: str) -> int:
-        """The block that a parameter belongs to; what follows the last block belongs to it."""
+        """The block that a parameter belongs to."""
         if parameter.startswith("head."):
             return self.blocks - 1
-        name = parameter.removeprefix("backbone.")
-        for number, block in enumerate(self.block_names, start=1):
-            if name.startswith(block + "."):
-                return number
-        return 0 if "embed" in name or name.startswith(("wte", "wpe")) else self.blocks - 2
+        return self.backbone.block_of(parameter.removeprefix("backbone."))
 
     def taps(
         self, batch: dict[str, torch.Tensor], names: Iterable[str]
@@ -108,7 +107,7 @@ class TextNetwork(nn.Module):
 def open_network(card: Card) -> TextNetwork:
     """The pre-trained network of this card, without a head, in evaluation mode."""
     config = json.loads((Path(card.folder) / CONFIG).read_text(encoding="utf-8"))
-    if bert.can_open(config) and (Path(card.folder) / WEIGHTS).is_file():
+    if can_open(config) and (Path(card.folder) / WEIGHTS).is_file():
         return TextNetwork(card, _pretrained_bert(card, config)).eval()
     from fettle.models import from_transformers
 
@@ -137,8 +136,8 @@ def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
     card = records.load(paths[CARD], Card)
     config = files.read_json(paths[CONFIG])
     with torch.device("meta"):
-        if bert.can_open(config):
-            backbone: nn.Module = bert.Bert(config)
+        if can_open(config):
+            backbone: Bert | Backbone = Bert(config)
         else:
             from fettle.models import from_transformers
 
@@ -148,10 +147,10 @@ def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
     return network.eval()
 
 
-def _pretrained_bert(card: Card, config: Mapping[str, Any]) -> bert.Bert:
+def _pretrained_bert(card: Card, config: Mapping[str, Any]) -> Bert:
     """The lean BERT with the weights of the card's folder."""
     with torch.device("meta"):
-        backbone = bert.Bert(config)
+        backbone = Bert(config)
     path = Path(card.folder) / WEIGHTS
     wanted = {name for name, _ in backbone.named_parameters()}
     state: dict[str, torch.Tensor] = {}

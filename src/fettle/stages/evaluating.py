@@ -79,12 +79,13 @@ def evaluate(
         confusion=judging.confusion_table(targets, kept, labels),
         latency=latency,
         smallest_gain=paired.smallest_gain(len(rows)),
-        notes=_notes(labels, plan, openings),
+        notes=_notes(labels, plan.classes, openings),
     )
 
 
 def evaluate_version(
-    name: str, outputs: np.ndarray, dataset: Dataset, classes: Sequence[str], *, metric: str
+    name: str, outputs: np.ndarray, dataset: Dataset, classes: Sequence[str], *, metric: str,
+    count: Callable[[Opening], int],
 ) -> Evaluation:
     """A version's answers on new rows, scored; there is no before and nothing is compared.
 
@@ -94,20 +95,23 @@ def evaluate_version(
         dataset: rows with answers; rows without one are left out and counted.
         classes: what the outputs stand for.
         metric: the headline's.
+        count: writes the look at these rows down and returns how many there have been.
     """
     cells = dataset.targets()
     answered = [row for row, cell in enumerate(cells) if (cell or "").strip()]
     if not answered:
         raise InputError(f"{dataset.name} has no row with an answer to compare with.")
+    test = dataset.fingerprint(answered)
+    openings = count(Opening(test, f"evaluate {name}"))
     targets, labels = _targets([cells[row] for row in answered], classes)
     predicted = outputs[answered].argmax(axis=1)
     rng = np.random.default_rng(0)
     left = len(cells) - len(answered)
     notes = (f"{left:,} rows without an answer are not scored.",) if left else ()
     return Evaluation(
-        test=dataset.fingerprint(answered),
+        test=test,
         rows=len(answered),
-        openings=1,
+        openings=openings,
         metric=metric,
         kept=name,
         before=None,
@@ -119,7 +123,7 @@ def evaluate_version(
         labels=labels,
         confusion=judging.confusion_table(targets, predicted, labels),
         smallest_gain=paired.smallest_gain(len(answered)),
-        notes=notes + _notes_unseen(labels, classes),
+        notes=notes + _notes(labels, classes, openings),
     )
 
 
@@ -149,13 +153,14 @@ def _before(
     )
     folder = Path(run.folder) / "features"
     pooling = card.pooling
+    names = run.poolings if pooling in run.poolings else (pooling,)
     found: dict[str, np.ndarray] = {}
     for part, rows in (("learn", dataset.fields(split.learners)), ("test", fields)):
         vectors = yield from features(
-            network, encoder, encoder.encode(rows), names=run.poolings,
+            network, encoder, encoder.encode(rows), names=names,
             precision=plan.precision, folder=folder,
         )
-        found[part] = vectors[pooling if pooling in vectors else run.poolings[0]]
+        found[part] = vectors[pooling]
     number = {label: at for at, label in enumerate(plan.classes)}
     targets = np.array([number[label or ""] for label in dataset.targets(split.learners)])
     answers: Answers = {
@@ -166,9 +171,9 @@ def _before(
         )
     }
     if card.embeds_sentences and asking.have_words(plan.classes):
-        names = [(asking.as_words(label),) for label in plan.classes]
+        called = [(asking.as_words(label),) for label in plan.classes]
         taps = yield from features(
-            network, encoder, encoder.encode(names), names=run.poolings,
+            network, encoder, encoder.encode(called), names=names,
             precision=plan.precision, folder=folder,
         )
         answers["zero_shot"] = (
@@ -230,15 +235,10 @@ def _better_before(contenders: Sequence[Contender]) -> str:
     return max(before, key=lambda one: one.score("accuracy").value).name
 
 
-def _notes(labels: Sequence[str], plan: Plan, openings: int) -> tuple[str, ...]:
+def _notes(labels: Sequence[str], classes: Sequence[str], openings: int) -> tuple[str, ...]:
     looks = (
         f"These test rows have been looked at {openings} times: choosing among versions by them "
         "makes their scores too good.",
     )
-    return (looks if openings > 1 else ()) + _notes_unseen(labels, plan.classes)
-
-
-def _notes_unseen(labels: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
-    if len(labels) == len(classes):
-        return ()
-    return ("Some test rows carry a label that no training row has; they count as wrong.",)
+    unseen = ("Some test rows carry a label that no training row has; they count as wrong.",)
+    return (looks if openings > 1 else ()) + (unseen if len(labels) > len(classes) else ())

@@ -3,9 +3,11 @@
 A Plan depends on the learning rows, the model and the machine, never on a test row.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
@@ -22,6 +24,12 @@ __all__ = ["check", "plan"]
 
 DEFAULTS: dict[str, dict[str, Setting]] = {"features": FEATURES, "full": FULL}
 RUNGS = ("features", "full")
+MODALITIES = ("text",)
+METRICS = ("accuracy", "macro_f1")
+PRECISIONS = ("fp32", "bf16")
+SHARES = ("slower", "warmup", "dropout", "label_smoothing")
+LISTED = {"poolings": ("mean", "cls", "max"), "word_embeddings": ("frozen", "tuned")}
+"""Settings that are names, and the names that they may be."""
 MOST_TOKENS = 256
 RARE = 0.1
 """A rarest class under this share of the largest makes macro F1 the metric."""
@@ -30,6 +38,9 @@ FEW_STEPS = 500
 """Fewer optimizer steps than this leave a fine-tuning short; epochs are added up to MOST_EPOCHS.
 Source: Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021, section 6."""
 MOST_EPOCHS = 12
+WIDTH = 384
+"""Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
+which gives the field's usual 7e-5 at 768 and 4e-5 at 1,024."""
 FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.3
 SHARE_OF_PEAK = {"features": 0.45, "full": 0.30}
@@ -53,13 +64,11 @@ def plan(
     precision, why = _precision(machine)
     reasons.append(why)
     names = settings.rungs or RUNGS
-    for name in names:
-        if name not in STRATEGIES:
-            raise unknown_name("strategy", name, STRATEGIES)
+    _require_rungs(names)
     task = settings.task or "classification"
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    rungs = [Rung(name, _settings(name, len(split.learners))) for name in names]
+    rungs = [Rung(name, _settings(name, len(split.learners), card)) for name in names]
     costs = [
         _cost(rung, len(split.learners), mean_tokens, card, machine, precision, split)
         for rung in rungs
@@ -79,22 +88,26 @@ def plan(
         precision=precision,
         threads=machine.cores,
         seed=settings.seed,
-        name=settings.name or dataset.name,
-        reading=settings.reading,
+        name=settings.name or _name(dataset.name),
+        reading=replace(
+            settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs
+        ),
         predicted=tuple(costs),
         reasons=tuple(reasons),
     )
 
 
-def check(given: Plan, made: Plan) -> Plan:
+def check(given: Plan, made: Plan, card: Card) -> Plan:
     """A plan that a person wrote or edited, once it is known to fit these rows and this model.
 
     Args:
         given: from `--config`.
         made: what planning makes of the same rows now.
+        card: of the model.
 
     Raises:
-        SettingError: the plan is for other rows, another model or unknown settings.
+        SettingError: the plan is for other rows or another model, or a setting is unknown or
+            impossible.
     """
     if given.learning != made.learning:
         raise SettingError(
@@ -107,27 +120,83 @@ def check(given: Plan, made: Plan) -> Plan:
             f"The plan was made for weights {given.weights[:12]}..., {made.model} has "
             f"{made.weights[:12]}... Make a new plan with `fettle plan`."
         )
-    for rung in given.rungs:
-        if rung.strategy not in STRATEGIES:
-            raise unknown_name("strategy", rung.strategy, STRATEGIES)
-        for name, value in rung.settings.items():
-            known = DEFAULTS[rung.strategy]
-            if name not in known:
-                raise unknown_name(f"setting of {rung.strategy}", name, known)
-            if isinstance(value, str) != isinstance(known[name], str):
-                raise SettingError(
-                    f"{rung.strategy}.{name} is {value!r} in the plan; such as {known[name]!r} is "
-                    "what it takes."
-                )
-        missing = set(DEFAULTS[rung.strategy]) - set(rung.settings)
-        if missing:
-            raise SettingError(
-                f"The plan's rung {rung.strategy} does not say {sorted(missing)[0]!r}, which it "
-                f"needs; {DEFAULTS[rung.strategy][sorted(missing)[0]]!r} is the default."
-            )
     if tuple(given.classes) != made.classes:
         raise SettingError("The plan's classes are not the labels of these rows.")
+    for kind, name, known in (
+        ("task", given.task, TASKS), ("modality", given.modality, MODALITIES),
+        ("metric", given.metric, METRICS), ("precision", given.precision, PRECISIONS),
+    ):
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    if not 3 <= given.max_tokens <= card.max_tokens:  # a text has a first and a last token
+        raise SettingError(
+            f"max_tokens is {given.max_tokens} in the plan; {card.name} takes 3 to "
+            f"{card.max_tokens}."
+        )
+    if given.threads < 1:
+        raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
+    _require_rungs([rung.strategy for rung in given.rungs])
+    for rung in given.rungs:
+        _require_settings(rung)
     return given
+
+
+def _require_rungs(names: Sequence[str]) -> None:
+    """Rungs that we have, each once, at least one."""
+    for name in names:
+        if name not in STRATEGIES:
+            raise unknown_name("strategy", name, STRATEGIES)
+    if not names:
+        raise SettingError(f"The plan has no rung; choose from: {', '.join(STRATEGIES)}.")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingError(f"The rung {twice} is named twice; a rung is climbed once.")
+
+
+def _require_settings(rung: Rung) -> None:
+    """Every setting of a rung is there, known, and possible."""
+    known = DEFAULTS[rung.strategy]
+    for name, value in rung.settings.items():
+        if name not in known:
+            raise unknown_name(f"setting of {rung.strategy}", name, known)
+        usual, place = known[name], f"{rung.strategy}.{name} is {value!r} in the plan"
+        if not _fits(value, usual, most=1 if name in SHARES else inf):
+            raise SettingError(f"{place}; such as {usual!r} is what it takes.")
+        for one in str(value).split(",") if name in LISTED else ():
+            if one not in LISTED[name]:
+                raise unknown_name(f"{name} of {rung.strategy}", one, LISTED[name])
+        if name == "l2":
+            _require_penalties(str(value), place)
+    missing = sorted(set(known) - set(rung.settings))
+    if missing:
+        raise SettingError(
+            f"The plan's rung {rung.strategy} does not say {missing[0]!r}, which it needs; "
+            f"{known[missing[0]]!r} is the default."
+        )
+
+
+def _fits(value: Setting, usual: Setting, *, most: float) -> bool:
+    """Whether the value is of the usual one's kind: a text, a count from 1 on, or a number."""
+    if isinstance(value, str) or isinstance(usual, str):
+        return isinstance(value, str) and isinstance(usual, str)
+    counts = isinstance(usual, int)
+    if isinstance(value, bool) or (counts and not isinstance(value, int)):
+        return False
+    return (1 if counts else 0) <= value <= most and value < inf
+
+
+def _require_penalties(text: str, place: str) -> None:
+    try:
+        fits = all(0 < float(one) < inf for one in text.split(","))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingError(f"{place}; positive numbers with commas between them are what it takes.")
+
+
+def _name(stem: str) -> str:
+    """A file's stem without what no name of a version holds."""
+    return re.sub(r"[^\w. -]+", "-", stem).strip("-. ") or "model"
 
 
 def _metric(labels: Mapping[str, int]) -> tuple[str, str]:
@@ -168,10 +237,11 @@ def _precision(machine: Machine) -> tuple[str, str]:
     return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
 
 
-def _settings(name: str, rows: int) -> dict[str, Setting]:
-    """The strategy's defaults, with the epochs that these many rows need."""
+def _settings(name: str, rows: int, card: Card) -> dict[str, Setting]:
+    """The strategy's defaults, with the rate of this width and the epochs of these many rows."""
     settings = dict(DEFAULTS[name])
     if name == "full":
+        settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
         steps = max(rows // int(settings["batch_rows"]), 1)
         wanted = -(-FEW_STEPS // steps)
         settings["epochs"] = min(max(int(settings["epochs"]), wanted), MOST_EPOCHS)
@@ -195,7 +265,8 @@ def _cost(
     train = 6 * inside * tokens * rows * epochs * folds / (peak * SHARE_OF_PEAK["full"])
     steps = epochs * folds * rows / int(rung.settings["batch_rows"])
     optimizer = steps * card.parameters * 28 / 20e9
-    return Cost(rung.strategy, round(train + optimizer, 1), int(base + 24 * card.parameters))
+    seconds = max(round(train + optimizer, 1), 0.1)
+    return Cost(rung.strategy, seconds, int(base + 24 * card.parameters))
 
 
 def _affordable(

@@ -55,6 +55,7 @@ def publish(
     """
     target = Path(run.folder) / "version"
     source = Path(run.folder) / run.rung(run.kept).folder
+    files.remove_folder(target)  # what an earlier try left there is no part of this version
     _write_model(target, source, plan)
     records.save(target / "plan.json", plan)
     records.save(target / "split.json", split)

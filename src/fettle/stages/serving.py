@@ -24,6 +24,7 @@ from fettle.tasks.classification import Classification, softmax
 __all__ = ["Opened", "open_version", "predict"]
 
 SHOWN = 3
+NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,7 @@ def open_version(reference: str, registry: Path) -> Opened:
     set_threads(cores())
     folder = Path(reference)
     if (folder / "version.json").is_file():
-        facts = files.read_json(folder / "version.json")
-        paths = {
-            name: files.require_hash(folder / name, digest)
-            for name, digest in facts["files"].items()
-        }
-        return _opened(f"{facts['name']}@{facts['number']}", paths)
+        return _opened(*_listed(folder))
     if folder.is_dir():
         raise CorruptFile(f"{folder} holds no version.json, so it is not a version's folder.")
     if not (registry / "registry.db").is_file():
@@ -99,6 +95,22 @@ def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
         )
         for row, order in enumerate(best)
     ]
+
+
+def _listed(folder: Path) -> tuple[str, dict[str, Path]]:
+    """The id of the version in this folder, and its files, each with the bytes it had."""
+    path = folder / "version.json"
+    facts = files.read_json(path)
+    try:
+        name, held = f"{facts['name']}@{facts['number']}", dict(facts["files"])
+    except (KeyError, TypeError, ValueError):
+        held = {}
+    if not set(held) >= NEEDED:
+        raise CorruptFile(
+            f"{path} does not list the files of a version. Restore it from a copy, or publish "
+            "again."
+        )
+    return name, {one: files.require_hash(folder / one, held[one]) for one in held}
 
 
 def _opened(id: str, paths: Mapping[str, Path]) -> Opened:

@@ -23,7 +23,7 @@ from fettle.core.split import Split
 from fettle.engine import climbing
 from fettle.engine.climbing import Ground
 from fettle.engine.device import peak_bytes, set_threads
-from fettle.engine.linear import choose
+from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
 from fettle.engine.replay import features
 from fettle.measures import classification, folds, intervals, paired
@@ -67,11 +67,14 @@ def train(
     set_threads(plan.threads)
     ground = yield from _ground(dataset, split, plan, card, folder)
     results: list[RungResult] = []
+    chosen: Chosen | None = None
     for rung in plan.rungs:
         result = _finished(folder, rung)
         if result is None:
             begun = time.perf_counter() if results else ground.begun
-            result = yield from _climb(ground, plan, rung, begun=begun)
+            if chosen is None:
+                chosen = yield from _heads(ground, plan)
+            result = yield from _climb(ground, plan, rung, chosen, begun=begun)
             files.append_line(folder / "metrics.jsonl", climbing.line(result))
         yield result
         results.append(result)
@@ -134,17 +137,23 @@ def _ground(
     )
 
 
-def _climb(
-    ground: Ground, plan: Plan, rung: Rung, *, begun: float
-) -> Generator[Event, None, RungResult]:
-    """One rung: its settings chosen, its network saved, its validation score."""
-    strategy = STRATEGIES[rung.strategy](rung.settings)
+def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
+    """Pooling and penalty, chosen on validation; every rung starts from them."""
     penalties = [float(text) for text in str(_features_rung(plan).settings["l2"]).split(",")]
-    chosen = yield from choose(
-        {name: climbing.ready(found, ground) for name, found in ground.vectors.items()},
-        ground.lesson.targets,
-        folds=ground.folds, classes=len(plan.classes), l2=penalties, score=ground.score,
+    return (
+        yield from choose(
+            {name: climbing.ready(found, ground) for name, found in ground.vectors.items()},
+            ground.lesson.targets,
+            folds=ground.folds, classes=len(plan.classes), l2=penalties, score=ground.score,
+        )
     )
+
+
+def _climb(
+    ground: Ground, plan: Plan, rung: Rung, chosen: Chosen, *, begun: float
+) -> Generator[Event, None, RungResult]:
+    """One rung: its network tuned and saved, its validation score."""
+    strategy = STRATEGIES[rung.strategy](rung.settings)
     if strategy.solved:
         climbed = climbing.solved(ground, chosen)
     else:
@@ -239,10 +248,12 @@ def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str,
     targets = checkpoints.read_tensors(folder / "targets.safetensors")["validation"].numpy()
     for rung in climbed:
         if rung is best:
-            return best.name, (
-                f"{best.name} has the best {plan.metric.replace('_', ' ')} on validation, and "
-                "every cheaper rung loses more than one paired standard error to it."
+            others = (
+                "no rung is cheaper" if rung is climbed[0]
+                else "every cheaper rung loses more than one paired standard error to it"
             )
+            metric = plan.metric.replace("_", " ")
+            return best.name, f"{best.name} has the best {metric} on validation, and {others}."
         loss, error = _paired(outputs[best.name], outputs[rung.name], targets, plan)
         if loss <= error:
             return rung.name, (

@@ -21,6 +21,7 @@ __all__ = [
     "append_line",
     "copy_file",
     "read_json",
+    "remove_folder",
     "require_hash",
     "sha256",
     "write_bytes",
@@ -69,6 +70,16 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> Path:
 def copy_file(source: Path, path: Path) -> Path:
     """A copy that is whole or not there."""
     return write_with(path, lambda temporary: _copy(source, temporary))
+
+
+def remove_folder(path: Path) -> None:
+    """The folder is gone, with all that lay in it, whether or not it was there."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _disk_error(path, error) from error
 
 
 def append_line(path: Path, line: str) -> None:

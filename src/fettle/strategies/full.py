@@ -9,10 +9,10 @@ from fettle.core.plan import Setting
 __all__ = ["DEFAULTS", "discriminative_rates", "full"]
 
 DEFAULTS: dict[str, Setting] = {
-    "rate": 1e-4,
+    "rate": 3e-4,
     "slower": 0.9,
     "head_rate": 1e-3,
-    "epochs": 6,
+    "epochs": 5,
     "batch_rows": 32,
     "warmup": 0.1,
     "weight_decay": 0.01,

@@ -1,0 +1,167 @@
+import math
+
+import numpy as np
+import pytest
+
+from fettle.core.progress import Progress, finish
+from fettle.engine.linear import choose, cross_entropy, solve_path
+
+ROWS, WIDTH, CLASSES = 120, 6, 3
+
+
+def given(*, seed=0, rows=ROWS):
+    """Features of several scales and offsets, and targets that follow them, not always."""
+    rng = np.random.default_rng(seed)
+    plain = rng.normal(size=(rows, WIDTH))
+    true = np.random.default_rng(99).normal(size=(WIDTH, CLASSES)) * 2
+    targets = (plain @ true + rng.gumbel(size=(rows, CLASSES))).argmax(1)
+    scaled = plain * np.array([1, 10, 0.1, 1, 3, 1]) + np.array([0, 5, 0, -1, 0, 2])
+    return scaled.astype(np.float32), targets
+
+
+def solved(features, targets, *l2):
+    return list(solve_path(features, targets, classes=CLASSES, l2=l2))
+
+
+def accuracy(outputs, targets):
+    return float((outputs.argmax(1) == targets).mean())
+
+
+@pytest.mark.parametrize("l2", [1e-1, 1e-3])
+def test_at_the_solution_the_gradient_is_zero(l2):
+    features, targets = given()
+    (head,) = solved(features, targets, l2)
+    spread = features.std(0).astype(float)
+    inputs = (features - features.mean(0)) / spread
+    outputs = head.outputs(features).astype(float)
+    wrong = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True) - np.eye(CLASSES)[targets]
+
+    of_weights = wrong.T @ inputs / ROWS + l2 * head.weight * spread
+    assert np.abs(of_weights).max() < 2e-4  # as near as sums in fp32 can tell
+    assert np.abs(wrong.mean(0)).max() < 2e-4  # of the bias, which has no penalty
+
+
+@pytest.mark.parametrize("l2", [1e-1, 1e-2, 1e-3])
+def test_it_is_the_logistic_regression_of_scikit_learn_on_standardised_features(l2):
+    from sklearn.linear_model import LogisticRegression
+
+    features, targets = given()
+    (head,) = solved(features, targets, l2)
+    inputs = (features - features.mean(0)) / features.std(0)
+    theirs = LogisticRegression(C=1 / (l2 * ROWS), tol=1e-8, max_iter=10_000).fit(inputs, targets)
+
+    assert (head.outputs(features).argmax(1) == theirs.predict(inputs)).all()
+    np.testing.assert_allclose(head.weight * features.std(0), theirs.coef_, atol=2e-3)
+
+
+def test_the_path_goes_from_the_strongest_penalty_to_the_weakest():
+    features, targets = given()
+    path = solved(features, targets, 1e-3, 1.0, 1e-1)
+    assert [head.l2 for head in path] == [1.0, 1e-1, 1e-3]
+    norms = [np.square(head.weight * features.std(0)).sum() for head in path]
+    assert norms == sorted(norms)
+    losses = [cross_entropy(head.outputs(features), targets) for head in path]
+    assert losses == sorted(losses, reverse=True)
+    assert all(head.iterations > 0 for head in path)
+
+
+def test_a_start_from_the_head_before_ends_where_a_start_from_zero_does():
+    features, targets = given()
+    last, (alone,) = solved(features, targets, 1.0, 1e-2)[-1], solved(features, targets, 1e-2)
+    np.testing.assert_allclose(last.outputs(features), alone.outputs(features), atol=2e-3)
+
+
+def test_heads_of_a_path_do_not_share_their_weights():
+    features, targets = given()
+    first = next(path := solve_path(features, targets, classes=CLASSES, l2=(1.0, 1e-3)))
+    kept = first.weight.copy(), first.bias.copy()
+    next(path)
+    assert np.array_equal(first.weight, kept[0])
+    assert np.array_equal(first.bias, kept[1])
+
+
+@pytest.mark.parametrize("constant", [0.0, 3.0, -0.25])
+def test_a_feature_that_never_changes_says_nothing(constant):
+    features, targets = given()
+    more = np.column_stack([features, np.full(ROWS, constant, np.float32)])
+    (with_it,), (without,) = solved(more, targets, 1e-2), solved(features, targets, 1e-2)
+    assert (with_it.weight[:, -1] == 0).all()
+    np.testing.assert_allclose(with_it.outputs(more), without.outputs(features), atol=1e-4)
+
+
+def test_a_class_without_a_row_is_never_said():
+    features, targets = given()
+    (head,) = solved(features[targets != 2], targets[targets != 2], 1e-2)
+    assert 2 not in head.outputs(features).argmax(1)
+    assert np.isfinite(head.weight).all()
+
+
+def test_one_row_and_one_class_are_solved_too():
+    for rows, targets in ((1, [1]), (5, [0] * 5)):
+        (head,) = solved(given()[0][:rows], np.array(targets), 1e-2)
+        assert np.isfinite(head.outputs(given()[0])).all()
+
+
+def chosen(vectors, targets, folds, l2=(1e-1, 1e-3)):
+    return finish(
+        choose(vectors, targets, folds=folds, classes=CLASSES, l2=l2, score=accuracy)
+    )
+
+
+def halves(rows=ROWS):
+    every = np.arange(rows)
+    return [(every[::2], every[1::2])]
+
+
+def test_the_best_on_held_out_rows_is_chosen():
+    features, targets = given()
+    noise = np.random.default_rng(5).normal(size=features.shape).astype(np.float32)
+    found = chosen({"noise": noise, "real": features}, targets, halves(), l2=(1e-2, 30.0))
+    ((teach, judge),) = halves()
+    assert (found.pooling, found.l2) == ("real", 1e-2)
+    (head,) = solved(features[teach], targets[teach], 1e-2)
+    np.testing.assert_allclose(found.outputs, head.outputs(features[judge]), atol=2e-3)
+    assert found.score == accuracy(found.outputs, targets[judge])
+    tried = {(one["pooling"], one["l2"]) for one in found.trials}
+    assert tried >= {("noise", 1e-2), ("real", 1e-2), ("real", 30.0)}
+    assert len(tried) == len(found.trials)
+    assert found.score == max(one["score"] for one in found.trials)
+
+
+def test_equal_scores_are_told_apart_by_loss():
+    features, targets = given()
+    found = finish(
+        choose({"a": features}, targets, folds=halves(), classes=CLASSES,
+               l2=(1.0, 1e-2, 1e-6), score=lambda outputs, targets: 0.5)
+    )  # fmt: skip
+    losses = {one["l2"]: one["loss"] for one in found.trials}
+    assert losses[found.l2] == min(losses.values())
+
+
+def test_what_is_said_of_a_row_comes_from_a_head_that_did_not_see_it():
+    features, targets = given()
+    every = np.arange(ROWS)
+    folds = [(every[every % 3 != fold], every[every % 3 == fold]) for fold in range(3)]
+    found = chosen({"a": features}, targets, folds, l2=(1e-2,))
+    assert found.outputs.shape == (ROWS, CLASSES)
+
+    other = targets.copy()
+    other[folds[0][1]] = (other[folds[0][1]] + 1) % CLASSES  # only the answers of fold 0
+    again = chosen({"a": features}, other, folds, l2=(1e-2,))
+    judged = len(folds[0][1])
+    assert np.array_equal(found.outputs[:judged], again.outputs[:judged])
+    assert not np.allclose(found.outputs[judged:], again.outputs[judged:])
+
+
+def test_progress_ends_at_its_total():
+    features, targets = given(rows=30)
+    work = choose({"a": features, "b": features}, targets, folds=halves(30), classes=CLASSES,
+                  l2=(1.0,), score=accuracy)  # fmt: skip
+    events = list(work)
+    assert all(isinstance(event, Progress) for event in events)
+    assert [event.done for event in events] == list(range(events[-1].total + 1))
+
+
+def test_cross_entropy_by_hand():
+    outputs = np.array([[0.0, math.log(3)], [1e4, 0.0]])
+    assert cross_entropy(outputs, np.array([0, 0])) == pytest.approx(math.log(4) / 2)

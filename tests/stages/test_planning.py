@@ -1,0 +1,199 @@
+"""Planning: a reason for each choice, nothing from a test row, and edited plans checked by name."""
+
+from dataclasses import replace
+
+import pytest
+
+from fettle.core.errors import SettingError, UnknownName
+from fettle.core.plan import Machine, Rung
+from fettle.core.settings import Settings
+from fettle.stages import auditing, planning, splitting
+
+MACHINE = Machine("a processor", 2, 2**34, None, False, 1e11, 1e11)
+
+
+def planned(told, *, dataset=None, machine=MACHINE, card=None, **asked):
+    """The Plan of this story's rows, or of others."""
+    rows = dataset or told.dataset
+    split = splitting.split(rows, auditing.audit(rows), seed=0)
+    return planning.plan(rows, split, card or told.card, machine, Settings(**asked))
+
+
+def labelled(told, labels):
+    """The story's rows with these labels."""
+    import pyarrow as pa
+
+    at = told.dataset.table.column_names.index("label")
+    column = pa.array(labels, pa.string())
+    return replace(told.dataset, table=told.dataset.table.set_column(at, "label", column))
+
+
+def test_what_will_be_learned_is_named_by_its_hash(told):
+    made = planned(told)
+    assert made.learning == told.split.learning
+    assert made.weights == told.card.sha256
+    assert made.classes == ("late payment", "lost card", "top up")
+
+
+def test_columns_that_were_found_stand_in_the_plan_as_if_they_had_been_told(told):
+    made = planned(told)
+    assert (made.reading.target, made.reading.inputs) == ("label", ("text",))
+    assert planned(told, reading=made.reading).id == made.id
+
+
+def test_the_cheapest_rung_comes_first_and_each_has_a_cost(told):
+    made = planned(told)
+    assert [rung.strategy for rung in made.rungs] == ["features", "full"]
+    assert [cost.rung for cost in made.predicted] == ["features", "full"]
+    assert all(cost.seconds > 0 and cost.peak_bytes > 0 for cost in made.predicted)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["'label'", "accuracy", "tokens", "fp32", "budget", "features:", "full:", "test part",
+     "validation part"],
+)  # fmt: skip
+def test_there_is_a_reason_for(told, words):
+    assert any(words in reason for reason in planned(told).reasons), planned(told).reasons
+
+
+def test_macro_f1_decides_where_the_rarest_class_is_under_a_tenth_of_the_largest(told):
+    number = told.dataset.rows
+    few = [("top up" if row % 12 == 0 else "lost card") for row in range(number)]  # 1 to 11
+    many = [("top up" if row % 10 == 0 else "lost card") for row in range(number)]  # 1 to 9
+    assert planned(told, dataset=labelled(told, few)).metric == "macro_f1"
+    assert planned(told, dataset=labelled(told, many)).metric == "accuracy"
+
+
+def test_precision_is_what_the_machine_was_measured_to_be_faster_in(told):
+    assert planned(told).precision == "fp32"
+    faster = replace(MACHINE, bf16=True, flops_bf16=3e11)
+    made = planned(told, machine=faster)
+    assert made.precision == "bf16"
+    assert any("3.0x" in reason for reason in made.reasons)
+
+
+def test_texts_are_never_read_beyond_what_the_model_allows(told):
+    assert planned(told).max_tokens <= told.card.max_tokens
+    long = replace(
+        told.dataset,
+        table=told.dataset.table.set_column(
+            told.dataset.table.column_names.index("text"), "text",
+            [[f"{text} " * 40 for text in told.dataset.column("text")]],
+        ),
+    )
+    assert planned(told, dataset=long).max_tokens == told.card.max_tokens
+
+
+def test_nothing_in_a_plan_depends_on_what_the_test_rows_say(told):
+    sealed = set(told.split.vault.sealed)
+    other = replace(
+        told.dataset,
+        table=told.dataset.table.set_column(
+            told.dataset.table.column_names.index("text"), "text",
+            [[f"{'far longer ' * 200} {row}" if row in sealed else text
+              for row, text in enumerate(told.dataset.column("text"))]],
+        ),
+    )
+    split = replace(told.split, dataset=other.fingerprint())
+    plan = planning.plan(told.dataset, told.split, told.card, MACHINE, Settings())
+    assert planning.plan(other, split, told.card, MACHINE, Settings()) == plan
+
+
+def test_the_id_covers_what_changes_bytes_and_nothing_else(told):
+    made = planned(told)
+    same = (
+        replace(made, name="another"), replace(made, reasons=()), replace(made, predicted=()),
+        replace(made, reading=replace(made.reading, data="elsewhere/the same rows.csv")),
+    )  # fmt: skip
+    other = (
+        replace(made, seed=1), replace(made, precision="bf16"), replace(made, threads=4),
+        replace(made, rungs=made.rungs[:1]), replace(made, max_tokens=made.max_tokens - 1),
+        replace(made, learning="other rows"), replace(made, weights="another model"),
+    )  # fmt: skip
+    assert {one.id for one in same} == {made.id}
+    assert len({made.id, *(one.id for one in other)}) == len(other) + 1
+
+
+def test_a_rung_that_does_not_fit_the_budget_is_left_out_and_said(told):
+    first, second = planned(told).predicted
+    slow = replace(MACHINE, flops_fp32=1e7)
+    first, second = planned(told, machine=slow).predicted
+    made = planned(told, machine=slow, budget_seconds=first.seconds + second.seconds / 1000)
+    assert [rung.strategy for rung in made.rungs] == ["features"]
+    assert any(reason.startswith("full is left out") for reason in made.reasons)
+
+
+def test_a_rung_gets_fewer_epochs_where_that_fits_the_budget(told):
+    slow = replace(MACHINE, flops_fp32=1e7)
+    first, second = planned(told, machine=slow).predicted
+    before = planned(told, machine=slow).rungs[1].settings["epochs"]
+    budget = first.seconds + second.seconds * (before - 1) / before + 0.1
+    made = planned(told, machine=slow, budget_seconds=budget)
+    assert made.rungs[1].settings["epochs"] == before - 1
+    assert sum(cost.seconds for cost in made.predicted) <= budget
+
+
+def test_a_budget_that_no_rung_fits_is_refused_with_what_the_cheapest_takes(told):
+    with pytest.raises(SettingError, match=r"features, would take.*--budget"):
+        planned(told, budget_seconds=0.01)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"rungs": ("featuers",)}, "Did you mean 'features'"),
+        ({"rungs": ("features", "ful")}, "Did you mean 'full'"),
+        ({"task": "clasification"}, "Did you mean 'classification'"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(told, asked, words):
+    with pytest.raises(UnknownName, match=words):
+        planned(told, **asked)
+
+
+def edited(plan, number=1, **settings):
+    rungs = list(plan.rungs)
+    rungs[number] = Rung(rungs[number].strategy, {**rungs[number].settings, **settings})
+    return replace(plan, rungs=tuple(rungs))
+
+
+def test_an_edited_number_is_taken_as_it_is(told):
+    made = planned(told)
+    given = edited(made, epochs=3)
+    assert planning.check(given, made, told.card) == given
+    assert given.id != made.id
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda plan: replace(plan, learning="0" * 64), "other rows.*fettle plan"),
+        (lambda plan: replace(plan, weights="0" * 64), "made for weights 0000"),
+        (lambda plan: replace(plan, classes=("a", "b")), "classes"),
+        (lambda plan: edited(plan, epoch=3), "Did you mean 'epochs'"),
+        (lambda plan: edited(plan, epochs="three"), r"full\.epochs is 'three'"),
+        (lambda plan: edited(plan, 0, l2=0.1), r"features\.l2 is 0\.1"),
+        (lambda plan: replace(plan, rungs=(Rung("fulll", {}),)), "Did you mean 'full'"),
+        (lambda plan: replace(plan, rungs=(Rung("full", {}),)), "does not say"),
+        (lambda plan: replace(plan, task="clasification"), "Did you mean 'classification'"),
+        (lambda plan: replace(plan, metric="acuracy"), "Did you mean 'accuracy'"),
+        (lambda plan: replace(plan, precision="fp16"), "precision"),
+        (lambda plan: replace(plan, modality="texts"), "Did you mean 'text'"),
+        (lambda plan: replace(plan, max_tokens=100_000), "max_tokens"),
+        (lambda plan: replace(plan, max_tokens=0), "max_tokens"),
+        (lambda plan: replace(plan, threads=0), "threads"),
+        (lambda plan: replace(plan, rungs=()), "rung"),
+        (lambda plan: replace(plan, rungs=plan.rungs[:1] * 2), "twice"),
+        (lambda plan: edited(plan, 0, poolings="mean,clss"), "Did you mean 'cls'"),
+        (lambda plan: edited(plan, 0, l2="1e-1,many"), "many"),
+        (lambda plan: edited(plan, epochs=0), "epochs"),
+        (lambda plan: edited(plan, batch_rows=0), "batch_rows"),
+        (lambda plan: edited(plan, rate=-1.0), "rate"),
+        (lambda plan: edited(plan, word_embeddings="frosen"), "word_embeddings"),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_is_refused_by_name(told, change, words):
+    made = planned(told)
+    with pytest.raises(SettingError, match=words):
+        planning.check(change(made), made, told.card)

@@ -1,0 +1,253 @@
+"""Training: what it never sees, what makes its bytes, and which rung it keeps."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from fettle.core.dataset import Dataset
+from fettle.core.errors import CorruptFile
+from fettle.core.evaluation import Score
+from fettle.core.plan import Rung
+from fettle.core.progress import finish
+from fettle.core.run import RungResult
+from fettle.engine import linear
+from fettle.engine.predict import taps_of
+from fettle.modalities import ENCODERS
+from fettle.models.network import open_saved
+from fettle.stages import training
+from fettle.store import checkpoints, records
+from stories import digest
+
+
+def trained(told, folder, **changed):
+    """The Run of this story's nouns, some of them replaced, in a fresh folder."""
+    nouns = {"dataset": told.dataset, "split": told.split, "plan": told.plan, **changed}
+    return finish(training.train(**nouns, card=told.card, folder=folder))
+
+
+def weights(folder, rung):
+    return digest(folder / "rungs" / rung / "model.safetensors")
+
+
+def with_other_test_rows(dataset, split, cell):
+    """The same rows, with this in every cell of the test rows."""
+    sealed = set(split.vault.sealed)
+    table = pa.table({
+        name: pa.array(
+            [cell if row in sealed else had for row, had in enumerate(dataset.column(name))],
+            pa.string(),
+        )
+        for name in dataset.table.column_names
+    })
+    return replace(dataset, table=table)
+
+
+@pytest.mark.parametrize("cell", ["nothing of the kind", None])
+def test_what_stands_in_test_rows_changes_no_trained_byte(told, tmp_path, cell):
+    run = trained(told, tmp_path, dataset=with_other_test_rows(told.dataset, told.split, cell))
+    for rung in ("features", "full"):
+        assert weights(tmp_path, rung) == told.weights(rung)
+        assert run.rung(rung).chosen == told.run.rung(rung).chosen
+        assert run.rung(rung).validation == told.run.rung(rung).validation
+
+
+def test_training_asks_for_no_cell_of_a_test_row(told, tmp_path, monkeypatch):
+    asked = []
+    real = Dataset.column
+
+    def column(self, name, rows=None):
+        asked.extend(range(self.rows) if rows is None else rows)
+        return real(self, name, rows)
+
+    monkeypatch.setattr(Dataset, "column", column)
+    trained(told, tmp_path)
+    assert set(asked) == set(told.split.learners)
+
+
+def test_another_seed_gives_other_bytes_where_something_is_drawn(told, tmp_path):
+    trained(told, tmp_path, plan=replace(told.plan, seed=told.plan.seed + 1))
+    assert weights(tmp_path, "full") != told.weights("full")
+    assert weights(tmp_path, "features") == told.weights("features")
+
+
+def test_few_rows_are_all_judged_once_by_networks_that_did_not_learn_from_them(
+    told_of_few, tmp_path, monkeypatch
+):
+    seen = {}
+
+    def choose(vectors, targets, *, folds, **_):
+        seen["folds"], seen["rows"] = folds, len(targets)
+        raise CorruptFile("seen enough")
+        yield
+
+    monkeypatch.setattr(training, "choose", choose)
+    with pytest.raises(CorruptFile):
+        trained(told_of_few, tmp_path)
+    judged = np.concatenate([judge for _, judge in seen["folds"]])
+    assert len(seen["folds"]) > 1
+    assert sorted(judged) == list(range(seen["rows"]))
+    for teach, judge in seen["folds"]:
+        assert not set(teach) & set(judge)
+        assert len(teach) + len(judge) == seen["rows"]
+
+
+def test_few_rows_climb_both_rungs_and_each_is_scored_on_all_learning_rows(told_of_few):
+    assert told_of_few.split.validation == ()
+    assert [rung.name for rung in told_of_few.run.rungs] == ["features", "full"]
+    learners = len(told_of_few.split.learners)
+    assert {rung.validation.rows for rung in told_of_few.run.rungs} == {learners}
+
+
+@pytest.mark.parametrize("fixture", ["told", "told_of_few"])
+def test_the_final_head_is_the_one_that_all_learning_rows_give(fixture, request):
+    told = request.getfixturevalue(fixture)
+    rung = told.run.rung("features")
+    paths = {path.name: path for path in (told.run_folder / rung.folder).iterdir()}
+    network, encoder = open_saved(paths), ENCODERS["text"].load(paths)
+    learners = told.split.learners
+    pooling = rung.chosen["pooling"]
+    vectors = finish(taps_of(
+        network, encoder, encoder.encode(told.dataset.fields(learners)), names=[pooling],
+        precision="fp32",
+    ))[pooling]
+    if told.card.embeds_sentences:
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    targets = np.array([told.plan.classes.index(x) for x in told.dataset.targets(learners)])
+    (head,) = linear.solve_path(
+        vectors, targets, classes=len(told.plan.classes), l2=(rung.chosen["l2"],)
+    )
+    found = network.head.linear.weight.detach().numpy()
+    np.testing.assert_allclose(found, head.weight, rtol=2e-2, atol=2e-2 * np.abs(found).max())
+
+
+def test_the_final_network_of_few_rows_is_tuned_on_all_of_them(told_of_few):
+    lines = (told_of_few.run_folder / "metrics.jsonl").read_text().splitlines()
+    parts = [one["rung_part"] for one in map(json.loads, lines) if "rung_part" in one]
+    assert "full-all" in parts
+    assert len(set(parts)) > 2
+    last = [json.loads(one) for one in lines if '"full-all"' in one]
+    assert all(one["validation_score"] is None for one in last)
+    assert len(last) == told_of_few.run.rung("full").chosen["epoch"]
+
+
+def test_a_rung_that_is_finished_is_not_climbed_again(told, tmp_path, monkeypatch):
+    first = trained(told, tmp_path)
+
+    def choose(*_, **__):
+        raise AssertionError("a finished rung was climbed")
+
+    monkeypatch.setattr(training, "choose", choose)
+    again = trained(told, tmp_path)
+    assert again.rungs == first.rungs
+    assert again.kept == first.kept
+
+
+def test_one_named_rung_climbs_alone_and_starts_from_a_solved_head_all_the_same(told, tmp_path):
+    full = told.plan.rungs[1]
+    run = trained(told, tmp_path, plan=replace(told.plan, rungs=(full,)))
+    assert [rung.name for rung in run.rungs] == ["full"]
+    assert run.kept == "full"
+    assert not (tmp_path / "rungs" / "features").exists()
+    assert weights(tmp_path, "full") == told.weights("full")
+
+
+# The keeping rule, on rungs that are finished already and said what is written here.
+
+
+def laid_out(told, folder, answers):
+    """Finished rungs in a folder, of which each said this class number of each validation row."""
+    for name, said in answers.items():
+        place = folder / "rungs" / name
+        outputs = torch.nn.functional.one_hot(torch.tensor(said), len(told.plan.classes)).float()
+        checkpoints.write_tensors(place / "outputs.safetensors", {"validation": outputs})
+        targets = truth(told)
+        measured = training.SCORES[told.plan.metric](
+            training.classification.confusion(targets, np.array(said), len(told.plan.classes))
+        )
+        score = Score(told.plan.metric, float(measured), 0.0, 1.0, len(targets))
+        records.save(
+            place / "rung.json", RungResult(name, f"rungs/{name}", score, 1.0, 1)
+        )
+    return folder
+
+
+def truth(told):
+    labels = told.dataset.targets(told.split.validation)
+    return np.array([told.plan.classes.index(label) for label in labels])
+
+
+def wrong_on(told, rows):
+    said = truth(told)
+    said[rows] = (said[rows] + 1) % len(told.plan.classes)
+    return said.tolist()
+
+
+@pytest.mark.parametrize(
+    ("features", "full", "kept"),
+    [
+        ([], [], "features"),
+        ([], [0], "features"),
+        ([0, 1], [], "full"),  # 2 losses of 37: 0.054, one standard error is 0.038
+        ([0, 1, 2, 3], [4, 5, 6], "features"),  # 4 losses and 3 wins: 0.027 against 0.073
+        ([0, 1, 2, 3, 4, 5], [6], "full"),  # 6 and 1: 0.135 against 0.068
+    ],
+)
+def test_kept_is_the_cheapest_rung_within_one_paired_standard_error(
+    told, tmp_path, features, full, kept
+):
+    assert len(truth(told)) == 37  # what the numbers above are worked out for
+    laid_out(told, tmp_path, {"features": wrong_on(told, features), "full": wrong_on(told, full)})
+    run = trained(told, tmp_path)
+    assert run.kept == kept
+    assert run.why
+
+
+def test_the_sentence_about_the_cheapest_rung_speaks_of_no_cheaper_one(told, tmp_path):
+    laid_out(told, tmp_path, {"features": wrong_on(told, []), "full": wrong_on(told, [0])})
+    assert "every cheaper rung" not in trained(told, tmp_path).why
+
+
+def test_under_imbalance_the_rung_that_finds_the_rare_class_beats_the_more_accurate_one(
+    told, tmp_path
+):
+    targets = truth(told)
+    rare = np.flatnonzero(targets == 2)
+    common = np.flatnonzero(targets != 2)
+    says_rare = targets.copy()
+    says_rare[common[: len(rare) + 1]] = 1 - targets[common[: len(rare) + 1]]
+    never_rare = targets.copy()
+    never_rare[rare] = 0
+    answers = {"features": never_rare.tolist(), "full": says_rare.tolist()}
+    by_accuracy = trained(told, laid_out(told, tmp_path / "accuracy", answers))
+    assert by_accuracy.kept == "features"
+    told_by_f1 = replace_plan(told, replace(told.plan, metric="macro_f1"))
+    by_f1 = trained(told_by_f1, laid_out(told_by_f1, tmp_path / "f1", answers))
+    assert by_f1.kept == "full"
+
+
+def replace_plan(told, plan):
+    return type(told)(told.folder, {**told.nouns, "plan": plan})
+
+
+def test_a_rung_whose_record_is_torn_is_climbed_again(told, tmp_path):
+    plan = replace(told.plan, rungs=(told.plan.rungs[0],))
+    trained(told, tmp_path, plan=plan)
+    (tmp_path / "rungs" / "features" / "rung.json").write_text('{"name": "fea')
+    run = trained(told, tmp_path, plan=plan)
+    assert run.kept == "features"
+    assert weights(tmp_path, "features") == told.weights("features")
+
+
+def test_settings_of_the_plan_are_the_ones_that_train(told, tmp_path):
+    features = replace_rung(told.plan.rungs[0], poolings="cls", l2="1e-1")
+    run = trained(told, tmp_path, plan=replace(told.plan, rungs=(features,)))
+    assert run.rung("features").chosen == {"pooling": "cls", "l2": 0.1}
+    assert run.poolings == ("cls",)
+
+
+def replace_rung(rung, **settings):
+    return Rung(rung.strategy, {**rung.settings, **settings})
