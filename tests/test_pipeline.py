@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from stories import copy_of, texts_and_labels, write_rows
 
 from fettle import pipeline
 from fettle.core.errors import LockHeld, SettingError, UnknownName
@@ -13,6 +13,7 @@ from fettle.core.settings import Settings
 from fettle.stages import training
 from fettle.store import locks, records
 from fettle.store.registry import Registry
+from stories import copy_of, texts_and_labels, write_rows
 
 
 def asked(told, **changed):
@@ -85,7 +86,7 @@ def judged(tmp_path_factory, tell, tiny):
     data = write_rows(folder / "learn.csv", rows)
     tested = texts_and_labels(30, seed=6, without=rows)
     turned = [(text + " my my", label) for (text, _), (_, label)
-              in zip(tested[:20], tested[1:21], strict=True)]
+              in pairwise(tested[:21])]
     write_rows(folder / "a.csv", tested)
     write_rows(folder / "b.csv", turned)
     return folder, [

@@ -37,7 +37,7 @@ Task = Annotated[str | None, typer.Option(help="classification")]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
 Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
 Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
-Seed = Annotated[int, typer.Option(help="Of every random number")]
+Seed = Annotated[int | None, typer.Option(help="Of every random number; 0 if not given")]
 Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder")]
 Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]
@@ -77,7 +77,7 @@ def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
-    budget: Budget = None, seed: Seed = 0, name: Name = None, out: Out = None,
+    budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
     allow: Allow = None, registry: Registry = HERE,
     keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
@@ -88,13 +88,14 @@ def tune(
     given: Plan | None = None
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
-                "--budget": budget, "--target": target, "--inputs": inputs, "--name": name}
+                "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
+                "--seed": seed, "--encoding": encoding}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
         model=model, task=task, rungs=_one_or_many(strategy, rungs),
-        budget_seconds=_seconds(budget), seed=seed, allow=_many(allow), out=_text(out),
+        budget_seconds=_seconds(budget), seed=seed or 0, allow=_many(allow), out=_text(out),
         registry=str(registry), keep_rows=keep_rows,
     )
     with console.Watcher() as watcher:
@@ -138,7 +139,7 @@ def plan(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
-    budget: Budget = None, seed: Seed = 0, name: Name = None, allow: Allow = None,
+    budget: Budget = None, seed: Seed = None, name: Name = None, allow: Allow = None,
     as_json: Json = False,
 ) -> None:
     """What would be done, why, how long it would take and how much memory."""
@@ -147,8 +148,8 @@ def plan(
 
     made = pipeline.plan(Settings(
         reading=_reading(data, target, inputs, validation, test, encoding), name=name, model=model,
-        task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget), seed=seed,
-        allow=_many(allow),
+        task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget),
+        seed=seed or 0, allow=_many(allow),
     ))
     plain = records.to_plain(made)
     console.message(json.dumps(plain, ensure_ascii=False) if as_json else records.to_yaml(made))
@@ -175,6 +176,9 @@ def predict(
             }, ensure_ascii=False))
     else:
         console.predictions(answers, (" ".join(fields) for fields in rows.fields()))
+    for id_, fields in zip(rows.ids, rows.fields(), strict=True):
+        if not "".join(fields).strip():
+            console.error(f"{id_} has nothing to read: its answer says nothing.")
     for refused in rows.refused:
         console.error(f"{refused.place} is not answered: {refused.reason}")
 
@@ -249,12 +253,13 @@ def _guarded(command: Callable[[], Any]) -> int:
     """The exit code: 0 done, 2 or 3 the user can mend it, 130 interrupted; a defect is raised."""
     try:
         code = command()
+        sys.stdout.flush()
     except FettleError as error:
         console.error(f"fettle: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # nobody reads on; typer makes one of the other
         sys.stderr.close()
         return 0
     except Exception as error:

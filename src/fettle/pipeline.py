@@ -292,6 +292,8 @@ def _texts(texts: Sequence[object], schema: Schema) -> Dataset:
                 f"Row {number} is {texts[number]!r}; the model reads {width} text"
                 f"{'s' if width > 1 else ''} a row: {', '.join(schema.inputs)}."
             )
+        if not "".join(row).strip():
+            raise SettingError(f"Text {number + 1} is empty; there is nothing to answer.")
     columns = {
         name: strings(row[at] for row in rows)
         for at, name in enumerate(schema.inputs)

@@ -50,6 +50,9 @@ class Card:
     """What its own card says: mean, cls or max."""
     pad: int = 0
     token_types: bool = False
+    definition: str = ""
+    """sha256 of its config and tokenizer: the same weights under another config are another
+    network."""
 
 
 @dataclass(frozen=True, slots=True)

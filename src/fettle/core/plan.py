@@ -69,6 +69,8 @@ class Plan:
     """A folder, a hub name, or name@revision."""
     weights: str
     """sha256 of the pre-trained weights, so that the plan means one model and no other."""
+    definition: str = ""
+    """sha256 of the model's config and tokenizer."""
     learning: str
     """Fingerprint of the learning rows that the plan was made for."""
     classes: tuple[str, ...]

@@ -16,8 +16,8 @@ __all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
 
 ITERATIONS = 200
 TOLERANCE = 1e-6
-FIRST_LOOK = (1e-1, 1e-2)
-"""Penalties at which poolings are compared, before the best one is solved along all of them."""
+FIRST_LOOK = 3
+"""Poolings are compared at every third penalty, before the best one is solved along all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def choose(
 ) -> Generator[Progress, None, Chosen]:
     """Which pooling, then which penalty: solved on each fold's first part, judged on the second.
 
-    Poolings are compared at FIRST_LOOK penalties; the better one is then solved along all of them.
+    Poolings are compared at some of the penalties; the better one is solved along all of them.
 
     Args:
         vectors: float (rows, width) by pooling.
@@ -135,10 +135,11 @@ def choose(
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
     """
     judged = targets[np.concatenate([judge for _, judge in folds])]
+    look = sorted(l2, reverse=True)[::FIRST_LOOK]
     tried: dict[tuple[str, float], _Tried] = {}
     total = (len(vectors) + 1) * len(folds)
     done = 0
-    stages: list[tuple[str, Sequence[float]]] = [(pooling, FIRST_LOOK) for pooling in vectors]
+    stages: list[tuple[str, Sequence[float]]] = [(pooling, look) for pooling in vectors]
     for number in range(len(vectors) + 1):
         if number == len(vectors):
             stages.append((max(tried, key=lambda one: tried[one].rank)[0], l2))

@@ -75,12 +75,12 @@ class Loop:
         )
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything that the next epoch depends on, as named tensors."""
+        """Everything that the next epoch depends on, as named tensors; copies, not live ones."""
         found = {f"network.{k}": v for k, v in self.network.module.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             found.update({f"optimizer.{number}.{k}": v for k, v in moments.items()})
         found["epoch"] = torch.tensor(self.epoch)
-        return found
+        return {name: value.detach().clone() for name, value in found.items()}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from what `state` gave."""
@@ -91,7 +91,7 @@ class Loop:
         for key, value in state.items():
             if key.startswith("optimizer."):
                 _, number, name = key.split(".")
-                moments.setdefault(int(number), {})[name] = value
+                moments.setdefault(int(number), {})[name] = value.clone()
         plain = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**plain, "state": moments})
 

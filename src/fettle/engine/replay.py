@@ -41,7 +41,8 @@ def features(
         folder: where they are kept.
     """
     digest = hashlib.sha256()
-    facts = (CODE, network.card.sha256, precision, str(BUDGET), torch.__version__, ",".join(names))
+    card = network.card
+    facts = (CODE, card.sha256, card.definition, precision, str(BUDGET), torch.__version__, *names)
     digest.update("|".join(facts).encode())
     for item in items:
         digest.update(np.asarray(item).tobytes() + b"|")

@@ -37,6 +37,9 @@ COUNTED_FROM_PAD = frozenset((
 ))  # fmt: skip
 """Architectures whose first position is pad + 1: so many rows of the table are never used."""
 
+DEFINITION = (CONFIG, "tokenizer.json", "tokenizer_config.json")
+"""What makes a network of the weights."""
+
 SANE_TOKENS = 1_000_000
 """Tokenizers without a limit write a number far above this."""
 TOKENS_WITHOUT_A_LIMIT = 512
@@ -88,6 +91,7 @@ def card_of(name: str) -> Card:
         pooling=pooling,
         pad=pad,
         token_types=_has_token_types(config, tokenizer),
+        definition=_digest([folder / one for one in DEFINITION if (folder / one).is_file()]),
     )
 
 

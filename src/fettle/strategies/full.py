@@ -9,7 +9,7 @@ from fettle.core.plan import Setting
 __all__ = ["DEFAULTS", "discriminative_rates", "full"]
 
 DEFAULTS: dict[str, Setting] = {
-    "rate": 3e-4,
+    "rate": 2e-4,
     "slower": 0.9,
     "head_rate": 1e-3,
     "epochs": 5,
@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Setting] = {
     "clip": 1.0,
     "dropout": 0.1,
     "label_smoothing": 0.0,
-    "patience": 2,
+    "patience": 3,
     "word_embeddings": "frozen",
 }
 WORDS = ("word_embeddings", "embed_tokens", "tok_embeddings", "wte.", "shared.")
