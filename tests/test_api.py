@@ -4,10 +4,10 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from stories import texts_and_labels, write_rows
 
 import fettle
 from fettle.core.errors import InputError, SettingError, UnknownName
+from stories import texts_and_labels, write_rows
 
 pytestmark = pytest.mark.usefixtures("on_this_machine", "workplace")
 ROWS = texts_and_labels(60)

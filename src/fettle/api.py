@@ -1,6 +1,6 @@
 """The verbs from Python: the same as on the command line, with tables and frames as data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,9 @@ def evaluate(
 def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Settings]:
     """The table, where it is one, and everything asked for, each name known."""
     reading = {k: asked.pop(k) for k in list(asked) if k in Reading.__dataclass_fields__}
-    for key in ("inputs",):
-        if isinstance(reading.get(key), Iterable) and not isinstance(reading[key], str):
-            reading[key] = tuple(reading[key])
-    for key in ("rungs", "allow"):
-        if isinstance(asked.get(key), Sequence):
-            asked[key] = (asked[key],) if isinstance(asked[key], str) else tuple(asked[key])
+    for given, key in ((reading, "inputs"), (asked, "rungs"), (asked, "allow")):
+        if isinstance(given.get(key), Iterable):
+            given[key] = (given[key],) if isinstance(given[key], str) else tuple(given[key])
     for key in ("validation", "test"):
         if isinstance(reading.get(key), Path):
             reading[key] = str(reading[key])

@@ -284,7 +284,7 @@ def _texts(texts: Sequence[object], schema: Schema) -> Dataset:
     """Rows of texts that were handed over: one text a row, or one a column."""
     import pyarrow as pa
 
-    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]  # type: ignore
+    rows = [tuple(text) if isinstance(text, list | tuple) else (text,) for text in texts]
     width = len(schema.inputs)
     for number, row in enumerate(rows):
         if len(row) != width or not all(isinstance(cell, str) for cell in row):

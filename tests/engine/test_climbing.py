@@ -99,7 +99,7 @@ def test_a_solved_network_says_what_its_head_says_of_the_frozen_vectors(tmp_path
 
 def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validation(tmp_path):
     ground, chosen = stand(tmp_path)
-    wild = Rung("full", {**RUNG.settings, "rate": 0.1, "head_rate": 0.1, "epochs": 6,
+    wild = Rung("full", {**RUNG.settings, "rate": 0.2, "head_rate": 0.2, "epochs": 6,
                          "patience": 6})  # fmt: skip
     before = {name: value.clone() for name, value in ground.network.state_dict().items()}
     climbed, events = watched(climb(ground, chosen, wild))

@@ -52,7 +52,7 @@ def test_smoothing_spreads_a_share_of_the_answer_over_all_classes():
 
 def test_outcomes_by_hand():
     outputs = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
-    found = ANIMALS.outcomes(outputs, np.array([0, 2])).columns
+    found = ANIMALS.judge(outputs, np.array([0, 2])).columns
     assert found["predicted"].tolist() == [0, 1]
     assert found["correct"].tolist() == [True, False]
     assert found["confidence"] == pytest.approx([0.5, 0.8])
@@ -60,7 +60,7 @@ def test_outcomes_by_hand():
 
 def test_scores_are_of_the_rows_that_are_asked_for():
     predicted = np.array([0, 1, 1, 0])
-    outcomes = ANIMALS.outcomes(np.eye(3)[predicted], np.array([0, 1, 0, 1]))
+    outcomes = ANIMALS.judge(np.eye(3)[predicted], np.array([0, 1, 0, 1]))
     of = {name: score(outcomes, np.arange(3)) for name, score in ANIMALS.scores.items()}
     # class 0: 1 of 1 called, 1 of 2 found; class 1: 1 of 2 called, 1 of 1 found
     assert of == pytest.approx(

@@ -67,8 +67,15 @@ class LossPart:
 class Encoder(Protocol):
     """Raw fields to tensors, the same code in training and in serving."""
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The input columns that it eats, in order."""
+
     def encode(self, rows: Sequence[tuple[str, ...]]) -> list[Item]:
         """One item a row."""
+
+    def views(self, item: Item, rng: np.random.Generator) -> Item:
+        """The item as training sees it this time; never called in serving."""
 
     def size(self, item: Item) -> int:
         """What the item costs, for token budgets."""
@@ -85,6 +92,8 @@ class Task(Protocol):
 
     name: str
     classes: tuple[str, ...]
+    couples_rows: bool
+    """Whether the loss of a row depends on the others of its batch: then no micro-batches."""
 
     def targets(self, cells: Sequence[str | None]) -> np.ndarray:
         """The column's cells as numbers, (rows,)."""
@@ -95,7 +104,10 @@ class Task(Protocol):
     def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
         """Each part of the loss of one batch."""
 
-    def outcomes(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
+    def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
+        """For each row its likeliest values with their probabilities, the likeliest first."""
+
+    def judge(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
         """What happened on each row, from the network's raw outputs (rows, classes)."""
 
     @property
@@ -145,5 +157,9 @@ class Strategy:
     """(blocks, epoch) to one learning rate a block; 0.0 means frozen."""
     prepare: Callable[[Network], Network] = field(default=_same)
     learns: Callable[[str], bool] = field(default=_all)
+    penalty: Callable[[Network], torch.Tensor] | None = None
+    """Added to the loss of every step; anchors such as L2-SP."""
+    finish: Callable[[Network, Callable[[Network], float]], Network] | None = None
+    """Given the tuned network and a way to score one on validation, the network to keep."""
     solved: bool = False
     """True where only a linear head is fitted, in closed form or by a convex solver."""

@@ -22,7 +22,7 @@ from fettle.store import checkpoints, files
 
 __all__ = ["Climbed", "Ground", "line", "outputs", "ready", "solved", "tuned"]
 
-START_L2 = 1e-2
+START_L2 = 3e-2
 """A head that already fits every row leaves no gradient for the blocks below it: tuning starts
 from a head that is held back at least this much."""
 
@@ -91,7 +91,7 @@ def tuned(
     histories: list[tuple[Epoch, ...]] = []
     network: Any = None
     for number, (teach, judge) in enumerate(ground.folds):
-        network = _start(ground, rung, chosen, teach)
+        network = _start(ground, rung, strategy, chosen, teach)
         history, said = yield from _one(
             ground, plan, rung, strategy, network, teach, judge, name=f"{rung.strategy}-{number}"
         )
@@ -102,7 +102,7 @@ def tuned(
     if not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
-        network = _start(ground, rung, chosen, every)
+        network = _start(ground, rung, strategy, chosen, every)
         last = Rung(rung.strategy, {**rung.settings, "stop_after": wanted})
         history, _ = yield from _one(
             ground, plan, last, strategy, network, every, every[:0], name=f"{rung.strategy}-all"
@@ -160,6 +160,10 @@ def _one(
         _save(ground.folder / "checkpoints" / name, loop, history, best)
     network.load_state_dict(best)
     network.eval()
+    if strategy.finish is not None and len(judge):
+        network.load_state_dict(strategy.finish(network, lambda one: ground.score(
+            outputs(one, ground, validation.items, plan), validation.targets
+        )).module.state_dict())
     said = outputs(network, ground, validation.items, plan) if len(judge) else np.zeros((0, 0))
     return history, said
 
@@ -189,7 +193,9 @@ def _save(
     checkpoints.save(folder, loop.epoch, tensors, facts)
 
 
-def _start(ground: Ground, rung: Rung, chosen: Chosen, teach: np.ndarray) -> Any:
+def _start(
+    ground: Ground, rung: Rung, strategy: Strategy, chosen: Chosen, teach: np.ndarray
+) -> Any:
     """A fresh copy of the pre-trained network under a head solved on these rows."""
     network = copy.deepcopy(ground.network)
     dropout = float(rung.settings["dropout"])
@@ -198,7 +204,7 @@ def _start(ground: Ground, rung: Rung, chosen: Chosen, teach: np.ndarray) -> Any
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = dropout
-    return network
+    return strategy.prepare(network)
 
 
 def _solve(ground: Ground, pooling: str, l2: float, rows: np.ndarray) -> Solved:

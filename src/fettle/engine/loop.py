@@ -133,7 +133,9 @@ class Loop:
     def _step(self, train: Lesson, rows: np.ndarray, *, number: int, steps: int) -> Step:
         """One optimizer step."""
         begun = time.perf_counter()
-        batch: dict[str, Any] = self.encoder.collate([train.items[row] for row in rows])
+        rng = np.random.default_rng((self.seed, number, 1))
+        items = [self.encoder.views(train.items[row], rng) for row in rows]
+        batch: dict[str, Any] = self.encoder.collate(items)
         batch["target"] = torch.from_numpy(train.targets[rows])
         rates = self.strategy.rates(self.network.blocks, self.epoch)
         share = warmup_cosine(number, steps=steps, warmup=float(self.settings["warmup"]))
@@ -144,6 +146,8 @@ class Loop:
                 (part.sum * part.weight / part.count for part in parts.values()),
                 start=torch.zeros(()),
             )
+            if self.strategy.penalty is not None:
+                loss = loss + self.strategy.penalty(self.network)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         learning = [p for group in self.optimizer.param_groups for p in group["params"]]

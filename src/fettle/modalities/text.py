@@ -68,6 +68,10 @@ class TextEncoder:
             for found in self.tokenizer.encode_batch_fast(texts)
         ]
 
+    def views(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The item itself: texts are not augmented."""
+        return item
+
     def size(self, item: np.ndarray) -> int:
         """Its tokens."""
         return max(len(item), 1)

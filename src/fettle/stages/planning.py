@@ -36,11 +36,12 @@ RARE = 0.1
 LENGTH_SAMPLE = 2_000
 FEW_STEPS = 300
 """Fewer optimizer steps than this leave a fine-tuning short; epochs are added up to MOST_EPOCHS.
-Source: the direction from Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021, section 6."""
+Source: for the direction, Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021,
+section 6."""
 MOST_EPOCHS = 8
 WIDTH = 384
 """Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
-which gives the field's usual 5e-5 at 768 and 3e-5 at 1,024."""
+which gives the field's usual 4e-5 at 768 and 2e-5 at 1,024."""
 FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.3
 SHARE_OF_PEAK = {"features": 0.45, "full": 0.30}

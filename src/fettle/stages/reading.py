@@ -144,7 +144,7 @@ def read_unlabelled(
 
 def _unlabelled(source: object, encoding: str | None) -> tuple[str, Rows]:
     """What to call the source, and its rows."""
-    if source == "-":
+    if isinstance(source, str) and source == "-":  # a frame compares cell by cell
         content = sys.stdin.buffer.read()
         return "standard input", rows_of_stream(content, name="stdin", encoding=encoding)
     if isinstance(source, str | Path):

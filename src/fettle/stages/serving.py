@@ -19,11 +19,10 @@ from fettle.models.network import TextNetwork, open_saved
 from fettle.store import files
 from fettle.store.registry import Registry
 from fettle.tasks import TASKS
-from fettle.tasks.classification import Classification, softmax
+from fettle.tasks.classification import Classification
 
 __all__ = ["Opened", "open_version", "predict"]
 
-SHOWN = 3
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
 
 
@@ -82,18 +81,10 @@ def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
         )
     if not rows.rows:
         raise InputError(f"{rows.name} has no rows.")
-    probabilities = softmax(opened.outputs(rows.fields()).astype(np.float64))
-    classes = opened.task.classes
-    best = np.argsort(-probabilities, axis=1)[:, :SHOWN]
+    answers = opened.task.answers(opened.outputs(rows.fields()))
     return [
-        Prediction(
-            id=rows.ids[row],
-            value=classes[order[0]],
-            confidence=float(probabilities[row, order[0]]),
-            version=opened.id,
-            probabilities={classes[one]: float(probabilities[row, one]) for one in order},
-        )
-        for row, order in enumerate(best)
+        Prediction(id, value := next(iter(answer)), answer[value], opened.id, answer)
+        for id, answer in zip(rows.ids, answers, strict=True)
     ]
 
 

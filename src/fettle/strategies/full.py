@@ -9,16 +9,15 @@ from fettle.core.plan import Setting
 __all__ = ["DEFAULTS", "discriminative_rates", "full"]
 
 DEFAULTS: dict[str, Setting] = {
-    "rate": 2e-4,
+    "rate": 1.5e-4,
     "slower": 0.9,
     "head_rate": 1e-3,
-    "epochs": 5,
+    "epochs": 6,
     "batch_rows": 32,
     "warmup": 0.1,
     "weight_decay": 0.01,
     "clip": 1.0,
     "dropout": 0.1,
-    "label_smoothing": 0.0,
     "patience": 3,
     "word_embeddings": "frozen",
 }

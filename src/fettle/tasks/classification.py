@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["Classification", "softmax"]
 
 
+SHOWN = 3
+"""Classes of an answer that are told."""
+
+
 class Classification:
     """One of `classes` a row; outputs stand in the order of `classes`."""
 
     name = "classification"
+    couples_rows = False
 
     def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
         self.classes = tuple(classes)
@@ -68,7 +73,16 @@ class Classification:
         )
         return {"cross_entropy": LossPart(total, len(outputs))}
 
-    def outcomes(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
+    def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
+        """For each row its likeliest classes with their probabilities, the likeliest first."""
+        probabilities = softmax(outputs.astype(np.float64))
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :SHOWN]
+        return [
+            {self.classes[one]: float(probabilities[row, one]) for one in order}
+            for row, order in enumerate(best)
+        ]
+
+    def judge(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
         """Target, predicted class, whether it is right, and its probability, row by row."""
         probabilities = softmax(outputs)
         predicted = outputs.argmax(axis=1)
