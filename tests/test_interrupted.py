@@ -154,6 +154,7 @@ def test_a_kill_after_an_epoch_is_continued_to_the_same_bytes(here, fettle, whol
     continued(here, fettle, whole, "Going on after epoch")
 
 
+@pytest.mark.slow
 def test_a_torn_newest_checkpoint_is_passed_over_aloud(here, fettle, whole):
     process = fettle.start(*TUNE, folder=here.folder)
     wait_for(process, lambda: len(here.checkpoints()) >= 2)

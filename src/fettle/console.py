@@ -104,7 +104,9 @@ def _sentence(event: Any) -> str:
             )
         case plan.Plan():
             costs = ", ".join(f"{c.rung} about {c.seconds:.0f} s" for c in event.predicted)
-            return f"[bold]plan[/]  {event.id}: {costs}; {event.precision}; {escape(event.model)}"
+            line = f"[bold]plan[/]  {event.id}: {costs}; {event.precision}; {escape(event.model)}"
+            cuts = [reason for reason in event.reasons if "of the budget" in reason]
+            return "\n".join([line, *(f"      {escape(cut)}" for cut in cuts)])
         case run.Epoch():
             return _epoch(event)
         case run.RungResult():
