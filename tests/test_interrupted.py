@@ -70,6 +70,11 @@ class Run:
             for rung in ("features", "full")
         }
 
+    def history(self) -> list[dict]:
+        """Every epoch of `full` but its seconds: losses to the last bit, the best one's or not."""
+        facts = json.loads((self.place / "rungs" / "full" / "rung.json").read_text())
+        return [{**epoch, "seconds": 0} for epoch in facts["history"]]
+
     def lines(self) -> list[dict]:
         """Of metrics.jsonl; none while there is none."""
         try:
@@ -113,6 +118,7 @@ def continued(here, fettle, whole, *words):
         assert word in done.err, done.err
     run, answer = whole
     assert here.weights() == run.weights()
+    assert here.history() == run.history()
     found = done.json
     assert found["version"] == "tickets@1"
     for key in ("rung", "test", "before"):
