@@ -120,7 +120,7 @@ def trainer_side(folder: Path, data: Path) -> Curve:
     collator = DataCollatorWithPadding(tokenizer)
     learn = encoded(train)
     off = time.perf_counter()
-    judge = encoded(test)
+    judge = sorted(encoded(test), key=lambda row: len(row["input_ids"]))
     away = [time.perf_counter() - off]
     curve: Curve = []
 
@@ -128,8 +128,8 @@ def trainer_side(folder: Path, data: Path) -> Curve:
         model.eval()
         right = 0
         with torch.no_grad():
-            for start in range(0, len(judge), 64):
-                part = [dict(one) for one in judge[start : start + 64]]
+            for start in range(0, len(judge), 128):
+                part = [dict(one) for one in judge[start : start + 128]]
                 batch = collator(part)
                 answers = batch.pop("labels")
                 right += int((model(**batch).logits.argmax(-1) == answers).sum())

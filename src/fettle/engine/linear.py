@@ -15,9 +15,10 @@ from fettle.core.progress import Progress
 __all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
 
 ITERATIONS = 200
-TOLERANCE = 1e-6
-FIRST_LOOK = 3
-"""Poolings are compared at every third penalty, before the best one is solved along all of them."""
+TOLERANCE = 1e-5
+FIRST_LOOK = slice(2, 3)
+"""Of the penalties, the strongest first: where poolings are compared before the best one is solved
+along all of them; the first one where there are fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _minimise(
         [weight, bias],
         max_iter=ITERATIONS,
         tolerance_grad=TOLERANCE,
-        tolerance_change=1e-10,
+        tolerance_change=1e-8,
         history_size=10,
         line_search_fn="strong_wolfe",
     )
@@ -135,7 +136,7 @@ def choose(
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
     """
     judged = targets[np.concatenate([judge for _, judge in folds])]
-    look = sorted(l2, reverse=True)[::FIRST_LOOK]
+    look = (sorted(l2, reverse=True)[FIRST_LOOK] or [max(l2)])
     tried: dict[tuple[str, float], _Tried] = {}
     total = (len(vectors) + 1) * len(folds)
     done = 0
