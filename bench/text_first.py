@@ -144,7 +144,8 @@ def trainer_side(folder: Path, data: Path) -> Curve:
                 away.append(time.perf_counter() - start)
 
     arguments = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=EPOCHS, save_strategy="no", report_to="none"
+        output_dir=str(folder), num_train_epochs=EPOCHS, save_strategy="no", report_to="none",
+        disable_tqdm=True,
     )
     trainer = Trainer(
         model=model, args=arguments, train_dataset=learn, data_collator=collator,
