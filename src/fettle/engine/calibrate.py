@@ -28,6 +28,9 @@ WORTH = 1.15
 def machine(cache: Path) -> Machine:
     """This machine, from the cache or measured now (under a second).
 
+    What was measured while much else ran is measured again; the choice of bf16 stays, so that a
+    run that was stopped keeps its plan.
+
     Args:
         cache: a folder; the file in it is named by what would change the measurement.
     """
@@ -51,7 +54,7 @@ def machine(cache: Path) -> Machine:
         cores=cores(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        bf16=bf16 > WORTH * fp32,
+        bf16=kept.bf16 if kept is not None else bf16 > WORTH * fp32,
         flops_fp32=fp32,
         flops_bf16=bf16,
         calm=calm,
