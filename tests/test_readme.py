@@ -64,7 +64,7 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
     return subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False, timeout=280,
+        check=False, timeout=900,
     )  # fmt: skip
 
 
@@ -94,7 +94,8 @@ def test_a_make_command_names_a_target(command):
     ("number", "command"),
     [
         pytest.param(
-            number, command, id=command.line, marks=[pytest.mark.slow] * (number >= FIRST_TUNE)
+            number, command, id=command.line,
+            marks=[pytest.mark.slow, pytest.mark.timeout(1000)] if number >= FIRST_TUNE else [],
         )
         for number, command in enumerate(SHELL)
     ],
@@ -108,6 +109,7 @@ def test_a_command_runs_and_prints_what_is_shown(number, command, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("block", blocks(README, "python"))
 def test_a_python_block_runs(block, folder):
     run("fettle demo --copy .", folder)

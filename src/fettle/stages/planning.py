@@ -34,11 +34,6 @@ MOST_TOKENS = 256
 RARE = 0.1
 """A rarest class under this share of the largest makes macro F1 the metric."""
 LENGTH_SAMPLE = 2_000
-FEW_STEPS = 300
-"""Fewer optimizer steps than this leave a fine-tuning short; epochs are added up to MOST_EPOCHS.
-Source: for the direction, Mosbach et al., "On the Stability of Fine-tuning BERT", ICLR 2021,
-section 6."""
-MOST_EPOCHS = 8
 WIDTH = 384
 """Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
 which gives the field's usual 4e-5 at 768 and 2e-5 at 1,024."""
@@ -71,7 +66,7 @@ def plan(
     task = settings.task or "classification"
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    rungs = [Rung(name, _settings(name, len(split.learners), card)) for name in names]
+    rungs = [Rung(name, _settings(name, card)) for name in names]
     costs = [
         _cost(rung, len(split.learners), mean_tokens, card, machine, precision, split, len(labels))
         for rung in rungs
@@ -242,14 +237,11 @@ def _precision(machine: Machine) -> tuple[str, str]:
     return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
 
 
-def _settings(name: str, rows: int, card: Card) -> dict[str, Setting]:
-    """The strategy's defaults, with the rate of this width and the epochs of these many rows."""
+def _settings(name: str, card: Card) -> dict[str, Setting]:
+    """The strategy's defaults, with the rate of this width."""
     settings = dict(DEFAULTS[name])
     if name == "full":
         settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
-        steps = max(rows // int(settings["batch_rows"]), 1)
-        wanted = -(-FEW_STEPS // steps)
-        settings["epochs"] = min(max(int(settings["epochs"]), wanted), MOST_EPOCHS)
     return settings
 
 
