@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -143,7 +142,7 @@ def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
 
             backbone = from_transformers.empty_backbone(paths[CONFIG])
         network = TextNetwork(card, backbone, files.read_json(paths[HEAD]))
-    _fill(network, _read_tensors(paths[WEIGHTS]), place=paths[WEIGHTS])
+    _fill(network, checkpoints.read_tensors(paths[WEIGHTS]), place=paths[WEIGHTS])
     return network.eval()
 
 
@@ -154,7 +153,7 @@ def _pretrained_bert(card: Card, config: Mapping[str, Any]) -> Bert:
     path = Path(card.folder) / WEIGHTS
     wanted = {name for name, _ in backbone.named_parameters()}
     state: dict[str, torch.Tensor] = {}
-    for name, value in _read_tensors(path).items():
+    for name, value in checkpoints.read_tensors(path).items():
         plain = name.removeprefix("bert.")
         plain = plain.replace("LayerNorm.gamma", "LayerNorm.weight")
         plain = plain.replace("LayerNorm.beta", "LayerNorm.bias")
@@ -174,10 +173,3 @@ def _fill(module: nn.Module, state: dict[str, torch.Tensor], *, place: Path) -> 
     for name, value in module.named_parameters():
         if not torch.isfinite(value.sum()) and not torch.isfinite(value).all():
             raise CorruptFile(f"{place}: {name} holds numbers that are not finite.")
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except Exception as error:  # safetensors raises its own and plain ones; the cause is the file
-        raise CorruptFile(f"{path} is not a whole safetensors file: {error}.") from error
