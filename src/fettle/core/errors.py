@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "LockHeld",
     "ModelUnavailable",
+    "NoTargets",
     "NonFinite",
     "SettingError",
     "ShapeError",
@@ -60,7 +61,11 @@ class UnsafeModel(FettleError):
 
 
 class NonFinite(FettleError):
-    """Training met a loss that is not a finite number, or a batch without a target."""
+    """Training met a loss that is not a finite number."""
+
+
+class NoTargets(FettleError):
+    """Training met a batch in which no row has a target."""
 
 
 class StoreError(FettleError):

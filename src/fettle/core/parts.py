@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
     Batch = dict[str, "torch.Tensor"]
 
-__all__ = ["Card", "Encoder", "Item", "LossPart", "Network", "Strategy", "Task"]
+__all__ = [
+    "Card",
+    "Encoder",
+    "Item",
+    "LossPart",
+    "Network",
+    "Strategy",
+    "Task",
+    "block_of_tap",
+    "tap_of_block",
+]
 
 Item = Any
 """One row, encoded: for text an int array of token ids."""
@@ -101,6 +111,9 @@ class Task(Protocol):
     def head(self, card: Card, pooling: str, dropout: float) -> Mapping[str, Any]:
         """What to put on the network, as plain values that a file can hold."""
 
+    def counts(self, batch: Batch) -> Mapping[str, int]:
+        """What each part of the loss counts in this batch, from its targets alone."""
+
     def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
         """Each part of the loss of one batch."""
 
@@ -134,11 +147,35 @@ class Network(Protocol):
     def block_of(self, parameter: str) -> int:
         """The block that a parameter belongs to."""
 
-    def taps(self, batch: Batch, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """Named outputs of the backbone: mean, cls, max (rows, width), or tokens."""
+    @property
+    def resumable(self) -> bool:
+        """Whether a forward pass can start at any block below the head."""
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """The head's raw outputs, (rows, classes)."""
+    def taps(self, batch: Batch, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Named outputs of the backbone: mean, cls, max (rows, width); tokens, or what reaches a
+        block ("block 4"): (rows, units, width)."""
+
+    def __call__(
+        self, batch: Batch, *, start: int = 0, hidden: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The head's raw outputs, (rows, classes).
+
+        Args:
+            batch: of the encoder.
+            start: the block to begin at, where what reaches it is known.
+            hidden: that, as `taps` gives it.
+        """
+
+
+def tap_of_block(block: int) -> str:
+    """The name of what reaches this block, for `Network.taps`."""
+    return f"block {block}"
+
+
+def block_of_tap(name: str) -> int | None:
+    """The block whose input this tap is; None for a pooling."""
+    kind, _, number = name.partition(" ")
+    return int(number) if kind == "block" and number.isdigit() else None
 
 
 def _same(network: Network) -> Network:

@@ -86,6 +86,10 @@ class Plan:
     threads: int
     seed: int = 0
     """Of the version that is published; further seeds only show the spread."""
+    budget_seconds: float | None = None
+    """What all rungs together may take; a rung that no longer fits is left out, aloud."""
+    cache_limit: int = 8 << 30
+    """Bytes that kept states of frozen blocks may take on the disk; 0 keeps none."""
     name: str = "model"
     reading: Reading = field(default_factory=Reading)
     predicted: tuple[Cost, ...] = ()

@@ -55,6 +55,10 @@ class RungResult:
     trials: tuple[Mapping[str, Setting], ...] = ()
     """Each setting tried and its validation score."""
     notes: tuple[str, ...] = ()
+    flops: float = 0.0
+    """Useful floating-point operations of its training; 0 where nothing was trained."""
+    training_seconds: float = 0.0
+    """Of its epochs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Run:
     """Of which the frozen features are kept in the run's folder."""
     first_batch_seconds: float | None = None
     """CPU seconds of the process when the first batch had gone through the network."""
+    left_out: tuple[str, ...] = ()
+    """A sentence for each rung that was not climbed because the budget was spent."""
 
     def rung(self, name: str) -> RungResult:
         """The rung of this name."""

@@ -19,6 +19,10 @@ class Settings:
     rungs: tuple[str, ...] | None = None
     budget_seconds: float | None = None
     seed: int = 0
+    cache_limit: int | None = None
+    """Bytes that kept states of frozen blocks may take on the disk; 0 keeps none."""
+    save_seconds: float = 60.0
+    """Between checkpoints inside an epoch."""
     allow: tuple[str, ...] = ()
     """Checks whose blockers do not stop the story."""
     out: str | None = None

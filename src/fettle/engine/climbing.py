@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,23 @@ from fettle.core.parts import Encoder, Item, Strategy, Task
 from fettle.core.plan import Plan, Rung, Setting
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult, Step
+from fettle.engine import costs
+from fettle.engine.faithful import compare
 from fettle.engine.linear import Chosen, Solved, solve_path
 from fettle.engine.loop import Lesson, Loop
 from fettle.engine.predict import outputs_of
 from fettle.store import checkpoints, files
 
-__all__ = ["Climbed", "Ground", "line", "outputs", "ready", "solved", "tuned"]
+__all__ = [
+    "Climbed",
+    "Ground",
+    "line",
+    "outputs",
+    "ready",
+    "replayed_blocks",
+    "solved",
+    "tuned",
+]
 
 START_L2 = 3e-2
 """A head that already fits every row leaves no gradient for the blocks below it: tuning starts
@@ -46,6 +58,8 @@ class Ground:
     folder: Path
     begun: float
     first_batch_seconds: float | None
+    save_seconds: float = 60.0
+    """Between checkpoints inside an epoch; there is one after every epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,26 @@ class Climbed:
     history: tuple[Epoch, ...] = ()
     trials: tuple[Mapping[str, Setting], ...] = ()
     notes: tuple[str, ...] = ()
+    flops: float = 0.0
+    """Useful floating-point operations of the training."""
+    training_seconds: float = 0.0
+
+
+def replayed_blocks(strategy: Strategy, *, blocks: int, epochs: int) -> tuple[int, ...]:
+    """The blocks at which replay would start, one for each depth of the frozen part.
+
+    Below block 2 there is nothing to gain: looking vectors up is no dearer than reading them.
+    """
+    if strategy.solved:
+        return ()
+    lowest = blocks
+    found = set()
+    for epoch in range(epochs):
+        awake = [block for block, rate in enumerate(strategy.rates(blocks, epoch)) if rate > 0.0]
+        lowest = min([lowest, *awake])
+        if 1 < lowest < blocks - 1:
+            found.add(lowest)
+    return tuple(sorted(found))
 
 
 def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:
@@ -87,34 +121,39 @@ def tuned(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
 ) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
     """Every fold tuned from its own solved head; where there are several, one more on all rows."""
+    ground, notes = _trusted(ground, plan, rung, strategy, chosen)
     parts: list[np.ndarray] = []
     histories: list[tuple[Epoch, ...]] = []
     network: Any = None
+    flops = 0.0
     for number, (teach, judge) in enumerate(ground.folds):
         network = _start(ground, rung, strategy, chosen, teach)
-        history, said = yield from _one(
-            ground, plan, rung, strategy, network, teach, judge, name=f"{rung.strategy}-{number}"
-        )
+        one = _One(ground, plan, rung, strategy, f"{rung.strategy}-{number}")
+        history, said = yield from one.tuned(network, teach, judge)
+        network = one.network
         parts.append(said)
         histories.append(history)
+        flops += one.flops(teach, len(history))
     epochs = [_best(history, None) for history in histories]
-    notes: tuple[str, ...] = ()
     if not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
         network = _start(ground, rung, strategy, chosen, every)
-        last = Rung(rung.strategy, {**rung.settings, "stop_after": wanted})
-        history, _ = yield from _one(
-            ground, plan, last, strategy, network, every, every[:0], name=f"{rung.strategy}-all"
-        )
+        one = _One(ground, plan, rung, strategy, f"{rung.strategy}-all", stop_after=wanted)
+        history, _ = yield from one.tuned(network, every, every[:0])
+        network = one.network
         histories.append(history)
-        notes = (f"Tuned on all learning rows for {wanted} epochs, the median over folds.",)
+        flops += one.flops(every, len(history))
+        notes = (*notes,
+                 f"Tuned on all learning rows for {wanted} epochs, the median over folds.")
     return Climbed(
         network.eval(),
         np.concatenate(parts),
         {"pooling": chosen.pooling, "epoch": int(np.median(epochs))},
         history=histories[0],
         notes=notes,
+        flops=flops,
+        training_seconds=sum(epoch.seconds for history in histories for epoch in history),
     )
 
 
@@ -130,67 +169,142 @@ def line(result: RungResult) -> str:
     return json.dumps({"rung": kept}, default=dict)
 
 
-def _one(
-    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, network: Any,
-    teach: np.ndarray, judge: np.ndarray, *, name: str,
-) -> Generator[Progress | Note | Step | Epoch, None, tuple[tuple[Epoch, ...], np.ndarray]]:
-    """Tune one network; it ends with the weights of its best epoch, which are given back too."""
-    train, validation = _rows(ground.lesson, teach), _rows(ground.lesson, judge)
-    loop = Loop(network, ground.encoder, ground.task, strategy=strategy, settings=rung.settings,
-                precision=plan.precision, seed=plan.seed)
-    history, best = yield from _restored(loop, ground.folder / "checkpoints" / name)
-    patience = int(rung.settings["patience"])
-    stop = int(rung.settings.get("stop_after", loop.epochs))
-    steps = -(-len(teach) // int(rung.settings["batch_rows"]))
-    done = len(history) >= stop or _out_of_patience(history, patience)
-    for event in () if done else loop.fit(train, validation, ground.score):
-        if isinstance(event, Step):
-            at = event.number % steps + 1
-            yield Progress(f"{rung.strategy}: epoch {event.epoch + 1} of {loop.epochs}", at, steps,
-                           "steps")
-            continue
-        history = (*history, event)
-        files.append_line(ground.folder / "metrics.jsonl", json.dumps(
-            {"rung_part": name, **dataclasses.asdict(event)}))
-        if _best(history, stop if not len(judge) else None) == event.number:
-            best = {key: value.clone() for key, value in network.state_dict().items()}
-        yield event
-        if len(history) >= stop or _out_of_patience(history, patience):
-            break
-        _save(ground.folder / "checkpoints" / name, loop, history, best)
-    network.load_state_dict(best)
-    network.eval()
-    if strategy.finish is not None and len(judge):
-        network.load_state_dict(strategy.finish(network, lambda one: ground.score(
-            outputs(one, ground, validation.items, plan), validation.targets
-        )).module.state_dict())
-    said = outputs(network, ground, validation.items, plan) if len(judge) else np.zeros((0, 0))
-    return history, said
+@dataclass
+class _One:
+    """The tuning of one network of a rung: one fold, or all learning rows."""
+
+    ground: Ground
+    plan: Plan
+    rung: Rung
+    strategy: Strategy
+    name: str
+    stop_after: int | None = None
+    """Stop after this many epochs, where nothing is judged."""
+    network: Any = None
+    """The tuned network, once it is there."""
+    weights: tuple[list[float], list[float]] = ((), ())  # type: ignore[assignment]
+    """In matrix products, by block: all, and those that may learn."""
+
+    @property
+    def folder(self) -> Path:
+        """Of its checkpoints."""
+        return self.ground.folder / "checkpoints" / self.name
+
+    def tuned(
+        self, network: Any, teach: np.ndarray, judge: np.ndarray
+    ) -> Generator[Progress | Note | Step | Epoch, None, tuple[tuple[Epoch, ...], np.ndarray]]:
+        """Tune it; it ends with the weights of its best epoch. Its history, and what it says of
+        the judged rows."""
+        ground, plan, settings = self.ground, self.plan, self.rung.settings
+        train, validation = ground.lesson.of(teach), ground.lesson.of(judge)
+        self.weights = costs.matrix_weights(network, self.strategy)
+        loop = Loop(network, ground.encoder, ground.task, strategy=self.strategy,
+                    settings=settings, precision=plan.precision, seed=plan.seed)
+        history, best = yield from self._restored(loop)
+        steps = max(-(-len(teach) // int(settings["batch_rows"])), 1)
+        saved = time.monotonic()
+        for event in () if self._done(history) else loop.fit(train, validation, ground.score):
+            if isinstance(event, Note):
+                yield event
+            elif isinstance(event, Step):
+                yield Progress(f"{self.rung.strategy}: epoch {event.epoch + 1} of {loop.epochs}",
+                               min(loop.at, steps), steps, "steps")
+                if time.monotonic() - saved >= ground.save_seconds:
+                    self._save(loop, history, best)
+                    saved = time.monotonic()
+            else:
+                history = (*history, event)
+                files.append_line(ground.folder / "metrics.jsonl", json.dumps(
+                    {"rung_part": self.name, **dataclasses.asdict(event)}))
+                if _best(history, self.stop_after) == event.number:
+                    best = {key: value.clone() for key, value in loop.weights().items()}
+                self._save(loop, history, best)
+                saved = time.monotonic()
+                yield event
+                if self._done(history):
+                    break
+        loop.put_back(best)
+        self.network = network.eval()
+        if self.strategy.finish is not None:
+            self.network = self.strategy.finish(self.network, lambda one: ground.score(
+                outputs(one, ground, validation.items, plan), validation.targets))
+        said = np.zeros((0, 0))
+        if len(judge):
+            said = outputs(self.network, ground, validation.items, plan)
+        return history, said
+
+    def flops(self, teach: np.ndarray, epochs: int) -> float:
+        """Useful floating-point operations of so many epochs over these rows."""
+        tokens = sum(self.ground.encoder.size(self.ground.lesson.items[row]) for row in teach)
+        every, learning = self.weights
+        total, lowest = 0.0, self.network.blocks
+        for epoch in range(epochs):
+            rates = self.strategy.rates(self.network.blocks, epoch)
+            lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
+            states = self.ground.lesson.states_below(lowest)
+            total += tokens * costs.operations(
+                every, learning, rates, start=0 if states is None else states.block)
+        return total
+
+    def _done(self, history: tuple[Epoch, ...]) -> bool:
+        """Whether it has had all its epochs, or validation has not improved for too long."""
+        settings = self.rung.settings
+        if len(history) >= (self.stop_after or int(settings["epochs"])):
+            return True
+        return _out_of_patience(history, int(settings["patience"]))
+
+    def _restored(
+        self, loop: Loop
+    ) -> Generator[Note, None, tuple[tuple[Epoch, ...], dict[str, torch.Tensor]]]:
+        """Go on from the newest whole checkpoint, or from the start."""
+        found, passed_over = checkpoints.latest(self.folder)
+        for sentence in passed_over:
+            yield Note(sentence)
+        if found is None:
+            return (), {}
+        loop.restore({k: v for k, v in found.tensors.items() if not k.startswith("best.")})
+        best = {k.removeprefix("best."): v for k, v in found.tensors.items()
+                if k.startswith("best.")}
+        history = tuple(Epoch(**epoch) for epoch in found.facts["history"])
+        inside = f" and {loop.at} steps" if loop.at else ""
+        yield Note(f"Going on after {len(history)} of {loop.epochs} epochs{inside}.")
+        return history, best
+
+    def _save(
+        self, loop: Loop, history: Sequence[Epoch], best: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Everything that the next step depends on, and the best weights so far."""
+        tensors = {**loop.state(), **{f"best.{name}": value for name, value in best.items()}}
+        facts = {"history": [dataclasses.asdict(epoch) for epoch in history]}
+        checkpoints.save(self.folder, loop.steps_done, tensors, facts)
 
 
-def _restored(
-    loop: Loop, folder: Path
-) -> Generator[Note, None, tuple[tuple[Epoch, ...], dict[str, torch.Tensor]]]:
-    """Go on from the newest whole checkpoint, or from the start."""
-    found, passed_over = checkpoints.latest(folder)
-    for sentence in passed_over:
-        yield Note(sentence)
-    if found is None:
-        return (), {}
-    loop.restore({k: v for k, v in found.tensors.items() if not k.startswith("best.")})
-    best = {k.removeprefix("best."): v for k, v in found.tensors.items() if k.startswith("best.")}
-    history = tuple(Epoch(**epoch) for epoch in found.facts["history"])
-    yield Note(f"Going on after epoch {len(history)} of {loop.epochs}.")
-    return history, best
+def _trusted(
+    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
+) -> tuple[Ground, tuple[str, ...]]:
+    """The ground with only those kept states that this network replays exactly, and what was
+    found."""
+    wanted = replayed_blocks(strategy, blocks=ground.network.blocks,
+                             epochs=int(rung.settings["epochs"]))
+    states = {block: ground.lesson.states[block] for block in wanted
+              if block in ground.lesson.states}
+    if not states:
+        return _without_states(ground), ()
+    network = _start(ground, rung, dataclasses.replace(strategy, prepare=lambda one: one), chosen,
+                     np.arange(len(ground.lesson.targets))).eval()
+    sentences = []
+    for block in sorted(states):
+        found = compare(network, ground.encoder, ground.lesson.items, states[block],
+                        precision=plan.precision)
+        sentences.append(found.sentence)
+        if not found.holds:
+            del states[block]
+    lesson = dataclasses.replace(ground.lesson, states=states)
+    return dataclasses.replace(ground, lesson=lesson), tuple(sentences)
 
 
-def _save(
-    folder: Path, loop: Loop, history: Sequence[Epoch], best: Mapping[str, torch.Tensor]
-) -> None:
-    """Everything that the next epoch depends on, and the best weights so far."""
-    tensors = {**loop.state(), **{f"best.{name}": value for name, value in best.items()}}
-    facts = {"history": [dataclasses.asdict(epoch) for epoch in history]}
-    checkpoints.save(folder, loop.epoch, tensors, facts)
+def _without_states(ground: Ground) -> Ground:
+    return dataclasses.replace(ground, lesson=dataclasses.replace(ground.lesson, states={}))
 
 
 def _start(
@@ -223,12 +337,6 @@ def _put_on(
     with torch.no_grad():
         network.head.linear.weight.copy_(torch.from_numpy(head.weight))
         network.head.linear.bias.copy_(torch.from_numpy(head.bias))
-
-
-def _rows(lesson: Lesson, rows: np.ndarray) -> Lesson:
-    return Lesson(
-        [lesson.items[row] for row in rows], lesson.targets[rows], [lesson.ids[row] for row in rows]
-    )
 
 
 def _best(history: Sequence[Epoch], last: int | None) -> int:

@@ -3,12 +3,21 @@
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-__all__ = ["autocast", "cores", "peak_bytes", "seeded", "set_threads"]
+__all__ = [
+    "autocast",
+    "cores",
+    "device_of",
+    "is_out_of_memory",
+    "peak_bytes",
+    "placed",
+    "seeded",
+    "set_threads",
+]
 
 
 def cores() -> int:
@@ -30,22 +39,40 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def autocast(precision: str) -> AbstractContextManager[object]:
+def device_of(module: torch.nn.Module) -> torch.device:
+    """Where a module's weights lie."""
+    first = next(module.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def placed(batch: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """The batch on the device; the same tensors where they are there already."""
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+def autocast(precision: str, device: str = "cpu") -> AbstractContextManager[object]:
     """Matrix products in bf16 while weights stay fp32, or nothing at all for fp32."""
     if precision == "bf16":
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+        return torch.autocast(device, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is the machine's or the accelerator's memory running out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        part in said for part in ("can't allocate memory", "not enough memory", "out of memory")
+    )
 
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
     """Torch's random numbers inside the block follow from these numbers and nothing else."""
-    before = torch.get_rng_state()
     mixed = 0
     for number in numbers:
         mixed = (mixed * 1_000_003 + number + 1) % (2**63)
-    torch.manual_seed(mixed)
-    try:
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(mixed)
         yield
-    finally:
-        torch.set_rng_state(before)

@@ -2,30 +2,36 @@
 stops does so in a `for` loop.
 
 What happens at a step is a pure function of the seed and the step's number, so a loop that is
-restored at a yield goes on to the same bits.
+restored at a yield goes on to the same bits. Several processes give the losses of one.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from fettle.core.errors import NonFinite
+from fettle.core.errors import NonFinite, NoTargets
 from fettle.core.parts import Encoder, Item, Network, Strategy, Task
 from fettle.core.plan import Setting
-from fettle.core.progress import finish
+from fettle.core.progress import Note, finish
 from fettle.core.run import Epoch, Step
-from fettle.engine.batches import bucketed
-from fettle.engine.device import autocast, seeded
-from fettle.engine.optim import adamw, set_rates
+from fettle.engine import ranks
+from fettle.engine.batches import bucketed, micro_batches
+from fettle.engine.device import autocast, device_of, is_out_of_memory, placed, seeded
+from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
 from fettle.engine.predict import outputs_of
+from fettle.engine.replay import States
 from fettle.engine.schedules import warmup_cosine
 
 __all__ = ["Lesson", "Loop"]
+
+MICRO_TOKENS = 4096
+"""Tokens that run at once: more fall out of the processor's cache, and take more memory."""
+Score = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,20 @@ class Lesson:
     targets: np.ndarray
     ids: Sequence[str]
     """For messages: which rows a failing batch held."""
+    states: Mapping[int, States] = field(default_factory=dict)
+    """What reaches some blocks, kept, for as long as the blocks below are frozen."""
+
+    def of(self, rows: np.ndarray) -> "Lesson":
+        """Some of these rows."""
+        return Lesson(
+            [self.items[row] for row in rows], self.targets[rows], [self.ids[row] for row in rows],
+            {block: states.of(rows) for block, states in self.states.items()},
+        )
+
+    def states_below(self, block: int) -> States | None:
+        """The kept states that leave least to compute, if this block is the first that learned."""
+        known = [one for one in self.states if one <= block]
+        return self.states[max(known)] if known else None
 
 
 class Loop:
@@ -64,29 +84,60 @@ class Loop:
         self.network, self.encoder, self.task = network, encoder, task
         self.strategy, self.settings = strategy, settings
         self.precision, self.seed = precision, seed
+        self.world = ranks.world()
         self.epochs = int(settings["epochs"])
         self.epoch = 0
-        """The epoch that comes next, counted from 0."""
+        """The epoch that comes next, or is under way, counted from 0."""
+        self.at = 0
+        """Steps of this epoch that are done."""
+        self.halvings = 0
+        """How often memory ran out: batches run in at least 2 to this power parts."""
+        self._loss = 0.0
+        """Summed over the rows of this epoch so far."""
         self.optimizer = adamw(
-            network,
-            strategy.rates(network.blocks, 0),
-            learns=strategy.learns,
+            network, strategy, epochs=self.epochs,
             weight_decay=float(settings["weight_decay"]),
         )
+        learning = {id(one) for group in self.optimizer.param_groups for one in group["params"]}
+        self._learned = [name for name, one in network.module.named_parameters()
+                         if id(one) in learning]
+
+    @property
+    def steps_done(self) -> int:
+        """A number that grows with every step and with every epoch that ends."""
+        return self.epoch * 1_000_000 + self.at
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What training changes, by name: weights that learn in some epoch, and buffers; live."""
+        named = dict(self.network.module.named_parameters())
+        buffers = self.network.module.state_dict(keep_vars=True)
+        return {
+            **{name: named[name].detach() for name in self._learned},
+            **{name: value for name, value in buffers.items() if name not in named},
+        }
+
+    def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Give the network what `weights` gave."""
+        own = self.weights()
+        with torch.no_grad():
+            for name, value in weights.items():
+                own[name].copy_(value)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Everything that the next epoch depends on, as named tensors; copies, not live ones."""
-        found = {f"network.{k}": v for k, v in self.network.module.state_dict().items()}
+        """Everything that the next step depends on, as named tensors; live ones, not copies."""
+        found = {f"network.{name}": value for name, value in self.weights().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             found.update({f"optimizer.{number}.{k}": v for k, v in moments.items()})
-        found["epoch"] = torch.tensor(self.epoch)
-        return {name: value.detach().clone() for name, value in found.items()}
+        found["loop"] = torch.tensor([self.epoch, self.at, self.halvings])
+        found["loss"] = torch.tensor(self._loss, dtype=torch.float64)
+        return found
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from what `state` gave."""
-        self.epoch = int(state["epoch"])
-        own = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-        self.network.module.load_state_dict(own)
+        self.epoch, self.at, self.halvings = (int(one) for one in state["loop"])
+        self._loss = float(state["loss"])
+        self.put_back({k.removeprefix("network."): v for k, v in state.items()
+                       if k.startswith("network.")})
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             if key.startswith("optimizer."):
@@ -96,11 +147,8 @@ class Loop:
         self.optimizer.load_state_dict({**plain, "state": moments})
 
     def fit(
-        self,
-        train: Lesson,
-        validation: Lesson | None,
-        score: Callable[[np.ndarray, np.ndarray], float],
-    ) -> Iterator[Step | Epoch]:
+        self, train: Lesson, validation: Lesson | None, score: Score
+    ) -> Iterator[Step | Epoch | Note]:
         """Train until the epochs are over, or until nobody asks for the next yield.
 
         Args:
@@ -110,64 +158,147 @@ class Loop:
 
         Raises:
             NonFinite: the loss of a step, or its gradient, is not a finite number.
+            NoTargets: no row of a batch has a target.
         """
         sizes = [self.encoder.size(item) for item in train.items]
-        batch_rows = int(self.settings["batch_rows"])
-        per_epoch = math.ceil(len(sizes) / batch_rows)
+        lengths = [len(self._batches(sizes, epoch)) for epoch in range(self.epochs)]
         while self.epoch < self.epochs:
             begun = time.perf_counter()
-            rng = np.random.default_rng((self.seed, self.epoch))
-            total = 0.0
-            self.network.module.train()
-            for at, rows in enumerate(bucketed(sizes, batch_rows=batch_rows, rng=rng)):
-                step = self._step(train, rows, number=self.epoch * per_epoch + at,
-                                  steps=per_epoch * self.epochs)
-                total += step.loss * step.rows
+            awake = wake(self.network, self.strategy, self.epoch)
+            batches = self._batches(sizes, self.epoch)
+            states = train.states_below(self._first_learned())
+            before = sum(lengths[: self.epoch])
+            while self.at < len(batches):
+                rows = batches[self.at]
+                step = yield from self._step(
+                    train, rows, sizes, states, awake, number=before + self.at,
+                    steps=sum(lengths), usual_rows=len(sizes) / len(batches),
+                )
+                self.at += 1
+                self._loss += step.loss * step.rows
                 yield step
             self.network.module.eval()
             loss, value = self._validate(validation, score)
-            self.epoch += 1
-            seconds = time.perf_counter() - begun
-            yield Epoch(self.epoch, total / len(sizes), loss, value, seconds)
+            train_loss = self._loss / len(sizes)
+            self.epoch, self.at, self._loss = self.epoch + 1, 0, 0.0
+            yield Epoch(self.epoch, train_loss, loss, value, time.perf_counter() - begun)
 
-    def _step(self, train: Lesson, rows: np.ndarray, *, number: int, steps: int) -> Step:
-        """One optimizer step."""
+    def _batches(self, sizes: Sequence[int], epoch: int) -> list[np.ndarray]:
+        return bucketed(sizes, batch_rows=int(self.settings["batch_rows"]), seed=self.seed,
+                        epoch=epoch)
+
+    def _first_learned(self) -> int:
+        """The lowest block that has learned in this epoch or before: below it all is as it came."""
+        awake = [awake_blocks(self.network, self.strategy, one) for one in range(self.epoch + 1)]
+        return min((one[0] for one in awake if one), default=self.network.blocks - 1)
+
+    def _step(
+        self, train: Lesson, rows: np.ndarray, sizes: Sequence[int], states: States | None,
+        awake: Sequence[torch.nn.Parameter], *, number: int, steps: int, usual_rows: float,
+    ) -> Generator[Note, None, Step]:
+        """One optimizer step; memory that runs out halves what runs at once."""
         begun = time.perf_counter()
-        rng = np.random.default_rng((self.seed, number, 1))
-        items = [self.encoder.views(train.items[row], rng) for row in rows]
-        batch: dict[str, Any] = self.encoder.collate(items)
-        batch["target"] = torch.from_numpy(train.targets[rows])
         rates = self.strategy.rates(self.network.blocks, self.epoch)
         share = warmup_cosine(number, steps=steps, warmup=float(self.settings["warmup"]))
         set_rates(self.optimizer, rates, share)
-        with seeded(self.seed, number), autocast(self.precision):
-            parts = self.task.loss(self.network(batch), batch)
-            loss = sum(
-                (part.sum * part.weight / part.count for part in parts.values()),
-                start=torch.zeros(()),
-            )
-            if self.strategy.penalty is not None:
-                loss = loss + self.strategy.penalty(self.network)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        learning = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(learning, float(self.settings["clip"]))
-        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-            raise self._diagnosis(loss.item(), norm.item(), number, max(rates) * share,
+        while True:
+            try:
+                loss = self._gradients(train, rows, sizes, states, awake, number, usual_rows)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or not self._halve(len(rows)):
+                    raise
+                yield Note(
+                    f"Step {number + 1}: memory ran out. The {len(rows)} rows of a batch now run "
+                    f"in {2**self.halvings} parts; the step stays the same."
+                )
+        norm = 0.0
+        if awake:
+            found = torch.nn.utils.clip_grad_norm_(awake, float(self.settings["clip"]))
+            norm = float(found)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diagnosis(loss, norm, number, max(rates) * share,
                                   [train.ids[row] for row in rows])
         self.optimizer.step()
-        return Step(number, self.epoch, loss.item(), norm.item(), len(rows),
-                    time.perf_counter() - begun)
+        return Step(number, self.epoch, loss, norm, len(rows), time.perf_counter() - begun)
+
+    def _gradients(
+        self, train: Lesson, rows: np.ndarray, sizes: Sequence[int], states: States | None,
+        awake: Sequence[torch.nn.Parameter], number: int, usual_rows: float,
+    ) -> float:
+        """The gradients of one batch, summed over its parts and over all ranks; the mean loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        own = rows[self.world.rank :: self.world.size]
+        counts = self._counts(train, rows)
+        parts = (
+            [own] if self.task.couples_rows
+            else micro_batches(own, sizes, budget=MICRO_TOKENS, least=2**self.halvings)
+        )
+        total = 0.0
+        for part, micro in enumerate(parts):
+            with seeded(self.seed, number, part, self.world.rank), autocast(
+                self.precision, device_of(self.network.module).type
+            ):
+                outputs, batch = self._outputs(train, micro, states, number)
+                losses = self.task.loss(outputs, batch)
+                loss = sum((one.sum * one.weight / counts[name] for name, one in losses.items()),
+                           start=torch.zeros((), device=outputs.device))
+                total += float(loss.detach())
+                if self.strategy.penalty is not None and part == 0:
+                    loss = loss + self.strategy.penalty(self.network) / self.world.size
+            if awake:
+                # a batch of more rows than usual weighs more: every row counts the same
+                (loss * (len(rows) / usual_rows)).backward()  # type: ignore[no-untyped-call]
+        self.world.sum_gradients(awake)
+        return self.world.summed(total)[0]
+
+    def _outputs(
+        self, train: Lesson, rows: np.ndarray, states: States | None, number: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """What the network says of these rows, from the first block that is not kept on."""
+        items = [train.items[row] for row in rows]
+        if states is None:
+            items = [
+                self.encoder.views(item, np.random.default_rng((self.seed, number, int(row))))
+                for item, row in zip(items, rows, strict=True)
+            ]
+        device = device_of(self.network.module)
+        batch: dict[str, Any] = placed(self.encoder.collate(items), device)
+        batch["target"] = torch.from_numpy(train.targets[rows]).to(device)
+        if states is None:
+            return self.network(batch), batch
+        hidden = states.batch(rows).to(device)
+        return self.network(batch, start=states.block, hidden=hidden), batch
+
+    def _counts(self, train: Lesson, rows: np.ndarray) -> Mapping[str, int]:
+        """What each part of the loss counts in the whole batch, on all ranks."""
+        counts = self.task.counts({"target": torch.from_numpy(train.targets[rows])})
+        if not any(counts.values()):
+            shown = ", ".join(train.ids[row] for row in rows[:5])
+            raise NoTargets(
+                f"No row of this batch has a target ({shown}); there is nothing to learn from. "
+                "Leave rows without an answer out of the file."
+            )
+        return {name: max(count, 1) for name, count in counts.items()}
+
+    def _halve(self, rows: int) -> bool:
+        """Whether a batch of so many rows can run in more parts than it did."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.task.couples_rows or 2**self.halvings >= rows:
+            return False
+        self.halvings += 1
+        return True
 
     def _validate(
-        self, rows: Lesson | None, score: Callable[[np.ndarray, np.ndarray], float]
+        self, rows: Lesson | None, score: Score
     ) -> tuple[float | None, float | None]:
         """Loss and score on the validation rows."""
         if rows is None or not len(rows.targets):
             return None, None
-        outputs = finish(
-            outputs_of(self.network, self.encoder, rows.items, precision=self.precision)
-        )
+        outputs = finish(outputs_of(
+            self.network, self.encoder, rows.items, precision=self.precision,
+            states=rows.states_below(self._first_learned()),
+        ))
         batch = {"target": torch.from_numpy(rows.targets)}
         parts = self.task.loss(torch.from_numpy(outputs), batch)
         loss = sum(float(part.sum) * part.weight / part.count for part in parts.values())

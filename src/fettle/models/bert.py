@@ -45,22 +45,42 @@ class Bert(nn.Module):
             {"layer": nn.ModuleList(_Layer(config) for _ in range(config["num_hidden_layers"]))}
         )
         self.block_names = tuple(f"encoder.layer.{n}" for n in range(config["num_hidden_layers"]))
+        self.resumable = True
+        """It can start at any block."""
 
-    def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The last hidden states, (rows, tokens, width)."""
-        hidden = self.embeddings(batch["input_ids"], batch.get("token_type_ids"))
+    def forward(
+        self,
+        batch: Mapping[str, torch.Tensor],
+        *,
+        start: int = 0,
+        hidden: torch.Tensor | None = None,
+        seen: dict[int, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """The last hidden states, (rows, tokens, width).
+
+        Args:
+            batch: input_ids (not needed from block 1 on) and attention_mask, (rows, tokens) each.
+            start: the block to begin at; 0 is the embeddings.
+            hidden: what reaches that block, (rows, tokens, width); where start is not 0.
+            seen: filled in for each block that it names, with what reaches that block.
+        """
+        if hidden is None:
+            hidden = self.embeddings(batch["input_ids"], batch.get("token_type_ids"))
         mask = None
         if "full" not in batch:
             mask = torch.zeros_like(batch["attention_mask"], dtype=hidden.dtype)
             mask = mask.masked_fill(batch["attention_mask"] == 0, float("-inf"))[:, None, None, :]
-        for layer in self.encoder["layer"].children():
-            hidden = layer(hidden, mask)
+        for number, layer in enumerate(self.encoder["layer"].children(), start=1):
+            if seen is not None and number in seen:
+                seen[number] = hidden
+            if number >= start:
+                hidden = layer(hidden, mask)
         return hidden
 
     def block_of(self, parameter: str) -> int:
         """The block of a parameter of this module: 0 for the embeddings, then 1 and up."""
-        parts = parameter.split(".")
-        return int(parts[2]) + 1 if parts[0] == "encoder" else 0
+        inside = parameter.removeprefix("encoder.layer.").partition(".")[0]
+        return int(inside) + 1 if inside.isdigit() else 0
 
 
 class _Embeddings(nn.Module):

@@ -6,8 +6,8 @@ the network and without anyone's own code. transformers is imported when one is 
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import nn
 
 from fettle.core.errors import CorruptFile, ModelUnavailable, unknown_name
 from fettle.core.parts import Card
+from fettle.models.resuming import Crossing, learned, passing
 from fettle.models.safety import require_plain_config
 from fettle.models.sources import CONFIG
 from fettle.store import files
@@ -56,18 +57,53 @@ class Backbone(nn.Module):
         self.block_names = blocks
         self.blocks_repeat = any(calls.count(name) > 1 for name in blocks)
         self._block_of_module = _block_of_modules(calls, blocks)
+        self._crossings: Sequence[Crossing] | None = None
 
-    def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def forward(
+        self,
+        batch: Mapping[str, torch.Tensor],
+        *,
+        start: int = 0,
+        hidden: torch.Tensor | None = None,
+        seen: dict[int, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """The last hidden states, (rows, tokens, width).
 
         Args:
             batch: input_ids and attention_mask, (rows, tokens) each; token_type_ids are used
                 where the network knows more than one type.
+            start: the block to begin at; 0 is the embeddings.
+            hidden: what reaches that block, (rows, tokens, width); where start is not 0.
+            seen: filled in for each block that it names, with what reaches that block.
         """
         names = ["input_ids", "attention_mask"]
         if self.takes_types and "token_type_ids" in batch:
             names.append("token_type_ids")
-        return self.model(**{name: batch[name] for name in names}, return_dict=True)[0]
+        with self._through_blocks(start, hidden, seen):
+            return self.model(**{name: batch[name] for name in names}, return_dict=True)[0]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it can start at any block: what crosses each is known, and none runs twice."""
+        return not self.blocks_repeat and bool(self.block_names) and bool(self._known_crossings())
+
+    def _through_blocks(
+        self, start: int, hidden: torch.Tensor | None, seen: dict[int, torch.Tensor] | None
+    ) -> AbstractContextManager[None]:
+        if not start and not seen:
+            return nullcontext()
+        blocks = [self.get_submodule(name) for name in self.block_names]
+        return passing(blocks, self._known_crossings(), start=start, hidden=hidden, seen=seen)
+
+    def _known_crossings(self) -> Sequence[Crossing]:
+        """What crosses each block, learned from one pass of a few rows."""
+        if self._crossings is None:
+            blocks = [self.get_submodule(name) for name in self.block_names]
+            device = next(self.parameters()).device
+            with _quiet():
+                self._crossings = learned(blocks, lambda ids, mask: self.model(
+                    input_ids=ids, attention_mask=mask, return_dict=True), device=device)
+        return self._crossings
 
     def block_of(self, parameter: str) -> int:
         """The block of a parameter of this module: 0 for the embeddings, then 1 and up."""

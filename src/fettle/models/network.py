@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fettle.core.errors import CorruptFile
-from fettle.core.parts import Card
+from fettle.core.parts import Card, block_of_tap
 from fettle.models.bert import Bert, can_open
 from fettle.models.heads import HEADS, pooled
 from fettle.store import checkpoints, files, records
@@ -75,21 +75,45 @@ class TextNetwork(nn.Module):
             return self.blocks - 1
         return self.backbone.block_of(parameter.removeprefix("backbone."))
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a forward pass can start at any block below the head."""
+        return self.backbone.resumable
+
     def taps(
         self, batch: dict[str, torch.Tensor], names: Iterable[str]
     ) -> dict[str, torch.Tensor]:
-        """The named outputs of the backbone: mean, cls, max (rows, width), or tokens."""
-        hidden = self.backbone(batch)
+        """Named outputs of the backbone.
+
+        Args:
+            batch: of the encoder.
+            names: poolings (mean, cls, max: (rows, width)), "tokens" for the last hidden states,
+                "block 4" for what reaches block 4; both (rows, tokens, width).
+        """
+        wanted = {name: block_of_tap(name) for name in names}
+        seen = {block: torch.empty(0) for block in wanted.values() if block is not None}
+        hidden = self.backbone(batch, seen=seen)
+        mask = batch["attention_mask"]
         return {
-            name: hidden if name == "tokens" else pooled(hidden, batch["attention_mask"], name)
-            for name in names
+            name: seen[block] if block is not None
+            else hidden if name == "tokens" else pooled(hidden, mask, name)
+            for name, block in wanted.items()
         }
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The head's raw outputs, (rows, outputs), in fp32."""
+    def forward(
+        self, batch: dict[str, torch.Tensor], *, start: int = 0, hidden: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The head's raw outputs, (rows, outputs), in fp32.
+
+        Args:
+            batch: of the encoder.
+            start: the block to begin at, where what reaches it is known.
+            hidden: that: (rows, tokens, width).
+        """
         assert self.head is not None, "a network without a head gives taps, not outputs"
         pooling: str = self.head.pooling  # type: ignore[assignment]
-        vectors = self.taps(batch, (pooling,))[pooling]
+        last = self.backbone(batch, start=start, hidden=hidden)
+        vectors = pooled(last, batch["attention_mask"], pooling)
         with torch.autocast(vectors.device.type, enabled=False):
             return self.head(vectors)
 

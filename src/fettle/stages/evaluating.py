@@ -24,6 +24,7 @@ from fettle.measures import judging, paired
 from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_network, open_saved, tokenizer_json
+from fettle.store import folders
 
 __all__ = ["evaluate", "evaluate_version"]
 
@@ -151,7 +152,7 @@ def _before(
     encoder = ENCODERS[plan.modality].fit(
         card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
     )
-    folder = Path(run.folder) / "features"
+    folder = folders.cache() / "replay"
     pooling = card.pooling
     names = run.poolings if pooling in run.poolings else (pooling,)
     found: dict[str, np.ndarray] = {}

@@ -6,7 +6,7 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 
 from fettle.core.dataset import Dataset
@@ -15,15 +15,19 @@ from fettle.core.parts import Card
 from fettle.core.plan import Cost, Machine, Plan, Rung, Setting
 from fettle.core.settings import Settings
 from fettle.core.split import Split
-from fettle.strategies import STRATEGIES
-from fettle.strategies.features import DEFAULTS as FEATURES
-from fettle.strategies.full import DEFAULTS as FULL
+from fettle.engine import climbing, costs
+from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
 
 __all__ = ["check", "plan"]
 
-DEFAULTS: dict[str, dict[str, Setting]] = {"features": FEATURES, "full": FULL}
-RUNGS = ("features", "full")
+RUNGS = ("features", "top", "full")
+RUNGS_OF_LARGE = ("features", "top", "lora")
+LARGE = 300_000_000
+"""Weights from which LoRA takes the place of full fine-tuning: below it saves no time (adapters
+are small products) and no memory that is scarce."""
+SHARE_ON_TOP = 1 / 3
+"""Of the blocks, that `top` tunes."""
 MODALITIES = ("text",)
 METRICS = ("accuracy", "macro_f1")
 PRECISIONS = ("fp32", "bf16")
@@ -41,8 +45,16 @@ FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.25
 SOLVING = 4.5e-8
 """Seconds for the head by row, width and class: 14 s for 10,003 rows of 384 in 77 classes."""
-SHARE_OF_PEAK = {"features": 0.55, "full": 0.50}
-"""Of the measured matrix products, reached on texts of the usual lengths; full from bench runs."""
+SHARE_OF_PEAK = {"features": 0.55, "lora": 0.35}
+SHARE_WHEN_TUNED = 0.50
+"""Of the measured matrix products, reached on texts of the usual lengths (from bench runs)."""
+CACHE_LIMIT = 8 << 30
+ADAPTERS = 0.1
+"""Weights of LoRA's adapters, of those that they stand beside, roughly."""
+STEP = 0.004
+"""Seconds of a step that are no matrix product, whatever its size."""
+ACTIVATIONS = 600e6
+"""Bytes of what a batch leaves for the backward pass."""
 
 
 def plan(
@@ -61,17 +73,20 @@ def plan(
     reasons.append(why)
     precision, why = _precision(machine)
     reasons.append(why)
-    names = settings.rungs or RUNGS
+    names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
+    cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     task = settings.task or "classification"
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
     rungs = [Rung(name, _settings(name, card)) for name in names]
-    costs = [
-        _cost(rung, len(split.learners), mean_tokens, card, machine, precision, split, len(labels))
-        for rung in rungs
-    ]
-    rungs, costs, why_rungs = _affordable(rungs, costs, settings.budget_seconds)
+    size = _Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
+    peak = machine.flops_bf16 if precision == "bf16" else machine.flops_fp32
+    predicted = {rung.strategy: _cost(rung, size, card, peak, cache_limit) for rung in rungs}
+    rungs.sort(key=lambda rung: predicted[rung.strategy].seconds)
+    rungs, kept_costs, why_rungs = _affordable(
+        rungs, [predicted[rung.strategy] for rung in rungs], settings.budget_seconds
+    )
     reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
     return Plan(
         task=task,
@@ -87,11 +102,13 @@ def plan(
         precision=precision,
         threads=machine.cores,
         seed=settings.seed,
+        budget_seconds=settings.budget_seconds,
+        cache_limit=cache_limit,
         name=settings.name or _name(dataset.name),
         reading=replace(
             settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs
         ),
-        predicted=tuple(costs),
+        predicted=tuple(kept_costs),
         reasons=tuple(reasons),
     )
 
@@ -238,33 +255,54 @@ def _precision(machine: Machine) -> tuple[str, str]:
 
 
 def _settings(name: str, card: Card) -> dict[str, Setting]:
-    """The strategy's defaults, with the rate of this width."""
+    """The strategy's defaults, with the rate of this width and the depth of this network."""
     settings = dict(DEFAULTS[name])
-    if name == "full":
+    if "rate" in settings:
         settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
+    if "top_blocks" in settings:
+        settings["top_blocks"] = max(round(card.blocks * SHARE_ON_TOP), 1)
     return settings
 
 
-def _cost(
-    rung: Rung, rows: int, tokens: float, card: Card, machine: Machine, precision: str,
-    split: Split, classes: int,
-) -> Cost:
-    """Predicted seconds and memory: 2 operations a parameter and token forward, 6 with backward."""
-    peak = machine.flops_bf16 if precision == "bf16" else machine.flops_fp32
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What the cost of a rung depends on beside the model."""
+
+    rows: int
+    tokens: float
+    """Of a row, on average."""
+    classes: int
+    networks: int
+    """That are tuned: one, or one a fold and one on all rows."""
+
+
+def _cost(rung: Rung, size: _Size, card: Card, peak: float, cache_limit: int) -> Cost:
+    """Predicted seconds and memory, from the operations that the strategy needs."""
     inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
-    forward = 2 * inside * tokens * rows / (peak * SHARE_OF_PEAK["features"])
+    blocks = max(card.blocks, 1)
+    every = [0.0, *(inside / blocks,) * blocks, float(card.width * size.classes)]
+    tokens = size.tokens * size.rows
     base = 600e6 + 8 * card.parameters
     if rung.strategy == "features":
-        solving = SOLVING * rows * card.width * classes
-        seconds = round(3.0 + forward + solving, 1)
-        return Cost("features", seconds, int(base + 12 * rows * card.width))
+        forward = 2 * inside * tokens / (peak * SHARE_OF_PEAK["features"])
+        seconds = 3.0 + forward + SOLVING * size.rows * card.width * size.classes
+        return Cost("features", round(seconds, 1), int(base + 12 * size.rows * card.width))
+    strategy = STRATEGIES[rung.strategy](rung.settings)
     epochs = int(rung.settings["epochs"])
-    folds = 1 if split.validation else 6
-    train = 6 * inside * tokens * rows * epochs * folds / (peak * SHARE_OF_PEAK["full"])
-    steps = epochs * folds * rows / int(rung.settings["batch_rows"])
-    optimizer = steps * card.parameters * 28 / 20e9
-    seconds = max(round(train + optimizer, 1), 0.1)
-    return Cost(rung.strategy, seconds, int(base + 24 * card.parameters))
+    fits = 2 * tokens * card.width <= cache_limit
+    starts = climbing.replayed_blocks(strategy, blocks=len(every), epochs=epochs) if fits else ()
+    adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
+    work, awake, lowest = 0.0, 0.0, len(every)
+    for epoch in range(epochs):
+        rates = strategy.rates(len(every), epoch)
+        lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
+        start = max((one for one in starts if one <= lowest), default=0)
+        work += costs.operations(every, adapters, rates, start=start) * tokens
+        awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
+    share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)
+    steps = epochs * size.rows / int(rung.settings["batch_rows"])
+    seconds = (work / (peak * share) + steps * (awake * 28 / 20e9 + STEP)) * size.networks
+    return Cost(rung.strategy, max(round(seconds, 1), 0.1), int(base + 24 * awake + ACTIVATIONS))
 
 
 def _affordable(
@@ -303,19 +341,26 @@ def _affordable(
 
 def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
     """Why each rung's settings are what they are."""
-    reasons = []
-    for rung in rungs:
-        if rung.strategy == "features":
-            reasons.append(
-                "features: the backbone runs once over each row; pooling and the head's L2 are "
-                "chosen on validation, and the head is solved once more on all learning rows."
-            )
-        if rung.strategy == "full":
-            reasons.append(
-                f"full: the solved head is tuned with all blocks (LP-FT) at rate "
-                f"{rung.settings['rate']:g} for the top block, {rung.settings['slower']:g} of that "
-                f"for each block below, {rung.settings['head_rate']:g} for the head, over at most "
-                f"{rung.settings['epochs']} epochs of {rows:,} rows with warm-up and cosine, "
-                f"stopped when validation has not improved for {rung.settings['patience']} epochs."
-            )
-    return reasons
+    return [
+        "features: the backbone runs once over each row; pooling and the head's L2 are chosen on "
+        "validation, and the head is solved once more on all learning rows."
+        if rung.strategy == "features"
+        else f"{rung.strategy}: {_who_learns(rung)} at rate {rung.settings['rate']:g} for the top "
+        f"block, {rung.settings['slower']:g} of that for each block below, "
+        f"{rung.settings['head_rate']:g} for the head, over at most {rung.settings['epochs']} "
+        f"epochs of {rows:,} rows with warm-up and cosine, stopped when validation has not "
+        f"improved for {rung.settings['patience']} epochs."
+        for rung in rungs
+    ]
+
+
+def _who_learns(rung: Rung) -> str:
+    return {
+        "full": "the solved head is tuned with all blocks (LP-FT)",
+        "top": f"the solved head is tuned with the last {rung.settings.get('top_blocks')} blocks; "
+        "what is below runs once for each row and is replayed,",
+        "gradual": "the solved head is tuned with the last block, and one more block wakes in each "
+        "epoch,",
+        "lora": f"adapters of rank {rung.settings.get('rank')} beside every linear map are tuned "
+        "with the solved head",
+    }.get(rung.strategy, "tuned from the solved head")

@@ -6,7 +6,7 @@ Nothing here sees a test row.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,12 @@ from fettle.engine.climbing import Ground
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
-from fettle.engine.replay import features
+from fettle.engine.replay import Kept, prefix
 from fettle.measures import classification, folds, intervals, paired
 from fettle.modalities import ENCODERS
 from fettle.models.network import TextNetwork, open_network, tokenizer_json
-from fettle.store import checkpoints, files, records
-from fettle.strategies import STRATEGIES
+from fettle.store import checkpoints, files, folders, records
+from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
 
 __all__ = ["train"]
@@ -39,6 +39,8 @@ FOLDS = 5
 """Where there is no validation part, every choice is made on rows held out in turn."""
 REFERENCE_ROWS = 256
 """On these the trained network's outputs are kept; a published version must give the same."""
+SLACK = 1.1
+"""A prediction that is off by a tenth leaves no rung out."""
 SCORES = {
     "accuracy": classification.accuracy_of,
     "macro_f1": classification.macro_f1_of,
@@ -47,7 +49,8 @@ Event = Progress | Note | Step | Epoch | RungResult
 
 
 def train(
-    dataset: Dataset, split: Split, plan: Plan, *, card: Card, folder: Path
+    dataset: Dataset, split: Split, plan: Plan, *, card: Card, folder: Path,
+    save_seconds: float = 60.0,
 ) -> Generator[Event, None, Run]:
     """Climb the plan's rungs, and keep one of them.
 
@@ -56,6 +59,7 @@ def train(
         plan: what to do.
         card: of the plan's model.
         folder: the run's; rungs that are finished there are not climbed again.
+        save_seconds: between checkpoints inside an epoch.
 
     Yields:
         Progress, every Step and Epoch, and a RungResult whenever a rung is done.
@@ -65,12 +69,17 @@ def train(
         StoreError: the disk is full or gone.
     """
     set_threads(plan.threads)
-    ground = yield from _ground(dataset, split, plan, card, folder)
+    ground = yield from _ground(dataset, split, plan, card, folder, save_seconds)
     results: list[RungResult] = []
+    left_out: list[str] = []
     chosen: Chosen | None = None
     for rung in plan.rungs:
         result = _finished(folder, rung)
         if result is None:
+            if sentence := _does_not_fit(plan, rung, results, folder):
+                yield Note(sentence)
+                left_out.append(sentence)
+                continue
             begun = time.perf_counter() if results else ground.begun
             if chosen is None:
                 chosen = yield from _heads(ground, plan)
@@ -87,11 +96,37 @@ def train(
         why=why,
         poolings=tuple(_poolings(plan)),
         first_batch_seconds=ground.first_batch_seconds,
+        left_out=tuple(left_out),
     )
 
 
+def _does_not_fit(
+    plan: Plan, rung: Rung, results: Sequence[RungResult], folder: Path
+) -> str | None:
+    """Why a rung is left out now that the rungs below have taken what they took; None to climb it.
+
+    It hangs on the clock, so it is written down before anything follows from it; a run that goes
+    on after a stop reads it there.
+    """
+    if plan.budget_seconds is None or not results:
+        return None
+    path = folder / "decisions.json"
+    decided: dict[str, str | None] = files.read_json(path) if path.is_file() else {}
+    if rung.strategy in decided:
+        return decided[rung.strategy]
+    spent = sum(result.seconds for result in results)
+    needed = next(cost.seconds for cost in plan.predicted if cost.rung == rung.strategy)
+    left = max(plan.budget_seconds - spent, 0)
+    decided[rung.strategy] = None if needed <= left * SLACK else (
+        f"{rung.strategy} is left out: it would take about {needed:.0f} s, and {left:.0f} s "
+        f"of the budget of {plan.budget_seconds:.0f} s are left after {spent:.0f} s."
+    )
+    files.write_json(path, decided)
+    return decided[rung.strategy]
+
+
 def _ground(
-    dataset: Dataset, split: Split, plan: Plan, card: Card, folder: Path
+    dataset: Dataset, split: Split, plan: Plan, card: Card, folder: Path, save_seconds: float
 ) -> Generator[Event, None, Ground]:
     """What all rungs stand on: the encoded rows, and what the frozen backbone makes of them."""
     begun = time.perf_counter()
@@ -102,15 +137,16 @@ def _ground(
     learners = split.learners
     items = encoder.encode(dataset.fields(learners))
     first_batch: float | None = None
-    work = features(
+    work = prefix(
         network, encoder, items,
-        names=_poolings(plan), precision=plan.precision, folder=folder / "features",
+        poolings=_poolings(plan), blocks=_replayed_blocks(plan, network),
+        precision=plan.precision, folder=folders.cache() / "replay", limit=plan.cache_limit,
     )
     while True:
         try:
             event = next(work)
         except StopIteration as end:
-            vectors: dict[str, np.ndarray] = end.value
+            kept: Kept = end.value
             break
         if first_batch is None:
             first_batch = time.process_time()
@@ -126,15 +162,30 @@ def _ground(
         network=network,
         encoder=encoder,
         task=task,
-        lesson=Lesson(items, targets, [dataset.ids[row] for row in learners]),
-        vectors=vectors,
+        lesson=Lesson(items, targets, [dataset.ids[row] for row in learners], kept.states),
+        vectors=kept.vectors,
         folds=sides,
         held_out=bool(split.validation),
         score=_score(plan),
         folder=folder,
         begun=begun,
         first_batch_seconds=first_batch,
+        save_seconds=save_seconds,
     )
+
+
+def _replayed_blocks(plan: Plan, network: TextNetwork) -> list[int]:
+    """Where the rungs of this plan start from what frozen blocks gave."""
+    if not plan.cache_limit or not network.resumable:
+        return []
+    return sorted({
+        block
+        for rung in plan.rungs
+        for block in climbing.replayed_blocks(
+            STRATEGIES[rung.strategy](rung.settings), blocks=network.blocks,
+            epochs=int(rung.settings.get("epochs", 1)),
+        )
+    })
 
 
 def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
@@ -173,6 +224,8 @@ def _climb(
         chosen=climbed.chosen,
         trials=climbed.trials,
         notes=climbed.notes,
+        flops=climbed.flops,
+        training_seconds=climbed.training_seconds,
     )
     records.save(folder / "rung.json", result)
     return result
@@ -280,9 +333,7 @@ def _features_rung(plan: Plan) -> Rung:
     for rung in plan.rungs:
         if rung.strategy == "features":
             return rung
-    from fettle.strategies.features import DEFAULTS
-
-    return Rung("features", DEFAULTS)
+    return Rung("features", DEFAULTS["features"])
 
 
 def _poolings(plan: Plan) -> list[str]:

@@ -59,10 +59,10 @@ def save(
     folder: Path, number: int, tensors: "Mapping[str, torch.Tensor]", facts: Mapping[str, Any]
 ) -> None:
     """One more checkpoint; older ones than KEPT are removed once this one is on the disk."""
-    weights = write_tensors(folder / f"{number:06d}.safetensors", tensors)
+    weights = write_tensors(folder / f"{number:012d}.safetensors", tensors)
     manifest = {"number": number, "sha256": files.sha256(weights), "facts": dict(facts)}
     own = files.write_json(
-        folder / f"{number:06d}.json", {**manifest, "manifest_sha256": _hash(manifest)}
+        folder / f"{number:012d}.json", {**manifest, "manifest_sha256": _hash(manifest)}
     )
     numbered = sorted(folder.glob("*.json"))
     here = numbered.index(own)  # what follows was passed over: it is of a run that broke

@@ -5,32 +5,18 @@ from functools import partial
 
 from fettle.core.parts import Strategy
 from fettle.core.plan import Setting
+from fettle.strategies.tuning import TUNING, discriminative_rates, learns
 
-__all__ = ["DEFAULTS", "discriminative_rates", "full"]
+__all__ = ["DEFAULTS", "full"]
 
-DEFAULTS: dict[str, Setting] = {
-    "rate": 1.5e-4,
-    "slower": 0.9,
-    "head_rate": 1e-3,
-    "epochs": 6,
-    "batch_rows": 32,
-    "warmup": 0.1,
-    "weight_decay": 0.01,
-    "clip": 1.0,
-    "dropout": 0.1,
-    "patience": 3,
-    "word_embeddings": "frozen",
-}
-WORDS = ("word_embeddings", "embed_tokens", "tok_embeddings", "wte.", "shared.")
-"""What transformers' networks call the table of word vectors."""
+DEFAULTS: dict[str, Setting] = dict(TUNING)
 
 
 def full(settings: Mapping[str, Setting]) -> Strategy:
     """All blocks learn from the first epoch; the head starts from the rung below.
 
     Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
-    Out-of-Distribution", ICLR 2022, section 3 (LP-FT); the rates from Howard and Ruder, "Universal
-    Language Model Fine-tuning for Text Classification", ACL 2018, section 3.2.
+    Out-of-Distribution", ICLR 2022, section 3 (LP-FT).
     """
     return Strategy(
         rates=partial(
@@ -39,31 +25,5 @@ def full(settings: Mapping[str, Setting]) -> Strategy:
             slower=float(settings["slower"]),
             head_rate=float(settings["head_rate"]),
         ),
-        learns=_all_but_words if settings["word_embeddings"] == "frozen" else _everything,
+        learns=partial(learns, settings),
     )
-
-
-def _all_but_words(parameter: str) -> bool:
-    """Half of a small encoder's weights are word vectors; most words of a text set are rare, and
-    moving those that occur away from those that do not is what overfits."""
-    return not any(name in parameter for name in WORDS)
-
-
-def _everything(parameter: str) -> bool:
-    return True
-
-
-def discriminative_rates(
-    blocks: int, epoch: int, *, rate: float, slower: float, head_rate: float
-) -> tuple[float, ...]:
-    """Every block's learning rate; the same in every epoch.
-
-    Args:
-        blocks: how many there are, counted from the embeddings (0) to the head (blocks - 1).
-        epoch: counted from 0; not used, every block learns all the time.
-        rate: of the topmost block below the head, per optimizer step.
-        slower: each block learns at this share of the rate of the block above it.
-        head_rate: of the head.
-    """
-    top = blocks - 2
-    return (*(rate * slower ** (top - block) for block in range(blocks - 1)), head_rate)

@@ -61,6 +61,10 @@ class Classification:
             "outputs": len(self.classes),
         }
 
+    def counts(self, batch: "dict[str, torch.Tensor]") -> dict[str, int]:
+        """Rows with a target."""
+        return {"cross_entropy": len(batch["target"])}
+
     def loss(
         self, outputs: "torch.Tensor", batch: "dict[str, torch.Tensor]"
     ) -> dict[str, LossPart]:
