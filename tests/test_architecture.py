@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "fettle"
 MODULES = sorted(ROOT.rglob("*.py"))
 
 FLOORS = [
-    {"__init__", "__main__", "api", "cli", "console"},
+    {"__init__", "__main__", "api", "cli", "console", "options"},
     {"pipeline", "web", "demo", "doctor"},
     {"stages"},
     {

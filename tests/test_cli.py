@@ -42,7 +42,7 @@ def test_tune_prints_one_object_with_the_keys_that_are_promised(tuned):
                           "seconds"}
     assert found["version"] == "tickets@1"
     assert found["task"] == "classification"
-    assert found["rung"] in {rung["name"] for rung in found["rungs"]} == {"features", "full"}
+    assert found["rung"] in {rung["name"] for rung in found["rungs"]} == {"features", "top", "full"}
     for rung in found["rungs"]:
         assert set(rung) == {"name", "validation", "seconds", "peak_bytes"}
         assert set(rung["validation"]) == SCORE
@@ -121,7 +121,7 @@ def test_plan_prints_a_plan_in_yaml_or_json_and_makes_nothing(tmp_path, fettle, 
     assert (written.code, as_json.code) == (0, 0)
     assert yaml.safe_load(written.out) == as_json.json
     assert as_json.json["reasons"]
-    assert {cost["rung"] for cost in as_json.json["predicted"]} == {"features", "full"}
+    assert {cost["rung"] for cost in as_json.json["predicted"]} == {"features", "top", "full"}
     assert [path.name for path in tmp_path.iterdir()] == ["tickets.csv"]
 
 
@@ -148,7 +148,7 @@ def edit(path, change):
 
 def test_a_number_edited_in_a_plan_gives_another_run(tuned, plan_file, fettle, tmp_path):
     def change(values):
-        del values["rungs"][1]
+        del values["rungs"][1:]
         values["rungs"][0]["settings"]["poolings"] = "cls"
 
     edit(plan_file, change)

@@ -9,10 +9,33 @@ from typing import Annotated, Any
 
 import typer
 
-from fettle import console
+from fettle import console, options
 from fettle.core.errors import FettleError, SettingError, unknown_name
 from fettle.core.plan import Plan, Reading
 from fettle.core.settings import Settings
+from fettle.options import (
+    HERE,
+    Allow,
+    Budget,
+    CacheLimit,
+    Data,
+    Encoding,
+    Inputs,
+    Json,
+    Model,
+    Name,
+    Out,
+    Registry,
+    Rungs,
+    SaveEvery,
+    Seed,
+    Strategy,
+    Target,
+    Task,
+    Test,
+    Validation,
+    Version,
+)
 
 __all__ = [
     "app", "audit", "demo", "doctor", "evaluate", "main", "plan", "predict", "report", "tune",
@@ -25,27 +48,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Fine-tune a pre-trained model on labelled rows, with proof.",
 )
-
-Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
-Target = Annotated[str | None, typer.Option(help="The column to predict")]
-Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas between them")]
-Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
-Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
-Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
-Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
-Task = Annotated[str | None, typer.Option(help="classification")]
-Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
-Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
-Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
-Seed = Annotated[int | None, typer.Option(help="Of every random number; 0 if not given")]
-Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder")]
-Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]
-Registry = Annotated[Path, typer.Option(help="The registry's folder")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
-Version = Annotated[str, typer.Argument(help="NAME (its champion), NAME@N or a version's folder")]
-HERE = Path(".fettle")
-
 
 @app.command()
 def demo(
@@ -62,7 +64,8 @@ def demo(
             console.message(str(path))
         return
     with console.Watcher() as watcher:
-        version = _told(story.settings(out=_text(out), registry=str(registry)), None, watcher)
+        asked = story.settings(out=options.text(out), registry=str(registry))
+        version = _told(asked, None, watcher)
     answers, _ = pipeline.predict(version.folder, list(story.QUESTIONS))
     console.message("")
     console.predictions(answers, story.QUESTIONS)
@@ -81,7 +84,7 @@ def tune(
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
     allow: Allow = None, registry: Registry = HERE,
     keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
-    as_json: Json = False,
+    cache_limit: CacheLimit = None, save_every: SaveEvery = "60s", as_json: Json = False,
 ) -> None:
     """From a file to a version that answers, with its report."""
     reading = _reading(data, target, inputs, validation, test, encoding)
@@ -89,14 +92,16 @@ def tune(
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
-                "--seed": seed, "--encoding": encoding}
+                "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
-        model=model, task=task, rungs=_one_or_many(strategy, rungs),
-        budget_seconds=_seconds(budget), seed=seed or 0, allow=_many(allow), out=_text(out),
-        registry=str(registry), keep_rows=keep_rows,
+        model=model, task=task, rungs=options.one_or_many(strategy, rungs),
+        budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
+        out=options.text(out), registry=str(registry), keep_rows=keep_rows,
+        cache_limit=options.size(cache_limit, "--cache-limit"),
+        save_seconds=options.seconds(save_every, "--save-every") or 60.0,
     )
     with console.Watcher() as watcher:
         version = _told(settings, given, watcher)
@@ -148,8 +153,8 @@ def plan(
 
     made = pipeline.plan(Settings(
         reading=_reading(data, target, inputs, validation, test, encoding), name=name, model=model,
-        task=task, rungs=_one_or_many(strategy, rungs), budget_seconds=_seconds(budget),
-        seed=seed or 0, allow=_many(allow),
+        task=task, rungs=options.one_or_many(strategy, rungs),
+        budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
     ))
     plain = records.to_plain(made)
     console.message(json.dumps(plain, ensure_ascii=False) if as_json else records.to_yaml(made))
@@ -325,35 +330,6 @@ def _reading(
     test: Path | None, encoding: str | None,
 ) -> Reading:
     return Reading(
-        data=_text(data) or "", validation=_text(validation), test=_text(test), target=target,
-        inputs=_many(inputs), encoding=encoding,
+        data=options.text(data) or "", validation=options.text(validation),
+        test=options.text(test), target=target, inputs=options.many(inputs), encoding=encoding,
     )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _many(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _one_or_many(strategy: str | None, rungs: str | None) -> tuple[str, ...] | None:
-    if strategy and rungs:
-        raise SettingError("--strategy runs one rung and --rungs several; give one of the two.")
-    return (strategy,) if strategy else _many(rungs) or None
-
-
-def _seconds(text: str | None) -> float | None:
-    """90, 90s, 15m and 2h as seconds."""
-    if text is None:
-        return None
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SettingError(f"--budget is {text!r}; such as 90s, 15m or 2h is what it takes.")
-    return seconds

@@ -4,6 +4,8 @@ Each verb takes nouns and makes one; here is where they meet. Whoever watches re
 yielded: nouns as they are made, and progress between them.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -16,7 +18,7 @@ from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Machine, Plan
-from fettle.core.progress import Note
+from fettle.core.progress import Note, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
 from fettle.core.split import Opening, Split
@@ -48,8 +50,11 @@ def build(
         Dataset, Audit, Split, Plan, Progress, Note, Step, Epoch, RungResult, Run, Evaluation,
         Report, and at last the Version, which is returned too.
     """
-    dataset, found, split, card, made = yield from _before_training(settings, given, source)
-    folder = Path(settings.out or Path(settings.registry) / "runs" / f"{made.name}-{made.id}")
+    dataset, found, split, card = yield from _before_planning(settings, given, source)
+    request = _request(settings, given, split, card)
+    made = _begun(settings, request) or _planned(settings, given, dataset, split, card)
+    yield made
+    folder = Path(settings.out or _runs(settings) / f"{made.name}-{made.id}")
     _require_ours(folder)
     with locks.hold(folder):
         finished = _begin(folder, made, found, split)
@@ -57,6 +62,7 @@ def build(
             yield Note(f"This run is finished; {folder} holds its result.")
             yield finished
             return finished
+        files.write_json(_pointer(settings, request), {"folder": str(folder), "plan": made.id})
         return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
 
 
@@ -67,7 +73,9 @@ def _train_and_publish(
     """The second half of the story: what takes time, and what proves that it was worth it."""
     from fettle.stages import training
 
-    run = yield from training.train(dataset, split, made, card=card, folder=folder)
+    run = yield from training.train(
+        dataset, split, made, card=card, folder=folder, save_seconds=settings.save_seconds
+    )
     yield run
 
     from fettle.stages import evaluating, publishing, reporting  # late: training starts sooner
@@ -130,12 +138,8 @@ def audit(settings: Settings, *, source: object | None = None) -> tuple[Dataset,
 
 def plan(settings: Settings, *, source: object | None = None) -> Plan:
     """What would be done, why, how long it would take and how much memory."""
-    story = _before_training(settings, None, source)
-    while True:
-        try:
-            next(story)
-        except StopIteration as end:
-            return end.value[-1]
+    dataset, _, split, card = finish(_before_planning(settings, None, source))
+    return _planned(settings, None, dataset, split, card)
 
 
 def predict(
@@ -196,13 +200,13 @@ def this_machine() -> Machine:
     return calibrate.machine(folders.cache())
 
 
-def _before_training(
+def _before_planning(
     settings: Settings, given: Plan | None, source: object | None
-) -> Generator[Any, None, tuple[Dataset, Audit, Split, "Card", Plan]]:
-    """The first half of the story: from rows to a plan."""
+) -> Generator[Any, None, tuple[Dataset, Audit, Split, "Card"]]:
+    """The first part of the story: what a plan is made of."""
     from fettle.models.cards import card_of
     from fettle.models.sources import DEFAULT_TEXT_MODEL
-    from fettle.stages import auditing, planning, reading, splitting
+    from fettle.stages import auditing, reading, splitting
 
     _require_possible(settings, seed := given.seed if given else settings.seed)
     asked = given.reading if given else settings.reading
@@ -215,18 +219,60 @@ def _before_training(
     yield split
     card = card_of((given.model if given else settings.model) or DEFAULT_TEXT_MODEL)
     yield card
+    return dataset, found, split, card
+
+
+def _planned(
+    settings: Settings, given: Plan | None, dataset: Dataset, split: Split, card: "Card"
+) -> Plan:
+    """The plan for these rows; the one that was given, once it is known to fit them."""
+    from fettle.stages import planning
+
     made = planning.plan(dataset, split, card, this_machine(), settings)
-    if given is not None:
-        made = planning.check(given, made, card)
-    yield made
-    return dataset, found, split, card, made
+    return made if given is None else planning.check(given, made, card)
+
+
+def _request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
+    """Twelve hex digits over what was asked for, of which rows and which model.
+
+    The same command finds by it the run that it began, and goes on with the plan that lies there:
+    a new plan might differ, since it depends on the machine and on how busy it is.
+    """
+    from importlib.metadata import version
+
+    asked = {
+        key: value for key, value in records.to_plain(settings).items()
+        if key not in ("reading", "registry", "save_seconds", "keep_rows")
+    }
+    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id,
+             version("fettle")]
+    text = json.dumps(whole, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _begun(settings: Settings, request: str) -> Plan | None:
+    """The plan of the run that an earlier command with the same request began."""
+    pointer = _pointer(settings, request)
+    if not pointer.is_file():
+        return None
+    path = Path(files.read_json(pointer)["folder"]) / "plan.json"
+    return records.load(path, Plan) if path.is_file() else None
+
+
+def _pointer(settings: Settings, request: str) -> Path:
+    return _runs(settings) / "requests" / f"{request}.json"
+
+
+def _runs(settings: Settings) -> Path:
+    return Path(settings.registry) / "runs"
 
 
 def _require_ours(folder: Path) -> None:
     """Stop before anything is written where something else lies."""
     if (folder / "plan.json").is_file() or not folder.is_dir():
         return
-    foreign = sorted(one.name for one in folder.iterdir() if one.name != ".lock")
+    foreign = sorted(one.name for one in folder.iterdir()
+                     if one.name != ".lock" and not one.name.endswith(".tmp"))
     if foreign:
         raise SettingError(
             f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "

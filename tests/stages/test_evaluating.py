@@ -86,7 +86,7 @@ def test_all_contenders_stand_side_by_side(told):
     kinds = {one.name: one.kind for one in told.evaluation.contenders}
     assert kinds == {
         "zero_shot": "before", "nearest_mean": "before", "majority": "baseline",
-        "tfidf": "baseline", "features": "rung", "full": "rung",
+        "tfidf": "baseline", "features": "rung", "top": "rung", "full": "rung",
     }  # fmt: skip
     assert "training labels" in told.evaluation.contender("nearest_mean").note
 
@@ -95,7 +95,7 @@ def test_zero_shot_needs_a_model_that_embeds_sentences(told_of_few):
     assert not told_of_few.card.embeds_sentences
     names = {one.name for one in told_of_few.evaluation.contenders}
     assert "zero_shot" not in names
-    assert {"nearest_mean", "majority", "tfidf", "features", "full"} == names
+    assert {"nearest_mean", "majority", "tfidf", "features", "top", "full"} == names
     assert told_of_few.evaluation.before == "nearest_mean"
 
 

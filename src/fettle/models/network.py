@@ -19,7 +19,7 @@ from fettle.models.heads import HEADS, pooled
 from fettle.store import checkpoints, files, records
 
 if TYPE_CHECKING:
-    from fettle.models.from_transformers import Backbone
+    from fettle.models.backbone import Backbone
 
 __all__ = ["TextNetwork", "open_network", "open_saved", "tokenizer_json"]
 

@@ -19,7 +19,7 @@ from fettle.engine import climbing, costs
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
 
-__all__ = ["check", "plan"]
+__all__ = ["check", "name_of", "plan"]
 
 RUNGS = ("features", "top", "full")
 RUNGS_OF_LARGE = ("features", "top", "lora")
@@ -83,7 +83,8 @@ def plan(
     size = _Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
     peak = machine.flops_bf16 if precision == "bf16" else machine.flops_fp32
     predicted = {rung.strategy: _cost(rung, size, card, peak, cache_limit) for rung in rungs}
-    rungs.sort(key=lambda rung: predicted[rung.strategy].seconds)
+    # the others start from the features and from the solved head
+    rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
     rungs, kept_costs, why_rungs = _affordable(
         rungs, [predicted[rung.strategy] for rung in rungs], settings.budget_seconds
     )
@@ -104,7 +105,7 @@ def plan(
         seed=settings.seed,
         budget_seconds=settings.budget_seconds,
         cache_limit=cache_limit,
-        name=settings.name or _name(dataset.name),
+        name=name_of(settings, dataset),
         reading=replace(
             settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs
         ),
@@ -211,9 +212,9 @@ def _require_penalties(text: str, place: str) -> None:
         raise SettingError(f"{place}; positive numbers with commas between them are what it takes.")
 
 
-def _name(stem: str) -> str:
-    """A file's stem without what no name of a version holds."""
-    return re.sub(r"[^\w. -]+", "-", stem).strip("-. ") or "model"
+def name_of(settings: Settings, dataset: Dataset) -> str:
+    """Of the versions: what was asked for, or the file's stem without what no name holds."""
+    return settings.name or re.sub(r"[^\w. -]+", "-", dataset.name).strip("-. ") or "model"
 
 
 def _metric(labels: Mapping[str, int]) -> tuple[str, str]:
@@ -315,7 +316,7 @@ def _affordable(
     spent = 0.0
     reasons = []
     for rung, cost in zip(rungs, costs, strict=True):
-        left = budget - spent
+        left = max(budget - spent, 0.0)
         epochs = int(rung.settings.get("epochs", 0))
         fitting = int(epochs * left / cost.seconds)
         if cost.seconds > left and epochs and fitting >= FEWEST_EPOCHS:
@@ -323,7 +324,12 @@ def _affordable(
             cost = replace(cost, seconds=round(cost.seconds * fitting / epochs, 1))
             reasons.append(f"{cost.rung} gets {fitting} epochs instead of {epochs}: that fits the "
                            f"{left:.0f} s left of the budget.")
-        if cost.seconds <= left:
+        if cost.seconds <= left or not kept:
+            if cost.seconds > left:
+                reasons.append(
+                    f"{cost.rung} is the cheapest rung and is climbed, although its predicted "
+                    f"{cost.seconds:.0f} s do not fit the budget of {budget:.0f} s."
+                )
             kept.append((rung, cost))
             spent += cost.seconds
         else:
@@ -331,11 +337,6 @@ def _affordable(
                 f"{cost.rung} is left out: it would take about {cost.seconds:.0f} s, and "
                 f"{left:.0f} s of the budget of {budget:.0f} s are left."
             )
-    if not kept:
-        raise SettingError(
-            f"No rung fits a budget of {budget:.0f} s; the cheapest, {costs[0].rung}, would take "
-            f"about {costs[0].seconds:.0f} s. Give a larger --budget."
-        )
     return [rung for rung, _ in kept], [cost for _, cost in kept], reasons
 
 

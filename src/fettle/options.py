@@ -1,0 +1,84 @@
+"""What the commands take: each option once, and how its text is read."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fettle.core.errors import SettingError
+
+__all__ = [
+    "HERE", "Allow", "Budget", "CacheLimit", "Data", "Encoding", "Inputs", "Json", "Model", "Name",
+    "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Strategy", "Target", "Task", "Test",
+    "Validation", "Version", "many", "one_or_many", "seconds", "size", "text",
+]
+
+Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
+Target = Annotated[str | None, typer.Option(help="The column to predict")]
+Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas between them")]
+Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
+Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
+Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
+Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
+Task = Annotated[str | None, typer.Option(help="classification")]
+Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
+Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
+Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
+CacheLimit = Annotated[
+    str | None,
+    typer.Option(help="Disk that kept states of frozen blocks may take, such as 2GB; 0 for none"),
+]
+SaveEvery = Annotated[str, typer.Option(help="Between checkpoints inside an epoch")]
+Seed = Annotated[int | None, typer.Option(help="Of every random number; 0 if not given")]
+Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder")]
+Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]
+Registry = Annotated[Path, typer.Option(help="The registry's folder")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
+Version = Annotated[str, typer.Argument(help="NAME (its champion), NAME@N or a version's folder")]
+HERE = Path(".fettle")
+
+
+def text(path: Path | None) -> str | None:
+    """A path as text; nothing stays nothing."""
+    return None if path is None else str(path)
+
+
+def many(text: str | None) -> tuple[str, ...]:
+    """The parts between commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def one_or_many(strategy: str | None, rungs: str | None) -> tuple[str, ...] | None:
+    """The one rung of --strategy, or those of --rungs."""
+    if strategy and rungs:
+        raise SettingError("--strategy runs one rung and --rungs several; give one of the two.")
+    return (strategy,) if strategy else many(rungs) or None
+
+
+def seconds(text: str | None, option: str = "--budget") -> float | None:
+    """90, 90s, 15m and 2h as seconds."""
+    if text is None:
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        found = float(number) * units[unit]
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise SettingError(f"{option} is {text!r}; such as 90s, 15m or 2h is what it takes.")
+    return found
+
+
+def size(text: str | None, option: str) -> int | None:
+    """500MB, 2GB, 1.5 GiB and 0 as bytes."""
+    if text is None:
+        return None
+    units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+             "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if found is None or found[2].lower() not in units:
+        raise SettingError(f"{option} is {text!r}; such as 500MB, 2GB or 0 is what it takes.")
+    return int(float(found[1]) * units[found[2].lower()])
