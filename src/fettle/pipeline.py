@@ -54,7 +54,7 @@ def build(
     request = _request(settings, given, split, card)
     made = _begun(settings, request) or _planned(settings, given, dataset, split, card)
     yield made
-    folder = Path(settings.out or _runs(settings) / f"{made.name}-{made.id}")
+    folder = Path(settings.out or Path(settings.registry) / "runs" / f"{made.name}-{made.id}")
     _require_ours(folder)
     with locks.hold(folder):
         finished = _begin(folder, made, found, split)
@@ -260,11 +260,7 @@ def _begun(settings: Settings, request: str) -> Plan | None:
 
 
 def _pointer(settings: Settings, request: str) -> Path:
-    return _runs(settings) / "requests" / f"{request}.json"
-
-
-def _runs(settings: Settings) -> Path:
-    return Path(settings.registry) / "runs"
+    return Path(settings.registry) / "requests" / f"{request}.json"
 
 
 def _require_ours(folder: Path) -> None:
