@@ -8,6 +8,7 @@ import torch
 from fettle.core.errors import NonFinite
 from fettle.core.parts import Strategy
 from fettle.core.run import Epoch, Step
+from fettle.engine.batches import bucketed
 from fettle.engine.loop import Lesson, Loop
 from fettle.store import checkpoints
 from small import encoder, lesson, network, task
@@ -102,10 +103,11 @@ def test_a_loop_restored_at_an_epoch_ends_at_the_same_bits(small, read, tmp_path
     events = run(again, read)
 
     def bare(found):
-        return [(e.number, e.loss, e.gradient_norm) for e in found if isinstance(e, Step)]
+        return [(e.number, e.loss, e.gradient_norm) for e in found
+                if isinstance(e, Step) and e.epoch >= at]
 
     assert same(weights(again), weights(whole))
-    assert bare(events) == bare(expected)[at * 4 :]
+    assert bare(events) == bare(expected)
 
 
 def test_dropout_is_at_work_in_a_step_and_follows_from_the_step_s_number(small, read):
@@ -124,9 +126,11 @@ def test_a_step_says_what_happened(small, read):
             module.p = 0.0
     events = run(begin(small, read), read)
     steps = [event for event in events if isinstance(event, Step)]
-    assert [step.number for step in steps] == list(range(8))
-    assert [step.epoch for step in steps] == [0] * 4 + [1] * 4
-    assert sorted(step.rows for step in steps[:4]) == [6, 8, 8, 8]
+    sizes = [read.size(item) for item in lesson(read, 30).items]
+    drawn = [(epoch, len(rows)) for epoch in (0, 1)
+             for rows in bucketed(sizes, batch_rows=8, seed=0, epoch=epoch)]
+    assert [(step.epoch, step.rows) for step in steps] == drawn
+    assert [step.number for step in steps] == list(range(len(drawn)))
 
     whole = lesson(read, 30)
     (only,) = (e for e in run(begin(small, read, epochs=1, batch_rows=64), read)
@@ -167,9 +171,9 @@ def test_without_validation_rows_an_epoch_has_no_score(small, read, none):
 def test_what_can_be_learned_is_learned_and_weights_stay_in_fp32(small, read, precision):
     loop = begin(small, read, epochs=8, precision=precision)
     held = lesson(read, 40, seed=9)
-    epochs = [e for e in run(loop, read, 80, held) if isinstance(e, Epoch)]
+    epochs = [e for e in run(loop, read, 160, held) if isinstance(e, Epoch)]
     assert epochs[-1].train_loss < epochs[0].train_loss / 2
-    assert epochs[-1].validation_score > 0.85
+    assert epochs[-1].validation_score > 0.9  # class 0 alone has 0.7
     assert {p.dtype for p in loop.network.parameters()} == {torch.float32}
 
 

@@ -1,7 +1,11 @@
 import pytest
 
-from fettle.engine.optim import adamw, set_rates
+from fettle.core.errors import SettingError
+from fettle.core.parts import Strategy
+from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
 from small import network
+
+RATES = (0.1, 0.2, 0.3, 0.4)
 
 
 @pytest.fixture
@@ -11,6 +15,15 @@ def small(tmp_path):
 
 def everything(name):
     return True
+
+
+def strategy(*epochs, learns=everything):
+    """One row of rates an epoch; the last goes on."""
+    return Strategy(lambda blocks, epoch: epochs[min(epoch, len(epochs) - 1)], learns=learns)
+
+
+def made(small, *epochs, learns=everything):
+    return adamw(small, strategy(*epochs, learns=learns), epochs=len(epochs), weight_decay=0.5)
 
 
 def groups(small, optimizer):
@@ -24,40 +37,66 @@ def groups(small, optimizer):
 
 
 def test_every_parameter_learns_at_its_block_s_rate(small):
-    rates = (0.1, 0.2, 0.3, 0.4)
-    found = groups(small, adamw(small, rates, learns=everything, weight_decay=0.5))
+    optimizer = made(small, RATES)
+    set_rates(optimizer, RATES, 1.0)
+    found = groups(small, optimizer)
     assert found.keys() == {name for name, _ in small.named_parameters()}
-    assert all(found[name][:2] == (small.block_of(name), rates[small.block_of(name)])
+    assert all(found[name][:2] == (small.block_of(name), RATES[small.block_of(name)])
                for name in found)  # fmt: skip
 
 
+def test_a_share_scales_every_block_s_rate(small):
+    optimizer = made(small, RATES)
+    set_rates(optimizer, RATES, 0.5)
+    set_rates(optimizer, RATES, 0.25)  # of the block's rate, not of the last one
+    for group in optimizer.param_groups:
+        assert group["lr"] == pytest.approx(RATES[group["block"]] / 4)
+
+
 def test_norms_and_biases_do_not_decay_and_all_else_does(small):
-    found = groups(small, adamw(small, (0.1,) * 4, learns=everything, weight_decay=0.5))
-    for name, (_, _, decay) in found.items():
+    for name, (_, _, decay) in groups(small, made(small, RATES)).items():
         assert decay == (0.0 if name.endswith("bias") or "LayerNorm" in name else 0.5), name
 
 
-def test_a_frozen_block_takes_no_gradient_and_stands_in_no_group(small):
-    found = groups(small, adamw(small, (0.0, 0.2, 0.0, 0.4), learns=everything, weight_decay=0.5))
+def test_the_optimizer_holds_what_learns_in_some_epoch_and_nothing_else(small):
+    found = groups(small, made(small, (0.0, 0.0, 0.0, 0.4), (0.0, 0.2, 0.0, 0.4)))
     assert {block for block, _, _ in found.values()} == {1, 3}
-    for name, value in small.named_parameters():
-        assert value.requires_grad == (name in found)
+    found = groups(small, made(small, RATES, learns=lambda name: name.endswith("bias")))
+    assert found.keys() == {name for name, _ in small.named_parameters() if name.endswith("bias")}
 
 
-def test_what_does_not_learn_is_frozen_and_what_learns_again_is_awake(small):
-    def no_bias(name):
-        return not name.endswith("bias")
-
-    found = groups(small, adamw(small, (0.1,) * 4, learns=no_bias, weight_decay=0.5))
-    assert found.keys() == {n for n, _ in small.named_parameters() if no_bias(n)}
-    adamw(small, (0.1,) * 4, learns=everything, weight_decay=0.5)
-    assert all(value.requires_grad for value in small.parameters())
+def test_what_wakes_only_after_the_last_epoch_is_not_held(small):
+    plan = strategy((0.0, 0.0, 0.0, 0.4), RATES)
+    optimizer = adamw(small, plan, epochs=1, weight_decay=0.5)
+    assert {group["block"] for group in optimizer.param_groups} == {3}
 
 
-def test_a_share_scales_every_block_s_rate(small):
-    rates = (0.1, 0.2, 0.3, 0.4)
-    optimizer = adamw(small, rates, learns=everything, weight_decay=0.5)
-    set_rates(optimizer, rates, 0.5)
-    set_rates(optimizer, rates, 0.25)  # of the block's rate, not of the last one
-    for group in optimizer.param_groups:
-        assert group["lr"] == pytest.approx(rates[group["block"]] / 4)
+def test_nothing_that_ever_learns_is_an_error_that_names_the_keys(small):
+    with pytest.raises(SettingError, match="`rate` or `head_rate`"):
+        made(small, (0.0,) * 4)
+    with pytest.raises(SettingError, match="every rate is 0"):
+        made(small, RATES, learns=lambda name: False)
+
+
+def test_awake_are_exactly_the_parameters_of_this_epoch(small):
+    plan = strategy((0.0, 0.0, 0.0, 0.4), (0.0, 0.2, 0.0, 0.4), learns=lambda n: "key" not in n)
+    for epoch, blocks in ((1, {1, 3}), (0, {3}), (1, {1, 3})):  # asleep, and awake again
+        awake = {id(one) for one in wake(small, plan, epoch)}
+        for name, value in small.named_parameters():
+            learns = small.block_of(name) in blocks and "key" not in name
+            assert value.requires_grad == learns == (id(value) in awake), name
+
+
+def test_modules_of_frozen_blocks_are_in_evaluation_mode_and_the_others_in_training(small):
+    wake(small, strategy((0.0, 0.2, 0.0, 0.4)), 0)
+    for name, module in small.named_modules():
+        if name.startswith(("backbone.encoder.layer.0", "head")):
+            assert module.training, name
+        if name.startswith(("backbone.encoder.layer.1", "backbone.embeddings")):
+            assert not module.training, name
+
+
+def test_the_lowest_block_that_learns_comes_first(small):
+    plan = strategy((0.0, 0.2, 0.3, 0.4), learns=lambda name: ".layer.0." not in name)
+    assert awake_blocks(small, plan, 0) == (2, 3)
+    assert awake_blocks(small, strategy((0.0,) * 4), 0) == ()

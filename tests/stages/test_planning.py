@@ -43,8 +43,8 @@ def test_columns_that_were_found_stand_in_the_plan_as_if_they_had_been_told(told
 
 def test_the_cheapest_rung_comes_first_and_each_has_a_cost(told):
     made = planned(told)
-    assert [rung.strategy for rung in made.rungs] == ["features", "full"]
-    assert [cost.rung for cost in made.predicted] == ["features", "full"]
+    assert [rung.strategy for rung in made.rungs] == ["features", "top", "full"]
+    assert [cost.rung for cost in made.predicted] == ["features", "top", "full"]
     assert all(cost.seconds > 0 and cost.peak_bytes > 0 for cost in made.predicted)
 
 
@@ -116,21 +116,21 @@ def test_the_id_covers_what_changes_bytes_and_nothing_else(told):
 
 
 def test_a_rung_that_does_not_fit_the_budget_is_left_out_and_said(told):
-    first, second = planned(told).predicted
     slow = replace(MACHINE, flops_fp32=1e7)
-    first, second = planned(told, machine=slow).predicted
+    first, second, _ = planned(told, machine=slow).predicted
     made = planned(told, machine=slow, budget_seconds=first.seconds + second.seconds / 1000)
     assert [rung.strategy for rung in made.rungs] == ["features"]
-    assert any(reason.startswith("full is left out") for reason in made.reasons)
+    for name in ("top", "full"):
+        assert any(reason.startswith(f"{name} is left out") for reason in made.reasons)
 
 
 def test_a_rung_gets_fewer_epochs_where_that_fits_the_budget(told):
     slow = replace(MACHINE, flops_fp32=1e7)
-    first, second = planned(told, machine=slow).predicted
-    before = planned(told, machine=slow).rungs[1].settings["epochs"]
-    budget = first.seconds + second.seconds * (before - 1) / before + 0.1
+    first, second, third = planned(told, machine=slow).predicted
+    before = planned(told, machine=slow).rungs[2].settings["epochs"]
+    budget = first.seconds + second.seconds + third.seconds * (before - 1) / before + 0.1
     made = planned(told, machine=slow, budget_seconds=budget)
-    assert made.rungs[1].settings["epochs"] == before - 1
+    assert [rung.settings.get("epochs") for rung in made.rungs] == [None, before, before - 1]
     assert sum(cost.seconds for cost in made.predicted) <= budget
 
 
@@ -152,7 +152,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(told, asked, words):
         planned(told, **asked)
 
 
-def edited(plan, number=1, **settings):
+def edited(plan, number=-1, **settings):
     rungs = list(plan.rungs)
     rungs[number] = Rung(rungs[number].strategy, {**rungs[number].settings, **settings})
     return replace(plan, rungs=tuple(rungs))

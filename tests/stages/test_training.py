@@ -22,11 +22,22 @@ from fettle.stages import training
 from fettle.store import checkpoints, records
 from stories import digest
 
+RUNGS = ("features", "top", "full")
+
 
 def trained(told, folder, **changed):
     """The Run of this story's nouns, some of them replaced, in a fresh folder."""
     nouns = {"dataset": told.dataset, "split": told.split, "plan": told.plan, **changed}
     return finish(training.train(**nouns, card=told.card, folder=folder))
+
+
+def climbing_only(told, *names):
+    """The story's plan with only these of its rungs."""
+    return replace(told.plan, rungs=tuple(rung_of(told, name) for name in names))
+
+
+def rung_of(told, name):
+    return next(rung for rung in told.plan.rungs if rung.strategy == name)
 
 
 def weights(folder, rung):
@@ -49,7 +60,7 @@ def with_other_test_rows(dataset, split, cell):
 @pytest.mark.parametrize("cell", ["nothing of the kind", None])
 def test_what_stands_in_test_rows_changes_no_trained_byte(told, tmp_path, cell):
     run = trained(told, tmp_path, dataset=with_other_test_rows(told.dataset, told.split, cell))
-    for rung in ("features", "full"):
+    for rung in RUNGS:
         assert weights(tmp_path, rung) == told.weights(rung)
         assert run.rung(rung).chosen == told.run.rung(rung).chosen
         assert run.rung(rung).validation == told.run.rung(rung).validation
@@ -71,6 +82,7 @@ def test_training_asks_for_no_cell_of_a_test_row(told, tmp_path, monkeypatch):
 def test_another_seed_gives_other_bytes_where_something_is_drawn(told, tmp_path):
     trained(told, tmp_path, plan=replace(told.plan, seed=told.plan.seed + 1))
     assert weights(tmp_path, "full") != told.weights("full")
+    assert weights(tmp_path, "top") != told.weights("top")
     assert weights(tmp_path, "features") == told.weights("features")
 
 
@@ -95,9 +107,9 @@ def test_few_rows_are_all_judged_once_by_networks_that_did_not_learn_from_them(
         assert len(teach) + len(judge) == seen["rows"]
 
 
-def test_few_rows_climb_both_rungs_and_each_is_scored_on_all_learning_rows(told_of_few):
+def test_few_rows_climb_every_rung_and_each_is_scored_on_all_learning_rows(told_of_few):
     assert told_of_few.split.validation == ()
-    assert [rung.name for rung in told_of_few.run.rungs] == ["features", "full"]
+    assert tuple(rung.name for rung in told_of_few.run.rungs) == RUNGS
     learners = len(told_of_few.split.learners)
     assert {rung.validation.rows for rung in told_of_few.run.rungs} == {learners}
 
@@ -147,8 +159,7 @@ def test_a_rung_that_is_finished_is_not_climbed_again(told, tmp_path, monkeypatc
 
 
 def test_one_named_rung_climbs_alone_and_starts_from_a_solved_head_all_the_same(told, tmp_path):
-    full = told.plan.rungs[1]
-    run = trained(told, tmp_path, plan=replace(told.plan, rungs=(full,)))
+    run = trained(told, tmp_path, plan=climbing_only(told, "full"))
     assert [rung.name for rung in run.rungs] == ["full"]
     assert run.kept == "full"
     assert not (tmp_path / "rungs" / "features").exists()
@@ -201,14 +212,15 @@ def test_kept_is_the_cheapest_rung_within_one_paired_standard_error(
 ):
     assert len(truth(told)) == 37  # what the numbers above are worked out for
     laid_out(told, tmp_path, {"features": wrong_on(told, features), "full": wrong_on(told, full)})
-    run = trained(told, tmp_path)
+    run = trained(told, tmp_path, plan=climbing_only(told, "features", "full"))
     assert run.kept == kept
     assert run.why
 
 
 def test_the_sentence_about_the_cheapest_rung_speaks_of_no_cheaper_one(told, tmp_path):
     laid_out(told, tmp_path, {"features": wrong_on(told, []), "full": wrong_on(told, [0])})
-    assert "every cheaper rung" not in trained(told, tmp_path).why
+    run = trained(told, tmp_path, plan=climbing_only(told, "features", "full"))
+    assert "every cheaper rung" not in run.why
 
 
 def test_under_imbalance_the_rung_that_finds_the_rare_class_beats_the_more_accurate_one(
@@ -222,9 +234,10 @@ def test_under_imbalance_the_rung_that_finds_the_rare_class_beats_the_more_accur
     never_rare = targets.copy()
     never_rare[rare] = 0
     answers = {"features": never_rare.tolist(), "full": says_rare.tolist()}
-    by_accuracy = trained(told, laid_out(told, tmp_path / "accuracy", answers))
+    both = climbing_only(told, "features", "full")
+    by_accuracy = trained(told, laid_out(told, tmp_path / "accuracy", answers), plan=both)
     assert by_accuracy.kept == "features"
-    told_by_f1 = replace_plan(told, replace(told.plan, metric="macro_f1"))
+    told_by_f1 = replace_plan(told, replace(both, metric="macro_f1"))
     by_f1 = trained(told_by_f1, laid_out(told_by_f1, tmp_path / "f1", answers))
     assert by_f1.kept == "full"
 
@@ -234,7 +247,7 @@ def replace_plan(told, plan):
 
 
 def test_a_rung_whose_record_is_torn_is_climbed_again(told, tmp_path):
-    plan = replace(told.plan, rungs=(told.plan.rungs[0],))
+    plan = climbing_only(told, "features")
     trained(told, tmp_path, plan=plan)
     (tmp_path / "rungs" / "features" / "rung.json").write_text('{"name": "fea')
     run = trained(told, tmp_path, plan=plan)
@@ -243,7 +256,7 @@ def test_a_rung_whose_record_is_torn_is_climbed_again(told, tmp_path):
 
 
 def test_settings_of_the_plan_are_the_ones_that_train(told, tmp_path):
-    features = replace_rung(told.plan.rungs[0], poolings="cls", l2="1e-1")
+    features = replace_rung(rung_of(told, "features"), poolings="cls", l2="1e-1")
     run = trained(told, tmp_path, plan=replace(told.plan, rungs=(features,)))
     assert run.rung("features").chosen == {"pooling": "cls", "l2": 0.1}
     assert run.poolings == ("cls",)

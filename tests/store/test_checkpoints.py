@@ -49,15 +49,15 @@ def test_nothing_there_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda folder: flip(folder / "000002.safetensors"),
-        lambda folder: (folder / "000002.safetensors").write_bytes(
-            (folder / "000002.safetensors").read_bytes()[:-4]
+        lambda folder: flip(folder / "000000000002.safetensors"),
+        lambda folder: (folder / "000000000002.safetensors").write_bytes(
+            (folder / "000000000002.safetensors").read_bytes()[:-4]
         ),
-        lambda folder: (folder / "000002.safetensors").unlink(),
-        lambda folder: (folder / "000002.json").write_text('{"number": 2,'),
-        lambda folder: (folder / "000002.json").write_text("[]"),
-        lambda folder: (folder / "000002.json").write_text(
-            (folder / "000002.json").read_text().replace('"epoch": 2', '"epoch": 3')
+        lambda folder: (folder / "000000000002.safetensors").unlink(),
+        lambda folder: (folder / "000000000002.json").write_text('{"number": 2,'),
+        lambda folder: (folder / "000000000002.json").write_text("[]"),
+        lambda folder: (folder / "000000000002.json").write_text(
+            (folder / "000000000002.json").read_text().replace('"epoch": 2', '"epoch": 3')
         ),
     ],
     ids=["flipped", "torn", "gone", "torn manifest", "other manifest", "altered facts"],
@@ -68,13 +68,13 @@ def test_a_newest_that_is_not_whole_is_passed_over_aloud_for_the_one_before(tmp_
     harm(tmp_path)
     found, (sentence,) = checkpoints.latest(tmp_path)
     assert (found.number, found.facts) == (1, {"epoch": 1})
-    assert "Checkpoint 000002 is not whole" in sentence
+    assert "Checkpoint 000000000002 is not whole" in sentence
 
 
 def test_weights_without_a_manifest_are_as_if_they_were_not_there(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
-    (tmp_path / "000002.json").unlink()  # killed between the two files
+    (tmp_path / "000000000002.json").unlink()  # killed between the two files
     found, _ = checkpoints.latest(tmp_path)
     assert found.number == 1
 
@@ -84,7 +84,7 @@ def test_older_ones_go_only_after_the_newer_is_whole(tmp_path, monkeypatch):
         save(tmp_path, number)
 
     def killed(*_):
-        assert names(tmp_path)[:2] == ["000001.json", "000001.safetensors"]
+        assert names(tmp_path)[:2] == ["000000000001.json", "000000000001.safetensors"]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -94,14 +94,14 @@ def test_older_ones_go_only_after_the_newer_is_whole(tmp_path, monkeypatch):
     assert checkpoints.latest(tmp_path)[0].number == 2
     save(tmp_path, 3)
     assert names(tmp_path) == [
-        "000002.json", "000002.safetensors", "000003.json", "000003.safetensors"
-    ]  # fmt: skip
+        f"{number:012d}.{kind}" for number in (2, 3) for kind in ("json", "safetensors")
+    ]
 
 
 def test_what_is_saved_after_broken_ones_is_not_what_is_removed(tmp_path):
     for number in (4, 5):
         save(tmp_path, number)
-        flip(tmp_path / f"{number:06d}.safetensors")
+        flip(tmp_path / f"{number:012d}.safetensors")
     for number in (1, 2):  # begun again, as none was whole
         save(tmp_path, number)
         found, passed_over = checkpoints.latest(tmp_path)
@@ -113,7 +113,7 @@ def test_a_number_that_is_saved_again_is_the_new_one(tmp_path):
     checkpoints.save(tmp_path, 1, {"w": torch.zeros(1)}, {"again": True})
     found, _ = checkpoints.latest(tmp_path)
     assert found.facts == {"again": True}
-    assert json.loads((tmp_path / "000001.json").read_text())["number"] == 1
+    assert json.loads((tmp_path / "000000000001.json").read_text())["number"] == 1
 
 
 def test_a_broken_tensor_file_is_named(tmp_path):

@@ -62,6 +62,7 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
                 dtype=torch.float32,
                 attn_implementation=_attention(kind),
                 output_loading_info=True,
+                adapter_kwargs={"subfolder": "nowhere"},  # one that lies beside is not followed
             )
     except Exception as error:  # transformers raises what its parts raise; the cause is the folder
         raise unopened(card.name, error) from error
