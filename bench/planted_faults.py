@@ -7,9 +7,6 @@ one JSON object on a line of its own.
 """
 
 import csv
-import json
-import os
-import platform
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from pathlib import Path
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
 from fettle.core.plan import Reading
+from measuring import report
 
 DATA = Path(__file__).resolve().parents[1] / "src" / "fettle" / "data"
 KEY = "messages_faults.csv"
@@ -113,8 +111,7 @@ def main() -> None:
         if count:
             figures[f"{kind}_found"] = count.found
             figures[f"{kind}_false"] = count.false
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"bench": "planted_faults", "machine": machine, "figures": figures}))
+    report("planted_faults", figures)
 
 
 if __name__ == "__main__":

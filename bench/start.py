@@ -7,9 +7,7 @@ the processor seconds of the process when its first batch was done. The first ru
 machine and is not counted. It also lists heavy modules that were imported before that batch.
 """
 
-import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -18,6 +16,8 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from measuring import report
 
 REPEATS = 5
 HEAVY = ("sklearn", "scipy", "transformers", "pandas", "matplotlib", "sqlalchemy")
@@ -71,8 +71,7 @@ def main() -> None:
     for name, value in figures.items():
         print(f"{name:34} {value:.3f}")
     print("imported before the first batch:", loaded or "none of " + ", ".join(HEAVY))
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"bench": "start", "machine": machine, "figures": figures}))
+    report("start", figures)
 
 
 if __name__ == "__main__":

@@ -7,49 +7,31 @@ for each, the kept model, the better of majority class and TF-IDF + logistic reg
 learning rows, and the paired difference with its 95% interval; then seconds and memory by rung.
 """
 
-import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-SETS = {
-    "banking77": ("train.csv", "test.csv"),
-    "sst2": ("train.csv", "test.csv"),
-    "sms_spam": ("sms_spam.csv", None),
-    "medical_abstracts": ("train.csv.gz", "test.csv.gz"),
-}
+from measuring import data_folder, report
+from sets import SETS, tuned
+
+NAMES = ("banking77", "sst2", "sms_spam", "medical_abstracts")
 BASELINES = ("majority", "tfidf")
-
-
-def tuned(folder: Path, train: str, test: str | None, out: Path) -> tuple[dict, dict, float]:
-    """The command's result, its evaluation, and its seconds from start to end."""
-    command = [str(Path(sys.executable).with_name("fettle")), "tune", str(folder / train),
-               "--target", "label", "--json", "--out", str(out / "run"),
-               "--registry", str(out / "registry")]
-    if test is not None:
-        command += ["--test", str(folder / test)]
-    begun = time.perf_counter()
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    seconds = time.perf_counter() - begun
-    evaluation = json.loads((out / "run" / "evaluation.json").read_text(encoding="utf-8"))
-    return json.loads(printed), evaluation, seconds
 
 
 def main() -> None:
     """Each set in turn, then one JSON line."""
-    data = os.environ.get("FETTLE_DATA")
+    names = sys.argv[1:] or NAMES
+    if not {*names} <= {*SETS}:
+        sys.exit(f"The sets are {', '.join(SETS)}.")
+    data = data_folder("text_sets", *names)
+    if data is None:
+        return
     figures: dict[str, float] = {}
-    if not data:
-        print("FETTLE_DATA is not set: not run.")
-    for name in (sys.argv[1:] or SETS) if data else ():
+    for name in names:
         with tempfile.TemporaryDirectory() as out:
-            result, evaluation, seconds = tuned(Path(data) / name, *SETS[name], Path(out))
-        score = result["test"][0]
-        others = [c for c in evaluation["contenders"] if c["name"] in BASELINES]
+            done = tuned(data, name, Path(out) / "run")
+        result, score, seconds = done.result, done.result["test"][0], done.seconds
+        others = [one for one in done.evaluation["contenders"] if one["name"] in BASELINES]
         best = max(others, key=lambda one: one["scores"][0]["value"])
         paired = best["versus_kept"]
         print(f"{name}: {result['rung']} {score['value']:.4f} [{score['low']:.4f}, "
@@ -57,8 +39,8 @@ def main() -> None:
               f"{best['name']} {best['scores'][0]['value']:.4f}; difference "
               f"{paired['difference']:+.4f} [{paired['low']:+.4f}, {paired['high']:+.4f}]")
         for rung in result["rungs"]:
-            value = next(c for c in evaluation["contenders"] if c["name"] == rung["name"])
-            print(f"    {rung['name']:10} test {value['scores'][0]['value']:.4f}, validation "
+            scores = done.contender(rung["name"])["scores"]
+            print(f"    {rung['name']:10} test {scores[0]['value']:.4f}, validation "
                   f"{rung['validation']['value']:.4f}, {rung['seconds']:.1f} s, "
                   f"{rung['peak_bytes'] / 2**20:.0f} MiB")
             figures[f"{name}_{rung['name']}_seconds"] = rung["seconds"]
@@ -67,8 +49,7 @@ def main() -> None:
         figures[f"{name}_difference_low"] = paired["low"]
         figures[f"{name}_difference_high"] = paired["high"]
         figures[f"{name}_seconds"] = seconds
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"bench": "text_sets", "machine": machine, "figures": figures}))
+    report("text_sets", figures)
 
 
 if __name__ == "__main__":
