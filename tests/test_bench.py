@@ -52,8 +52,9 @@ def test_a_process_of_another_python_is_not_told_where_our_libraries_are(tmp_pat
 
 
 def test_a_side_that_fails_ends_the_measurement_with_its_complaint():
+    fails = "print('[]'); raise OSError('no such tokenizer')"
     with pytest.raises(SystemExit, match="no such tokenizer"):
-        measuring.last_json([sys.executable, "-c", "raise OSError('no such tokenizer')"])
+        measuring.last_json([sys.executable, "-c", fails])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux hands a peak on")
