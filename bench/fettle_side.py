@@ -4,7 +4,7 @@
     python bench/fettle_side.py encode JOB.json      the feature pass, on an Encoding job
     python bench/fettle_side.py story TRAIN TEST OUT REGISTRY
                                                      the whole story: accuracy over seconds
-    python bench/fettle_side.py prefix DATA TARGET INPUTS OUT REGISTRY
+    python bench/fettle_side.py prefix DATA TARGET INPUTS RUNGS OUT REGISTRY
                                                      seconds until the frozen prefix is there
 
 `train` is full fine-tuning as fettle does it by default: from a head solved on the frozen features,
@@ -243,11 +243,13 @@ def story(train: str, test: str, out: str, registry: str) -> dict[str, Any]:
     return {"curve": [*curve, (max(ends.values()), scores[kept])]}
 
 
-def prefix(data: str, target: str, inputs: str, out: str, registry: str) -> dict[str, Any]:
-    """Seconds that the story spends on the frozen prefix; it stops right after it."""
+def prefix(
+    data: str, target: str, inputs: str, rungs: str, out: str, registry: str
+) -> dict[str, Any]:
+    """Seconds that the story spends on the frozen prefix of these rungs; it stops right after."""
     settings = Settings(
         reading=Reading(data=data, target=target, inputs=tuple(inputs.split(","))),
-        rungs=("features",), out=out, registry=registry,
+        rungs=tuple(rungs.split(",")), out=out, registry=registry,
     )
     return {"prefix_seconds": seconds_of(pipeline.build(settings), is_prefix)}
 

@@ -123,17 +123,17 @@ def climb(data: Path, name: str, rungs: Sequence[str], *, plain: bool) -> dict[s
     if full is not None:
         whole |= {"plain_full_seconds": full[0], "plain_full_test": full[1]}
         rows = against(rows, *full)
-    return {**rows, "run": {**whole, **prefix_twice(data, name)}}
+    return {**rows, "run": {**whole, **prefix_twice(data, name, rungs)}}
 
 
-def prefix_twice(data: Path, name: str) -> Row:
+def prefix_twice(data: Path, name: str, rungs: Sequence[str]) -> Row:
     """Seconds until the frozen prefix is there, in a first run and in one after it."""
     files = SETS[name]
     with own_home() as home:
         seconds = [
             float(last_json([
                 sys.executable, HERE / "fettle_side.py", "prefix", data / name / files.train,
-                "label", files.inputs or "text", home / out, home / "registry",
+                "label", files.inputs or "text", ",".join(rungs), home / out, home / "registry",
             ])["prefix_seconds"])
             for out in ("first", "second")
         ]

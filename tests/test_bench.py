@@ -15,6 +15,7 @@ import jobs
 import ladder
 import measuring
 import peers
+import sets
 import train_speed
 from fettle.core.progress import Note, Progress
 
@@ -168,6 +169,36 @@ def test_rungs_stand_beside_the_plain_full_fine_tuning():
     rows = ladder.against({"features": {"seconds": 5.0, "test": 0.75}}, seconds=50.0, test=0.5)
     assert rows["features"]["share_of_plain_full_seconds"] == 0.1
     assert rows["features"]["test_minus_plain_full"] == 0.25
+
+
+def tuned_in(epochs, *, seconds, test):
+    """What a run of one rung, `top` or `full`, leaves behind."""
+    def made(name):
+        rung = {"name": name, "seconds": seconds, "validation": {"value": 0.5},
+                "history": [{"seconds": one} for one in epochs]}
+        scores = [{"name": "accuracy", "value": test}]
+        return sets.Tuned(
+            {"seconds": seconds}, {"rungs": [rung]},
+            {"predicted": [{"rung": name, "seconds": 3.0}]},
+            {"contenders": [{"name": name, "scores": scores}]}, seconds,
+        )
+
+    return made
+
+
+def test_replay_is_compared_with_runs_that_replay_nothing(monkeypatch, tmp_path):
+    runs = {
+        ("--rungs", "top"): tuned_in([9.0, 1.0, 2.0], seconds=12.0, test=0.75)("top"),
+        ("--rungs", "top", "--no-replay"): tuned_in([6.0, 5.0, 8.0], seconds=20.0, test=0.7)("top"),
+        ("--rungs", "full", "--no-replay"): tuned_in([20.0], seconds=48.0, test=0.5)("full"),
+    }
+    monkeypatch.setattr(ladder, "tuned", lambda data, name, out, more: runs[more])
+    monkeypatch.setattr(ladder, "prefix_twice", lambda data, name, rungs: {})
+    found = ladder.climb(tmp_path, "sst2", ["top"], plain=True)
+    assert found["run"]["top_epoch_speedup"] == 6.0 / 2.0
+    assert found["top"]["share_of_plain_full_seconds"] == 12 / 48
+    assert found["top"]["test_minus_plain_full"] == 0.25
+    assert found["top"]["predicted_over_measured"] == 3 / 12
 
 
 def test_a_ladders_repeats_are_brought_together_figure_by_figure():
