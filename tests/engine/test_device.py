@@ -3,7 +3,15 @@ import os
 import pytest
 import torch
 
-from fettle.engine.device import autocast, cores, peak_bytes, seeded, set_threads
+from fettle.engine.device import (
+    UNLIMITED,
+    autocast,
+    cores,
+    peak_bytes,
+    quota,
+    seeded,
+    set_threads,
+)  # fmt: skip
 
 
 def drawn(*numbers):
@@ -50,6 +58,31 @@ def test_threads_are_as_many_as_asked():
 
 def test_cores_are_those_that_this_process_may_use():
     assert 1 <= cores() <= os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("files", "own", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, "/", 1.5),
+        ({"cpu.max": "max 100000\n"}, "/", UNLIMITED),
+        ({"a/cpu.max": "400000 100000\n", "a/b/cpu.max": "max 100000\n"}, "/a/b", 4.0),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, "/", 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, "/", UNLIMITED),
+        ({"other/cpu.max": "100000 100000\n"}, "/a/b", UNLIMITED),
+        ({}, "/", UNLIMITED),
+    ],
+)  # fmt: skip
+def test_a_container_grants_so_many_cores(tmp_path, files, own, expected):
+    for name, text in files.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert quota(tmp_path / "groups", own) == expected
+
+
+def test_half_a_core_is_one_core_to_work_with(monkeypatch):
+    monkeypatch.setattr("fettle.engine.device.quota", lambda *_: 0.5)
+    assert cores() == 1
 
 
 def test_the_peak_is_in_bytes_and_never_falls():

@@ -5,6 +5,8 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import ceil
+from pathlib import Path
 
 import torch
 
@@ -15,16 +17,56 @@ __all__ = [
     "is_out_of_memory",
     "peak_bytes",
     "placed",
+    "quota",
     "seeded",
     "set_threads",
 ]
 
+CGROUPS = Path("/sys/fs/cgroup")
+UNLIMITED = 1e6
+
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """How many processor cores this process may use: those it may run on, within its quota."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return min(len(os.sched_getaffinity(0)), ceil(quota(CGROUPS, _own_group())))
     return os.cpu_count() or 1
+
+
+def quota(groups: Path, own: str) -> float:
+    """How many cores' worth of time a container grants its processes.
+
+    Args:
+        groups: where the control groups are mounted; version 2, or 1 with a folder `cpu`.
+        own: this process's group below it, such as /user.slice; every group above it counts too.
+
+    Returns:
+        A large number where no quota is set.
+    """
+    granted = [UNLIMITED]
+    inner = groups / own.lstrip("/")
+    for folder in (inner, *inner.parents):
+        granted += _share(folder / "cpu.max")
+        if folder == groups:
+            break
+    v1 = groups / "cpu"
+    granted += _share(v1 / "cpu.cfs_quota_us", v1 / "cpu.cfs_period_us")
+    return min(granted)
+
+
+def _own_group() -> str:
+    """This process's control group of version 2; the root where there is none."""
+    path = Path("/proc/self/cgroup")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+
+
+def _share(*paths: Path) -> list[float]:
+    """Time granted over the time of a period, from one file or from two; none where unlimited."""
+    words = " ".join(path.read_text() for path in paths if path.is_file()).split()
+    if len(words) != 2 or not all(word.isdigit() for word in words):  # "max", -1, or no file
+        return []
+    return [int(words[0]) / int(words[1])]
 
 
 def set_threads(threads: int) -> None:
