@@ -223,7 +223,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("cache")
     found = calibrate.machine(home / "fettle")
     (path,) = (home / "fettle").glob("machine-*.json")
-    records.save(path, replace(found, cores=1, bf16=False, calm=True))
+    records.save(path, replace(found, cores=1, threads=1, bf16=False, calm=True))
     return home
 
 

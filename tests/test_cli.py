@@ -266,7 +266,10 @@ def test_doctor_says_what_this_machine_is(inside, fettle):
     done = fettle("doctor", "--json")
     assert done.code == 0
     assert {"processor", "memory", "gpu", "torch", "default model", "registry"} <= set(done.json)
-    assert fettle("doctor").out
+    assert done.json["machine"]["flops_fp32"] > 1e6
+    table = fettle("doctor").out
+    assert "chosen, and why" in table
+    assert "matrix products at" in table
 
 
 def test_demo_copies_its_files(tmp_path, fettle):

@@ -242,11 +242,16 @@ def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
     from fettle import doctor as examiner
     from fettle import pipeline
 
-    facts = examiner.examine(registry, pipeline.this_machine())
+    machine = pipeline.this_machine()
+    facts = examiner.examine(registry, machine)
     if as_json:
-        console.message(json.dumps(facts, ensure_ascii=False))
+        from fettle.store import records
+
+        plain = {**facts, "machine": records.to_plain(machine)}
+        console.message(json.dumps(plain, ensure_ascii=False))
         return
     console.table("", ["what", "found"], facts.items())
+    console.table("", ["measured", "found", "chosen, and why"], examiner.measured(machine))
 
 
 def main() -> None:

@@ -14,7 +14,16 @@ from fettle.core.evaluation import (
     Score,
 )
 from fettle.core.parts import Card
-from fettle.core.plan import Cost, Machine, Plan, Reading, Rung
+from fettle.core.plan import (
+    Attention,
+    Cost,
+    Machine,
+    Plan,
+    Products,
+    Reading,
+    Rung,
+    Threads,
+)
 from fettle.core.run import Epoch, Run, RungResult
 from fettle.core.split import Split, Vault
 from fettle.core.version import Report, Version
@@ -44,7 +53,9 @@ PLAN = Plan(
 )
 NOUNS = [
     PLAN,
-    Machine("p", 2, 2**36, None, True, 1e11, 3.3e11, False, {"torch": "2.8"}),
+    Machine("p", 2, 2**36, None, True, 1e11, 3.3e11, False, {"torch": "2.8"}, 2,
+            (Products(8, 4, 2, 1e9), Products(8, 4, 4, 1e9, 2e9)), 2, (Threads(2, 1e9),),
+            (Attention("bf16", 32, 0.25, 0.5),), 0, 32, 1e-3, 4e10, 0.0, 1e9, 2**36, 1e12, 4e12),
     Split((0, 2), (1,), Vault((4,), "f"), "d", "l", (LEFT,), ("By hand.",)),
     Audit("d", (Finding("twins", Severity.WARN, 2, ("t.csv:2",), "Two.", "None."),),
           ((0, 1), (2, 3)), (LEFT,)),

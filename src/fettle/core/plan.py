@@ -5,29 +5,96 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-__all__ = ["Cost", "Machine", "Plan", "Reading", "Rung", "Setting"]
+__all__ = [
+    "Attention", "Cost", "Machine", "Plan", "Products", "Reading", "Rung", "Setting", "Threads",
+]
 
 Setting = str | int | float | bool
 """A value that YAML can hold and a hash can cover."""
 
 
 @dataclass(frozen=True, slots=True)
+class Products:
+    """Matrix products of one shape: (tokens, width) times (width, inner)."""
+
+    tokens: int
+    width: int
+    inner: int
+    fp32: float
+    """Floating-point operations a second."""
+    bf16: float | None = None
+    """The same in bf16; None where bf16 had already lost on a smaller shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Attention in training: forward and backward, written as plain products or fused in one."""
+
+    precision: str
+    tokens: int
+    """Of one row; rows were added until a batch had at least 512 tokens."""
+    plain_seconds: float
+    fused_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Matrix products with so many threads."""
+
+    threads: int
+    flops: float
+    """Floating-point operations a second: the harmonic mean over shapes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine is and what it was measured to do."""
+    """What this machine is, what it was measured to do, and what follows for training.
+
+    A rate or a time of 0.0 was not measured.
+    """
 
     processor: str
     cores: int
     memory_bytes: int
     gpu: str | None
     bf16: bool
-    """Measured: bf16 matrix products are faster here than fp32."""
+    """Chosen: bf16 matrix products are clearly faster here than fp32."""
     flops_fp32: float
-    """Measured matrix products, floating-point operations a second."""
+    """Matrix products at their best shape, floating-point operations a second."""
     flops_bf16: float
     calm: bool = True
     """Whether little else ran while it was measured; otherwise it is measured again."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries that change trained bytes."""
+    probes: int = 0
+    """Version of the probes that measured; what another version measured is not used."""
+    products: tuple[Products, ...] = ()
+    threads: int = 1
+    """Chosen: with so many, matrix products are fastest; all cores where others were busy."""
+    tried: tuple[Threads, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    math_below_fp32: int = 0
+    """Chosen: rows of up to so many tokens train faster with plain products; 0 means none do."""
+    math_below_bf16: int = 0
+    optimizer_seconds: float = 0.0
+    """Of one step of fused AdamW, for a million parameters in fp32."""
+    memory_bytes_per_second: float = 0.0
+    """Read and written while a buffer larger than the caches is copied, together."""
+    disk_read_bytes_per_second: float = 0.0
+    """From the disk under the cache folder, not from memory."""
+    disk_write_bytes_per_second: float = 0.0
+    """To the disk under the cache folder, flushed."""
+    gpu_memory_bytes: int = 0
+    gpu_flops_fp32: float = 0.0
+    gpu_flops_bf16: float = 0.0
+
+    def flops(self, precision: str) -> float:
+        """The processor's measured peak in bf16 or fp32, floating-point operations a second."""
+        return self.flops_bf16 if precision == "bf16" else self.flops_fp32
+
+    def math_below(self, precision: str) -> int:
+        """Rows of up to so many tokens train faster with plain products than with fused ones."""
+        return self.math_below_bf16 if precision == "bf16" else self.math_below_fp32
 
 
 @dataclass(frozen=True, slots=True)
