@@ -92,7 +92,9 @@ def _train_and_publish(
     records.save(folder / "run.json", run)
     records.save(folder / "evaluation.json", evaluation)
     yield evaluation
-    report = reporting.write(dataset, found, split, made, run, evaluation, folder=folder)
+    report = reporting.write(
+        dataset, found, split, made, run, evaluation, folder=folder, machine=this_machine()
+    )
     yield report
     version = publishing.publish(
         dataset, made, split, run, evaluation, report,

@@ -16,10 +16,13 @@ from fettle.core.evaluation import (
     Latency,
     Score,
 )
-from fettle.core.plan import Cost, Plan, Reading, Rung
+from fettle.core.plan import Cost, Machine, Plan, Reading, Rung
 from fettle.core.run import Epoch, Run, RungResult
 from fettle.core.split import Split, Vault
+from fettle.measures.spending import spending
 from fettle.pages.blocks import Story
+
+MACHINE = Machine("a processor", 8, 2**35, None, True, 1.2e11, 2.4e11)
 
 SECRET = "the customer's own words, which no page may hold"
 """The text of every row."""
@@ -133,7 +136,7 @@ def run_of(folder: str = ".fettle/runs/tickets-1f") -> Run:
         RungResult("top", "rungs/top", score("accuracy", 0.897, 1210), 61.9, 1_340_000_000,
                    history[:4], {"epoch": 3}, (), ("The last two blocks, replayed.",)),
         RungResult("full", "rungs/full", score("accuracy", 0.918, 1210), 264.0, 2_480_000_000,
-                   history, {"epoch": 4}),
+                   history, {"epoch": 4}, flops=3.2e13, training_seconds=240.0),
     ), "full", "full was kept: its paired mean loss on the validation rows is lower than every "
                "cheaper rung's by more than one paired standard error.", 3.1)
 
@@ -190,7 +193,8 @@ def story(labels: tuple[str, ...] = TICKETS, *, rows: int = 9684, name: str = "t
             "bf16 was measured to be 1.9 times as fast as fp32 on this machine.",
             "lora was not climbed: its 480 s do not fit into the 10 minutes given."))
     return Story(dataset, audit, split, plan, run_of(), evaluation_of(labels, test),
-                 {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"})
+                 {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"},
+                 spending(plan, run_of(), MACHINE))
 
 
 def bare() -> Story:
@@ -205,7 +209,8 @@ def bare() -> Story:
                          latency=(), smallest_gain=None, openings=4, notes=())
     plan = replace(whole.plan, rungs=(Rung("features"),), predicted=(), reasons=())
     dataset = replace(whole.dataset, refused=())
-    return Story(dataset, Audit("c0ffee", ()), split, plan, run, evaluation)
+    return Story(dataset, Audit("c0ffee", ()), split, plan, run, evaluation,
+                 spending=spending(plan, run))
 
 
 def hostile() -> Story:
@@ -228,4 +233,5 @@ def hostile() -> Story:
     contenders = (*whole.evaluation.contenders[:-1], replace(
         whole.evaluation.contenders[-1], name=HOSTILE[3], note=evil))
     evaluation = replace(whole.evaluation, contenders=contenders, kept=HOSTILE[3], notes=HOSTILE)
-    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil})
+    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil},
+                 spending(plan, run, MACHINE))

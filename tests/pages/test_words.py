@@ -47,6 +47,22 @@ def test_latency_keeps_three_figures_that_mean_something():
     assert [words.milliseconds(s) for s in (0.004213, 0.03848, 1.2404)] == ["4.21", "38.5", "1,240"]
 
 
+@pytest.mark.parametrize(
+    ("flops", "said"),
+    [(4.2e9, "4.2 GFLOP/s"), (5.123e11, "512 GFLOP/s"), (1.236e12, "1.24 TFLOP/s"),
+     (float("nan"), "–")],
+)
+def test_a_speed_keeps_three_figures(flops, said):
+    assert words.speed(flops) == said
+
+
+def test_ratios_and_shares_read_as_a_person_says_them():
+    assert [words.ratio(v) for v in (0.876, 1.5, 9.999, 1234.5)] == [
+        "0.88×", "1.50×", "10×", "1,234×"]
+    assert [words.share(v) for v in (0.554, 1.2)] == ["55%", "120%"]
+    assert words.ratio(float("inf")) == words.share(float("nan")) == "–"
+
+
 def test_text_that_cannot_be_shown_or_turns_its_neighbours_is_replaced_in_sight():
     assert words.clean("a\x00b\ud800c\ufffed") == "a�b�c�d"
     assert words.clean("\u202egnp.exe") == "�gnp.exe"

@@ -8,7 +8,7 @@ from fettle.core.errors import StoreError
 from fettle.stages.reporting import write
 
 sys.path.append(str(Path(__file__).parents[1] / "pages"))
-from nouns import SECRET, bare, hostile
+from nouns import MACHINE, SECRET, bare, hostile, story
 
 
 def written(story, folder: Path):
@@ -38,6 +38,17 @@ def test_the_same_nouns_give_the_same_files_and_no_path_of_this_machine(tmp_path
         assert content == Path(other).read_bytes()
         for private in (SECRET, str(tmp_path), str(Path.home()) + "/"):
             assert private.encode() not in content
+
+
+def test_costs_and_their_ratios_are_in_the_page(tmp_path: Path):
+    made = story()
+    report = write(
+        made.dataset, made.audit, made.split, made.plan, made.run, made.evaluation,
+        folder=tmp_path, machine=MACHINE,
+    )
+    html = Path(report.html).read_text(encoding="utf-8")
+    for word in ("What it was predicted to cost, and what it cost", "0.88×", "133 GFLOP/s", "56%"):
+        assert word in html, word
 
 
 def test_hostile_names_reach_no_file_name(tmp_path: Path):

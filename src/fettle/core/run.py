@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fettle.core.evaluation import Score
 from fettle.core.plan import Setting
 
-__all__ = ["Epoch", "Run", "RungResult", "Step"]
+__all__ = ["Epoch", "Run", "RungResult", "Spending", "Spent", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,49 @@ class RungResult:
     """Each setting tried and its validation score."""
     notes: tuple[str, ...] = ()
     flops: float = 0.0
-    """Useful floating-point operations of its training; 0 where nothing was trained."""
+    """Useful floating-point operations of its training; 0.0 where they were not counted."""
     training_seconds: float = 0.0
-    """Of its epochs alone."""
+    """Of these operations; 0.0 where they were not timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one rung, or all together, was predicted to cost, and what it cost.
+
+    None stands where nothing was predicted, measured or counted.
+    """
+
+    rung: str
+    predicted_seconds: float | None
+    seconds: float | None
+    seconds_ratio: float | None
+    """Measured over predicted."""
+    predicted_bytes: int | None
+    peak_bytes: int | None
+    bytes_ratio: float | None
+    flops_per_second: float | None = None
+    """Useful floating-point operations a second of training."""
+    share_of_peak: float | None = None
+    """The same over the machine's measured peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Every rung's cost, climbed or not, and what its speed is held against."""
+
+    rungs: tuple[Spent, ...]
+    total: Spent | None
+    """Of all rungs that were both predicted and climbed; None where that is not several."""
+    factor: float
+    """A measured cost within this factor of the predicted one is as predicted."""
+    peak: float | None
+    """Matrix products in the plan's precision, floating-point operations a second."""
+    calm: bool = True
+    """Whether little else ran while the peak was measured."""
+
+    def holds(self, ratio: float | None) -> bool:
+        """Whether a cost was as predicted; one that was not predicted or not measured is."""
+        return ratio is None or 1 / self.factor <= ratio <= self.factor
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from fettle.pages.by_class import by_class
 from fettle.pages.choices import choices
 from fettle.pages.confusion import confusion
 from fettle.pages.contenders import contenders
+from fettle.pages.costs import costs
 from fettle.pages.findings import findings
 from fettle.pages.headline import headline
 from fettle.pages.honesty import honesty
@@ -33,6 +34,7 @@ SECTIONS: dict[str, Callable[[Story], Section | None]] = {
     "data": findings,
     "split": sides,
     "plan": choices,
+    "costs": costs,
     "latency": latency,
     "honesty": honesty,
 }

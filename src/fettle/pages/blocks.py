@@ -12,7 +12,7 @@ from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
 from fettle.core.evaluation import Comparison, Contender, Evaluation, Score
 from fettle.core.plan import Plan
-from fettle.core.run import Run
+from fettle.core.run import Run, Spending
 from fettle.core.split import Split
 from fettle.pages import words
 
@@ -48,6 +48,8 @@ class Story:
     evaluation: Evaluation
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of Python, fettle and the libraries that it stands on."""
+    spending: Spending | None = None
+    """What the rungs were predicted to cost, and what they cost."""
 
     @property
     def kept(self) -> Contender:

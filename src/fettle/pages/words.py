@@ -27,14 +27,17 @@ __all__ = [
     "number",
     "p_value",
     "public",
+    "ratio",
     "scored",
     "setting",
     "settings",
+    "share",
     "signed",
     "signed_interval",
     "signed_spanned",
     "size",
     "spanned",
+    "speed",
     "times",
 ]
 
@@ -173,6 +176,25 @@ def size(amount: int) -> str:
     if amount < 1_000_000:
         return f"{amount / 1e3:,.0f} kB"
     return f"{amount / 1e6:,.0f} MB" if amount < 1_000_000_000 else f"{amount / 1e9:,.2f} GB"
+
+
+def speed(flops: float) -> str:
+    """Floating-point operations a second: 512 GFLOP/s, 1.24 TFLOP/s."""
+    if not math.isfinite(flops):
+        return NONE
+    return f"{flops / 1e12:,.2f} TFLOP/s" if flops >= 1e12 else f"{flops / 1e9:,.3g} GFLOP/s"
+
+
+def ratio(value: float) -> str:
+    """How many times as much: 0.88×, 1.32×, 24×."""
+    if not math.isfinite(value):
+        return NONE
+    return f"{value:.2f}×" if value < 9.995 else f"{value:,.0f}×"
+
+
+def share(value: float) -> str:
+    """A share of one in percent: 54%."""
+    return f"{value:.0%}" if math.isfinite(value) else NONE
 
 
 def p_value(p: float) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
 from fettle.core.evaluation import Evaluation
-from fettle.core.plan import Plan
+from fettle.core.plan import Machine, Plan
 from fettle.core.run import Run
 from fettle.core.split import Split
 from fettle.core.version import Report
+from fettle.measures.spending import spending
 from fettle.pages.blocks import Story
 from fettle.pages.card import card
 from fettle.pages.document import page
@@ -38,13 +39,20 @@ def write(
     evaluation: Evaluation,
     *,
     folder: Path,
+    machine: Machine | None = None,
 ) -> Report:
     """Write `report.html` and `model-card.md` into the run's folder; each is whole or not there.
+
+    Args:
+        folder: the run's.
+        machine: where the rungs were climbed; without it no speed is held against a peak.
 
     Raises:
         StoreError: the folder cannot be written to; what stood there before still stands.
     """
-    story = Story(dataset, audit, split, plan, run, evaluation, _versions())
+    story = Story(
+        dataset, audit, split, plan, run, evaluation, _versions(), spending(plan, run, machine)
+    )
     html = write_text(folder / "report.html", page(story))
     markdown = write_text(folder / "model-card.md", card(story))
     return Report(html=str(html), card=str(markdown))
