@@ -151,6 +151,8 @@ class Plan:
     precision: str
     """bf16 or fp32: what the probe found faster here."""
     threads: int
+    math_below: int = 512
+    """Rows of up to so many tokens are trained with attention as plain products: faster here."""
     seed: int = 0
     """Of the version that is published; further seeds only show the spread."""
     budget_seconds: float | None = None

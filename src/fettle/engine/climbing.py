@@ -29,7 +29,6 @@ __all__ = [
     "line",
     "outputs",
     "ready",
-    "replayed_blocks",
     "solved",
     "tuned",
 ]
@@ -76,23 +75,6 @@ class Climbed:
     flops: float = 0.0
     """Useful floating-point operations of the training."""
     training_seconds: float = 0.0
-
-
-def replayed_blocks(strategy: Strategy, *, blocks: int, epochs: int) -> tuple[int, ...]:
-    """The blocks at which replay would start, one for each depth of the frozen part.
-
-    Below block 2 there is nothing to gain: looking vectors up is no dearer than reading them.
-    """
-    if strategy.solved:
-        return ()
-    lowest = blocks
-    found = set()
-    for epoch in range(epochs):
-        awake = [block for block, rate in enumerate(strategy.rates(blocks, epoch)) if rate > 0.0]
-        lowest = min([lowest, *awake])
-        if 1 < lowest < blocks - 1:
-            found.add(lowest)
-    return tuple(sorted(found))
 
 
 def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:
@@ -284,7 +266,7 @@ def _trusted(
 ) -> tuple[Ground, tuple[str, ...]]:
     """The ground with only those kept states that this network replays exactly, and what was
     found."""
-    wanted = replayed_blocks(strategy, blocks=ground.network.blocks,
+    wanted = costs.replayed_blocks(strategy, blocks=ground.network.blocks,
                              epochs=int(rung.settings["epochs"]))
     states = {block: ground.lesson.states[block] for block in wanted
               if block in ground.lesson.states}

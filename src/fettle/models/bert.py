@@ -23,6 +23,9 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": functional.relu,
 }
 
+MATH_BELOW = 512
+"""Tokens; what a plan says stands in place of it."""
+
 
 def can_open(config: Mapping[str, Any]) -> bool:
     """Whether this config describes a network that is exactly the one below."""
@@ -47,6 +50,8 @@ class Bert(nn.Module):
         self.block_names = tuple(f"encoder.layer.{n}" for n in range(config["num_hidden_layers"]))
         self.resumable = True
         """It can start at any block."""
+        self.math_below = MATH_BELOW
+        """In training, attention of rows of up to so many tokens is plain products."""
 
     def forward(
         self,
@@ -70,11 +75,12 @@ class Bert(nn.Module):
         if "full" not in batch:
             mask = torch.zeros_like(batch["attention_mask"], dtype=hidden.dtype)
             mask = mask.masked_fill(batch["attention_mask"] == 0, float("-inf"))[:, None, None, :]
+        plain = torch.is_grad_enabled() and batch["attention_mask"].shape[1] <= self.math_below
         for number, layer in enumerate(self.encoder["layer"].children(), start=1):
             if seen is not None and number in seen:
                 seen[number] = hidden
             if number >= start:
-                hidden = layer(hidden, mask)
+                hidden = layer(hidden, mask, plain)
         return hidden
 
     def block_of(self, parameter: str) -> int:
@@ -127,8 +133,10 @@ class _Layer(nn.Module):
         self.output = _AddNorm(inner, width, config)
         self.activation = ACTIVATIONS[config.get("hidden_act", "gelu")]
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        mixed = self.attention["self"](hidden, mask)
+    def forward(
+        self, hidden: torch.Tensor, mask: torch.Tensor | None, plain: bool
+    ) -> torch.Tensor:
+        mixed = self.attention["self"](hidden, mask, plain)
         hidden = self.attention["output"](mixed, hidden)
         wide = self.activation(self.intermediate["dense"](hidden))
         return self.output(wide, hidden)
@@ -137,8 +145,9 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
     """Every token looks at every other of its row.
 
-    In training, plain products: on processors the backward pass of the fused kernel in bf16 is
-    several times slower than these below 512 tokens. Attention weights are not dropped out.
+    In training of short rows, plain products: on processors the backward pass of the fused kernel
+    in bf16 is several times slower than these (measured: calibration says up to which length).
+    Attention weights are not dropped out.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -148,13 +157,15 @@ class _Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def forward(
+        self, hidden: torch.Tensor, mask: torch.Tensor | None, plain: bool
+    ) -> torch.Tensor:
         rows, tokens, width = hidden.shape
         query, key, value = (
             project(hidden).view(rows, tokens, self.heads, -1).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )                                                     # (rows, heads, tokens, width/heads)
-        if torch.is_grad_enabled():
+        if plain:
             scores = (query * (query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
             scores = scores if mask is None else scores + mask
             mixed = scores.softmax(-1).to(value.dtype) @ value

@@ -64,6 +64,11 @@ class TextNetwork(nn.Module):
                 buffer.data = buffer.data.to(torch.bfloat16)
         return cast
 
+    def attend_plainly(self, *, below: int) -> None:
+        """Train rows of up to so many tokens with plain products, where the network can choose."""
+        if isinstance(self.backbone, Bert):
+            self.backbone.math_below = below
+
     @property
     def blocks(self) -> int:
         """Embeddings, each transformer block, head."""

@@ -6,7 +6,7 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 from fettle.core.dataset import Dataset
@@ -15,7 +15,8 @@ from fettle.core.parts import Card
 from fettle.core.plan import Cost, Machine, Plan, Rung, Setting
 from fettle.core.settings import Settings
 from fettle.core.split import Split
-from fettle.engine import climbing, costs
+from fettle.engine import costs
+from fettle.engine.costs import Size
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
 
@@ -43,18 +44,12 @@ WIDTH = 384
 which gives the field's usual 4e-5 at 768 and 2e-5 at 1,024."""
 FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.25
-SOLVING = 4.5e-8
-"""Seconds for the head by row, width and class: 14 s for 10,003 rows of 384 in 77 classes."""
-SHARE_OF_PEAK = {"features": 0.55, "lora": 0.35}
-SHARE_WHEN_TUNED = 0.50
-"""Of the measured matrix products, reached on texts of the usual lengths (from bench runs)."""
 CACHE_LIMIT = 8 << 30
-ADAPTERS = 0.1
-"""Weights of LoRA's adapters, of those that they stand beside, roughly."""
-STEP = 0.004
-"""Seconds of a step that are no matrix product, whatever its size."""
-ACTIVATIONS = 600e6
-"""Bytes of what a batch leaves for the backward pass."""
+BUSY = (
+    "The machine was busy when it was measured: predicted seconds and the choices of precision, "
+    "threads and attention may be off; the next run measures again."
+)
+
 
 
 def plan(
@@ -73,6 +68,7 @@ def plan(
     reasons.append(why)
     precision, why = _precision(machine)
     reasons.append(why)
+    reasons += [] if machine.calm else [BUSY]
     names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
@@ -80,9 +76,12 @@ def plan(
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
     rungs = [Rung(name, _settings(name, card)) for name in names]
-    size = _Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
-    peak = machine.flops_bf16 if precision == "bf16" else machine.flops_fp32
-    predicted = {rung.strategy: _cost(rung, size, card, peak, cache_limit) for rung in rungs}
+    size = Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
+    predicted = {
+        rung.strategy: costs.predicted(rung, STRATEGIES[rung.strategy](rung.settings), size, card,
+                                       peak=machine.flops(precision), cache_limit=cache_limit)
+        for rung in rungs
+    }
     # the others start from the features and from the solved head
     rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
     rungs, kept_costs, why_rungs = _affordable(
@@ -101,7 +100,8 @@ def plan(
         rungs=tuple(rungs),
         max_tokens=tokens,
         precision=precision,
-        threads=machine.cores,
+        threads=machine.threads,
+        math_below=machine.math_below(precision),
         seed=settings.seed,
         budget_seconds=settings.budget_seconds,
         cache_limit=cache_limit,
@@ -263,47 +263,6 @@ def _settings(name: str, card: Card) -> dict[str, Setting]:
     if "top_blocks" in settings:
         settings["top_blocks"] = max(round(card.blocks * SHARE_ON_TOP), 1)
     return settings
-
-
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """What the cost of a rung depends on beside the model."""
-
-    rows: int
-    tokens: float
-    """Of a row, on average."""
-    classes: int
-    networks: int
-    """That are tuned: one, or one a fold and one on all rows."""
-
-
-def _cost(rung: Rung, size: _Size, card: Card, peak: float, cache_limit: int) -> Cost:
-    """Predicted seconds and memory, from the operations that the strategy needs."""
-    inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
-    blocks = max(card.blocks, 1)
-    every = [0.0, *(inside / blocks,) * blocks, float(card.width * size.classes)]
-    tokens = size.tokens * size.rows
-    base = 600e6 + 8 * card.parameters
-    if rung.strategy == "features":
-        forward = 2 * inside * tokens / (peak * SHARE_OF_PEAK["features"])
-        seconds = 3.0 + forward + SOLVING * size.rows * card.width * size.classes
-        return Cost("features", round(seconds, 1), int(base + 12 * size.rows * card.width))
-    strategy = STRATEGIES[rung.strategy](rung.settings)
-    epochs = int(rung.settings["epochs"])
-    fits = 2 * tokens * card.width <= cache_limit
-    starts = climbing.replayed_blocks(strategy, blocks=len(every), epochs=epochs) if fits else ()
-    adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
-    work, awake, lowest = 0.0, 0.0, len(every)
-    for epoch in range(epochs):
-        rates = strategy.rates(len(every), epoch)
-        lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
-        start = max((one for one in starts if one <= lowest), default=0)
-        work += costs.operations(every, adapters, rates, start=start) * tokens
-        awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
-    share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)
-    steps = epochs * size.rows / int(rung.settings["batch_rows"])
-    seconds = (work / (peak * share) + steps * (awake * 28 / 20e9 + STEP)) * size.networks
-    return Cost(rung.strategy, max(round(seconds, 1), 0.1), int(base + 24 * awake + ACTIVATIONS))
 
 
 def _affordable(

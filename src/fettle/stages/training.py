@@ -22,6 +22,7 @@ from fettle.core.run import Epoch, Run, RungResult, Step
 from fettle.core.split import Split
 from fettle.engine import climbing
 from fettle.engine.climbing import Ground
+from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
@@ -131,6 +132,7 @@ def _ground(
     """What all rungs stand on: the encoded rows, and what the frozen backbone makes of them."""
     begun = time.perf_counter()
     network = open_network(card)
+    network.attend_plainly(below=plan.math_below)
     encoder = ENCODERS[plan.modality].fit(
         card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
     )
@@ -181,7 +183,7 @@ def _replayed_blocks(plan: Plan, network: TextNetwork) -> list[int]:
     return sorted({
         block
         for rung in plan.rungs
-        for block in climbing.replayed_blocks(
+        for block in replayed_blocks(
             STRATEGIES[rung.strategy](rung.settings), blocks=network.blocks,
             epochs=int(rung.settings.get("epochs", 1)),
         )

@@ -9,7 +9,7 @@ __all__ = ["DEFAULTS", "features"]
 
 DEFAULTS: dict[str, Setting] = {
     "poolings": "mean,cls,max",
-    "l2": "1e-1,3e-2,1e-2,3e-3,1e-3,3e-4,1e-4",
+    "l2": "1,3e-1,1e-1,3e-2,1e-2,3e-3,1e-3,3e-4,1e-4",
 }
 """What is tried; validation chooses. l2 is per row: the penalty is l2/2 times the squared weights,
 beside the mean loss."""
