@@ -103,7 +103,7 @@ def tuned(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
 ) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
     """Every fold tuned from its own solved head; where there are several, one more on all rows."""
-    ground, notes = _trusted(ground, plan, rung, strategy, chosen)
+    ground, notes = yield from _trusted(ground, plan, rung, strategy, chosen)
     parts: list[np.ndarray] = []
     histories: list[tuple[Epoch, ...]] = []
     network: Any = None
@@ -248,8 +248,8 @@ class _One:
         best = {k.removeprefix("best."): v for k, v in found.tensors.items()
                 if k.startswith("best.")}
         history = tuple(Epoch(**epoch) for epoch in found.facts["history"])
-        inside = f" and {loop.at} steps" if loop.at else ""
-        yield Note(f"Going on after {len(history)} of {loop.epochs} epochs{inside}.")
+        inside = f", {loop.at} steps into the next" if loop.at else ""
+        yield Note(f"Going on after epoch {len(history)} of {loop.epochs}{inside}.")
         return history, best
 
     def _save(
@@ -263,9 +263,9 @@ class _One:
 
 def _trusted(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
-) -> tuple[Ground, tuple[str, ...]]:
+) -> Generator[Note, None, tuple[Ground, tuple[str, ...]]]:
     """The ground with only those kept states that this network replays exactly, and what was
-    found."""
+    found; what cannot be used is said at once."""
     wanted = costs.replayed_blocks(strategy, blocks=ground.network.blocks,
                              epochs=int(rung.settings["epochs"]))
     states = {block: ground.lesson.states[block] for block in wanted
@@ -280,6 +280,7 @@ def _trusted(
                         precision=plan.precision)
         sentences.append(found.sentence)
         if not found.holds:
+            yield Note(f"{rung.strategy}: {found.sentence}")
             del states[block]
     lesson = dataclasses.replace(ground.lesson, states=states)
     return dataclasses.replace(ground, lesson=lesson), tuple(sentences)

@@ -13,7 +13,7 @@ from fettle.core.plan import Cost, Rung
 
 __all__ = ["Size", "matrix_weights", "operations", "predicted", "replayed_blocks"]
 
-LOOKED_UP = ("embeddings", "embed_tokens", "wte", "wpe", "shared")
+LOOKED_UP = ("embeddings", "word_embedding", "embed_tokens", "wte", "wpe", "shared")
 """Tables are read by row, not multiplied."""
 SOLVING = 4.5e-8
 """Seconds for the head by row, width and class: 14 s for 10,003 rows of 384 in 77 classes."""

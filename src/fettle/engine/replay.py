@@ -117,14 +117,16 @@ def prefix(
     if not missing:
         yield Progress("features (kept)", len(items), len(items))
         return Kept(vectors, states)
-    computed = yield from _computed(network, encoder, items, missing, precision, folder, key, limit)
+    keep = [_file(key, name) for name in names if name not in missing]
+    computed = yield from _computed(network, encoder, items, missing, precision, folder, key, limit,
+                                    keep)
     vectors.update(computed.vectors)
     return Kept({name: vectors[name] for name in poolings}, {**states, **computed.states})
 
 
 def _computed(
     network: Network, encoder: Encoder, items: Sequence[Item], names: Sequence[str],
-    precision: str, folder: Path, key: str, limit: int,
+    precision: str, folder: Path, key: str, limit: int, keep: Sequence[str],
 ) -> Generator[Progress | Note, None, Kept]:
     """One pass over all rows; what does not fit is left out, aloud."""
     sizes = np.array([encoder.size(item) for item in items])
@@ -145,18 +147,24 @@ def _computed(
                 if name not in filling:
                     try:
                         starts[name] = _starts(sizes, value, rows)
-                        filling[name] = _begin(folder, key, name, starts[name], value, limit,
-                                               list(filling))
+                        taken = sum(one.values.nbytes for one in filling.values())
+                        filling[name] = _begin(folder, _file(key, name), starts[name], value,
+                                               limit, taken, keep)
                     except StoreError as error:
                         yield Note(f"Without replay from {name}: {error}")
                         wanted.remove(name)
                         continue
                 _fill(filling[name].values, starts[name], rows, value)
+            if not wanted:
+                break
             done += len(rows)
             yield Progress("features", done, len(items))
         yield from _written(folder, key, vectors)
         for name, one in filling.items():
-            one.finish({"starts": starts[name].tolist()})
+            try:
+                one.finish({"starts": starts[name].tolist()})
+            except StoreError as error:  # what is filled in can be read for as long as this runs
+                yield Note(f"What reaches {name} is not kept for the next run: {error}")
     finally:
         for one in filling.values():
             one.drop()
@@ -174,26 +182,26 @@ def _starts(sizes: np.ndarray, value: torch.Tensor, rows: np.ndarray) -> np.ndar
 
 
 def _begin(
-    folder: Path, key: str, name: str, starts: np.ndarray, value: torch.Tensor, limit: int,
-    others: Sequence[str],
+    folder: Path, file: str, starts: np.ndarray, value: torch.Tensor, limit: int, taken: int,
+    keep: Sequence[str],
 ) -> arrays.Filling:
-    """Room for the states of one block.
+    """Room for the states of one block, beside the bytes that others of this pass have taken.
 
     Raises:
         StoreError: they do not fit.
     """
     shape = (int(starts[-1]), value.shape[2])
     needed = shape[0] * shape[1] * value.element_size()
-    keep = [_file(key, other) for other in others]
-    if not arrays.make_room(folder, needed, limit, keep=keep):
+    if not arrays.make_room(folder, taken + needed, limit, keep=keep):
+        beside = f" beside {taken:,} of the blocks above" if taken else ""
         raise StoreError(
-            f"{needed:,} bytes would be kept, and the limit is {limit:,} (--cache-limit)."
+            f"{needed:,} bytes would be kept{beside}, and the limit is {limit:,} (--cache-limit)."
         )
     free = arrays.free(folder)
     if needed + RESERVE > free:
         raise StoreError(f"{needed:,} bytes would be kept, and {free:,} are free in {folder}.")
     dtype = "uint16" if value.dtype == torch.bfloat16 else "float32"
-    return arrays.Filling(folder, _file(key, name), shape, dtype)
+    return arrays.Filling(folder, file, shape, dtype)
 
 
 def _fill(whole: np.ndarray, starts: np.ndarray, rows: np.ndarray, value: torch.Tensor) -> None:

@@ -57,8 +57,9 @@ def learned(
     ids = torch.ones(ROWS, TOKENS, dtype=torch.long, device=device)
     mask = torch.ones_like(ids)
     mask[0, -1] = 0
+    mine = [device] if device.type == "cuda" else []
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=mine):  # where it trains, dropout draws
             forward(ids, mask)
     finally:
         for hook in hooks:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Filling:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._partial.open("wb") as stream:
-                os.posix_fallocate(stream.fileno(), 0, size)
+                _take_room(stream, size)
         except OSError as error:
             self.drop()
             raise StoreError(
@@ -123,6 +123,16 @@ def make_room(folder: Path, needed: int, limit: int, *, keep: Sequence[str] = ()
         path.with_suffix(MANIFEST).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     return held + needed <= limit
+
+
+def _take_room(stream: BinaryIO, size: int) -> None:
+    """So many bytes of the disk for this file, really there and not only promised."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, size)
+        return
+    zeros = bytes(1 << 20)  # macOS has no such call
+    for start in range(0, size, len(zeros)):
+        stream.write(zeros[: size - start])
 
 
 def _hash(manifest: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ TUNING: dict[str, Setting] = {
     "patience": 3,
     "word_embeddings": "frozen",
 }
-WORDS = ("word_embeddings", "embed_tokens", "tok_embeddings", "wte.", "shared.")
+WORDS = ("word_embedding", "embed_tokens", "tok_embeddings", "wte.", "shared.")
 """What transformers' networks call the table of word vectors."""
 
 
