@@ -167,7 +167,7 @@ def test_a_rung_that_was_killed_goes_on_to_the_same_bits(tmp_path, sides):
         if isinstance(event, Epoch) and event.number == 2:
             work.close()
     found, events = watched(climb(again, chosen))
-    assert any("Going on after 2 of 3 epochs" in e.sentence for e in events if isinstance(e, Note))
+    assert any("Going on after epoch 2 of 3" in e.sentence for e in events if isinstance(e, Note))
     assert same(found.network, whole.network)
     assert np.array_equal(found.outputs, whole.outputs)
     assert found.chosen == whole.chosen

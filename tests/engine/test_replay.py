@@ -330,7 +330,7 @@ def test_two_passes_at_once_do_not_disturb_each_other(small, read, items, ask, f
         while True:
             next(first)
     except StopIteration as end:
-        assert equal(end.value, second)
+        assert equal(end.value, second)  # noqa: PT017
     again, notes, passes = ask(items)
     assert (notes, passes) == ([], 0)
     assert equal(again, second)
