@@ -298,9 +298,7 @@ def _start(
     dropout = float(rung.settings["dropout"])
     head = _solve(ground, chosen.pooling, max(chosen.l2, START_L2), teach)
     _put_on(network, head, ground, chosen, dropout=dropout)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = dropout
+    network.set_dropout(dropout)
     return strategy.prepare(network)
 
 

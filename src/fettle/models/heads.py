@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fettle.models.dropout import Dropout
+
 __all__ = ["HEADS", "POOLINGS", "LinearHead", "pooled"]
 
 POOLINGS = ("mean", "cls", "max")
@@ -36,7 +38,7 @@ class LinearHead(nn.Module):
         super().__init__()
         self.pooling: str = settings["pooling"]
         self.normalise: bool = settings["normalise"]
-        self.dropout = nn.Dropout(settings["dropout"])
+        self.dropout = Dropout(settings["dropout"])
         self.linear = nn.Linear(width, settings["outputs"])
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:

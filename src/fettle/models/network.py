@@ -15,6 +15,7 @@ from torch import nn
 from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card, block_of_tap
 from fettle.models.bert import Bert, can_open
+from fettle.models.dropout import set_dropout
 from fettle.models.heads import HEADS, pooled
 from fettle.store import checkpoints, files, records
 
@@ -68,6 +69,10 @@ class TextNetwork(nn.Module):
         """Train rows of up to so many tokens with plain products, where the network can choose."""
         if isinstance(self.backbone, Bert):
             self.backbone.math_below = below
+
+    def set_dropout(self, p: float) -> None:
+        """Every dropout drops this share from now on."""
+        set_dropout(self, p)
 
     @property
     def blocks(self) -> int:
