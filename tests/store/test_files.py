@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fettle.core.errors import CorruptFile, StoreError
+from fettle.core.errors import CorruptFile, MissingFile, StoreError
 from fettle.store import files
 
 
@@ -94,6 +94,67 @@ def test_lines_are_added_at_the_end_one_break_each(tmp_path):
     for line in ("one", "two\n", "drei: größe"):
         files.append_line(tmp_path / "new" / "log", line)
     assert (tmp_path / "new" / "log").read_text(encoding="utf-8") == "one\ntwo\ndrei: größe\n"
+
+
+def test_a_torn_last_line_does_not_swallow_the_next(tmp_path):
+    log = tmp_path / "log"
+    log.write_text('{"a": 1}\n{"a": 2, "b')
+    files.append_line(log, '{"a": 3}')
+    assert log.read_text() == '{"a": 1}\n{"a": 2, "b\n{"a": 3}\n'
+    found, (sentence,) = files.read_lines(log)
+    assert found == [{"a": 1}, {"a": 3}]
+    assert sentence == f"Line 2 of {log} is not whole and is passed over."
+
+
+def test_a_last_line_that_lacks_only_its_break_is_kept(tmp_path):
+    (tmp_path / "log").write_text('{"a": 1}')
+    files.append_line(tmp_path / "log", '{"a": 2}')
+    assert files.read_lines(tmp_path / "log") == ([{"a": 1}, {"a": 2}], ())
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"a": "gr\xc3', b"\0\0\0", b'{"a"', b'"a"', b"12", b"{}}"], ids=repr
+)
+def test_a_line_that_is_no_object_is_passed_over_aloud(tmp_path, torn):
+    (tmp_path / "log").write_bytes(b'{"a": 1}\n' + torn + b'\n\n{"a": 2}\n')
+    found, (sentence,) = files.read_lines(tmp_path / "log")
+    assert found == [{"a": 1}, {"a": 2}]
+    assert "Line 2 of" in sentence
+
+
+def test_a_log_that_is_not_there_has_no_lines(tmp_path):
+    assert files.read_lines(tmp_path / "log") == ([], ())
+    with pytest.raises(StoreError, match="Could not read"):
+        files.read_lines(tmp_path)
+
+
+def test_what_is_missing_or_cannot_be_read_is_named(tmp_path):
+    for read in (files.read_json, files.sha256):
+        for missing in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
+            with pytest.raises(MissingFile, match=r"a\.json is missing"):
+                read(missing)
+            (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match=r"Could not read .*: Is a directory") as said:
+            read(tmp_path)
+        assert not isinstance(said.value, CorruptFile)
+    with pytest.raises(MissingFile, match=r"a\.json is missing, so it cannot be copied"):
+        files.copy_file(tmp_path / "a.json", tmp_path / "b.json")
+
+
+def test_chunks_are_one_file_whose_hash_is_that_of_what_was_handed_over(tmp_path):
+    chunks = (b"a", memoryview(b"bc"), b"")
+    digest = files.write_chunks(tmp_path / "a", iter(chunks), needed_bytes=3)
+    assert digest.startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")  # FIPS 180-4, of abc
+    assert (tmp_path / "a").read_bytes() == b"abc"
+
+
+def test_a_file_is_removed_once_and_for_all(tmp_path):
+    path = files.write_text(tmp_path / "a", "text")
+    for _ in range(2):
+        files.remove_file(path)
+        assert not path.exists()
+    with pytest.raises(StoreError, match="Is a directory"):
+        files.remove_file(tmp_path)
 
 
 def test_json_comes_back_as_it_was(tmp_path):

@@ -13,6 +13,7 @@ __all__ = [
     "FettleError",
     "InputError",
     "LockHeld",
+    "MissingFile",
     "ModelUnavailable",
     "NoTargets",
     "NonFinite",
@@ -74,6 +75,10 @@ class StoreError(FettleError):
 
 class CorruptFile(StoreError):
     """A file whose bytes are not the ones that were written."""
+
+
+class MissingFile(CorruptFile):
+    """A file that was written here and is not here any more, or was never finished."""
 
 
 class LockHeld(StoreError):

@@ -1,7 +1,8 @@
 """Files that are whole or not there: every write of fettle goes through here.
 
 Write beside, flush to the disk, rename over, flush the folder (SQLite, ALICE OSDI'14: the order
-matters). A failed flush is final; nothing is retried and nothing is pretended.
+matters). A failed flush is final; nothing is retried and nothing is pretended (Rebello et al.,
+ATC'20: after a failed flush a second one may succeed without the bytes being there).
 """
 
 import errno
@@ -9,52 +10,85 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fettle.core.errors import CorruptFile, StoreError
+from fettle.core.errors import CorruptFile, MissingFile, StoreError
+from fettle.store import failpoints, folders, locks
 
 __all__ = [
     "append_line",
     "copy_file",
     "read_json",
+    "read_lines",
+    "remove_file",
     "remove_folder",
     "require_hash",
     "sha256",
     "write_bytes",
+    "write_chunks",
     "write_json",
     "write_text",
     "write_with",
 ]
 
 
-def write_with(path: Path, make: Callable[[Path], None]) -> Path:
+def write_with(
+    path: Path, make: Callable[[Path], None], *, needed_bytes: int | None = None
+) -> Path:
     """Let `make` write a file under another name; it gets its own only when it is whole.
+
+    Args:
+        path: of the file.
+        make: writes it to the path that it is given.
+        needed_bytes: its size, where it is known before; the message about a full disk says it.
 
     Raises:
         StoreError: the disk is full, gone or not writable; what stood there before still stands.
     """
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
+    locks.require_held(path)
+    temporary = folders.temporary(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make(temporary)
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        folders.make(path.parent)
+        with failpoints.operation("write", path, into=temporary):
+            make(temporary)
+        folders.flush(temporary, of=path)
+        with failpoints.operation("rename", path):
+            os.replace(temporary, path)
+        folders.flush(path.parent)
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise _not_written(path, error, needed_bytes) from error
     finally:
         with suppress(OSError):  # what went wrong before says more
             temporary.unlink(missing_ok=True)
     return path
 
 
+def write_chunks(path: Path, chunks: Iterable[bytes | memoryview], *, needed_bytes: int) -> str:
+    """The file with these bytes, or the one before; no more than one chunk is held at a time.
+
+    Returns:
+        The sha256 of the bytes as they were handed over, in hex: what the disk must give back.
+    """
+    digest = hashlib.sha256()
+
+    def make(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            for chunk in chunks:
+                digest.update(chunk)
+                stream.write(chunk)
+                del chunk  # before the next one is made
+
+    write_with(path, make, needed_bytes=needed_bytes)
+    return digest.hexdigest()
+
+
 def write_bytes(path: Path, content: bytes) -> Path:
     """The file with this content, or the one before."""
-    return write_with(path, lambda temporary: _dump(temporary, content))
+    write_chunks(path, (content,), needed_bytes=len(content))
+    return path
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -68,48 +102,122 @@ def write_json(path: Path, value: Mapping[str, Any] | list[Any]) -> Path:
 
 
 def copy_file(source: Path, path: Path) -> Path:
-    """A copy that is whole or not there."""
-    return write_with(path, lambda temporary: _copy(source, temporary))
+    """A copy that is whole or not there.
+
+    Raises:
+        MissingFile: there is no such source.
+        StoreError: the disk is full, gone or not writable.
+    """
+    if not source.is_file():
+        raise MissingFile(f"{source} is missing, so it cannot be copied to {path}.")
+    size = source.stat().st_size
+    return write_with(path, lambda temporary: _copy(source, temporary), needed_bytes=size)
+
+
+def remove_file(path: Path) -> None:
+    """The file is gone, whether or not it was there."""
+    locks.require_held(path)
+    try:
+        with failpoints.operation("unlink", path):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def remove_folder(path: Path) -> None:
     """The folder is gone, with all that lay in it, whether or not it was there."""
+    locks.require_held(path)
     try:
-        shutil.rmtree(path)
+        with failpoints.operation("remove", path):
+            shutil.rmtree(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise _not_written(path, error) from error
 
 
 def append_line(path: Path, line: str) -> None:
-    """One more line at the end, on the disk when this returns."""
+    """One more line at the end, on the disk when this returns; else none, and the file as it was.
+
+    Where the last line was torn, the new one begins below it and is not swallowed by it. One
+    process at a time may do this.
+
+    Raises:
+        StoreError: the disk is full, gone or not writable.
+    """
+    locks.require_held(path)
+    content = (line.rstrip("\n") + "\n").encode()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as lines:
-            lines.write(line.rstrip("\n") + "\n")
-            lines.flush()
-            os.fsync(lines.fileno())
+        folders.make(path.parent)
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            _append(descriptor, path, content)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            folders.flush(path.parent)
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise _not_written(path, error, len(content)) from error
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The objects in a file of JSON lines, and a sentence for each line that is not whole.
+
+    A line is torn where a process ended while it was written; nobody was told that it stood. A
+    file that is not there has no lines.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise _not_read(path, error) from error
+    whole: list[dict[str, Any]] = []
+    passed_over: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:  # of JSON, and of UTF-8
+            value = None
+        if isinstance(value, dict):
+            whole.append(value)
+        else:
+            passed_over.append(f"Line {number} of {path} is not whole and is passed over.")
+    return whole, tuple(passed_over)
 
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 
     Raises:
+        MissingFile: there is no such file.
         CorruptFile: it is not JSON; the message names line and column.
+        StoreError: it cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path} is not readable as JSON: {error}.") from error
+    except OSError as error:
+        raise _not_read(path, error) from error
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """The sha256 of a file's bytes, in hex.
+
+    Raises:
+        MissingFile: there is no such file.
+        StoreError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise _not_read(path, error) from error
 
 
 def require_hash(path: Path, expected: str) -> Path:
@@ -117,9 +225,8 @@ def require_hash(path: Path, expected: str) -> Path:
 
     Raises:
         CorruptFile: the file is missing, or its sha256 differs.
+        StoreError: it cannot be read.
     """
-    if not path.is_file():
-        raise CorruptFile(f"{path} is missing.")
     found = sha256(path)
     if found != expected:
         raise CorruptFile(
@@ -129,26 +236,42 @@ def require_hash(path: Path, expected: str) -> Path:
     return path
 
 
-def _dump(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+def _append(descriptor: int, path: Path, content: bytes) -> None:
+    """Write and flush; what could not be written whole is taken back."""
+    size = os.fstat(descriptor).st_size
+    if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        content = b"\n" + content
+    try:
+        with failpoints.operation("append", path, into=path):
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest):]
+        with failpoints.operation("flush", path):
+            os.fsync(descriptor)
+    except BaseException:  # a Ctrl-C too
+        with suppress(OSError):  # what went wrong before says more
+            os.ftruncate(descriptor, size)
+        raise
 
 
 def _copy(source: Path, path: Path) -> None:
     shutil.copyfile(source, path)
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _not_read(path: Path, error: OSError) -> StoreError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MissingFile(f"{path} is missing.")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return StoreError(f"Could not read {path}: {reason}. Check that it is a file you may read.")
 
 
-def _disk_error(path: Path, error: OSError) -> StoreError:
+def _not_written(path: Path, error: OSError, needed_bytes: int | None = None) -> StoreError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = "Check that the folder exists and may be written to."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
-        hint = f"{free:,} bytes are free there. Make room and give the same command again."
+        needed = "" if needed_bytes is None else f"It needs {needed_bytes:,} bytes, and "
+        hint = f"{needed}{free:,} bytes are free there. Make room and give the same command again."
+    elif error.errno == errno.EIO:
+        hint = "The disk fails: copy what lies on it, and go on with --out on another one."
     return StoreError(f"Could not write {path}: {reason}. {hint}")

@@ -1,0 +1,147 @@
+"""Processes to kill: each is forked from one that has imported everything and computed nothing.
+
+A fork takes hundredths of a second where a start takes seconds, so that a test can let one die at
+every single operation.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from stories import Done
+
+SERVED = """
+import nursery
+nursery.serve()
+"""
+KILLED = -9
+COMMAND = (
+    "torch._dynamo", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "scipy.stats",
+    "sklearn.linear_model", "sklearn.feature_extraction.text", "matplotlib.backends.backend_svg",
+    "jinja2.ext", "fettle.cli", "fettle.pipeline", "fettle.stages.training",
+    "fettle.stages.evaluating", "fettle.stages.reporting", "fettle.stages.publishing",
+)  # fmt: skip
+"""What `fettle tune` imports on its way, so far as it takes time."""
+
+
+class Nursery:
+    """A process that forks another one for each thing to do, and says how that one ended."""
+
+    def __init__(self, imported: Iterable[str] = ()) -> None:
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVED, *imported], env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+
+    def close(self) -> None:
+        self._process.communicate("", timeout=30)
+
+    def exit_code(self, act: str, *given: Any, failpoint: str = "") -> int:
+        """What a process that does this ends with; below 0 where a signal ended it.
+
+        Args:
+            act: "module:function".
+            given: its arguments, as JSON.
+            failpoint: as in FETTLE_FAILPOINT.
+        """
+        self._process.stdin.write(json.dumps([act, given, failpoint], default=str) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def deaths(
+        self, again: Callable[[], object], act: str, *given: Any
+    ) -> Iterator[tuple[str, str]]:
+        """Let processes that do this die before every operation, and within every write.
+
+        Args:
+            again: puts everything as it was; called before each process.
+            act: "module:function".
+            given: its arguments.
+
+        Yields:
+            The operation and the failpoint, once the process is dead.
+        """
+        again()
+        for number, operation in enumerate(self.operations(act, *given), start=1):
+            grows = operation.split()[0] in ("write", "append")
+            for death in ("kill", "torn") if grows else ("kill",):
+                again()
+                assert self.exit_code(act, *given, failpoint=f"{death}@{number}") == KILLED
+                yield operation, f"{death}@{number}"
+        again()
+
+    def operations(self, act: str, *given: Any) -> list[str]:
+        """Every operation of a process that does this, in order: "rename plan.json"."""
+        with tempfile.NamedTemporaryFile("r") as listed:
+            assert self.exit_code(act, *given, failpoint=f"list@{listed.name}") == 0
+            found = listed.read().splitlines()
+        assert found, "no operation passed a failpoint"
+        return found
+
+    def command(
+        self, machine: Path, *words: object, folder: Path, failpoint: str = "", limit: int = 0
+    ) -> Done:
+        """The command line in such a process, to its end.
+
+        Args:
+            machine: the folder of what is measured of this machine.
+            words: of the command.
+            folder: to stand in.
+            failpoint: as in FETTLE_FAILPOINT.
+            limit: no file may grow beyond so many bytes, as where the disk is full; 0 is no limit.
+        """
+        said = folder.parent / f"{folder.name}.said"
+        code = self.exit_code(
+            "nursery:tell", machine, [str(one) for one in words], folder, said, limit,
+            failpoint=failpoint,
+        )
+        return Done(code, *(Path(f"{said}.{name}").read_text() for name in ("out", "err")))
+
+
+def serve() -> None:
+    """Fork for every line, and answer with an exit code."""
+    for name in sys.argv[1:]:
+        import_module(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            os._exit(_done(*json.loads(line)))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def _done(act: str, given: list[Any], failpoint: str) -> int:
+    from fettle.store import failpoints
+
+    os.dup2(2, 1)  # the answer stands alone on the real one
+    module, name = act.split(":")
+    function = getattr(import_module(module), name)
+    failpoints.arm(failpoint)
+    try:
+        return int(function(*given) or 0)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def tell(machine: str, words: list[str], folder: str, said: str, limit: int) -> int:
+    import resource
+
+    from fettle import cli
+
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.chdir(folder)
+    os.environ.update(XDG_CACHE_HOME=machine, COLUMNS="160")
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    code = cli._guarded(lambda: cli.app(words, standalone_mode=False))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code

@@ -1,0 +1,52 @@
+"""What processes do that die at it: each deed is one change of a folder by the store."""
+
+from pathlib import Path
+from typing import Any
+
+from fettle.store import blobs, checkpoints, files, locks
+
+OLD, NEW = {"answer": "old", "padding": "x" * 300}, {"answer": "new", "padding": "y" * 200}
+
+
+def tensors(number: int) -> dict[str, Any]:
+    import torch
+
+    return {
+        "weight": torch.full((3, 4), float(number)),
+        "step": torch.tensor(number),
+        "half": torch.full((5,), number, dtype=torch.bfloat16),
+    }
+
+
+def save(folder: str, number: int) -> None:
+    checkpoints.save(Path(folder), number, tensors(number), {"at": number})
+
+
+def save_three(folder: str) -> None:
+    for number in (1, 2, 3):
+        save(folder, number)
+
+
+def write_json(folder: str) -> None:
+    files.write_json(Path(folder) / "a.json", NEW)
+
+
+def write_below(folder: str) -> None:
+    files.write_json(Path(folder) / "deep" / "deeper" / "a.json", NEW)
+
+
+def append(folder: str) -> None:
+    files.append_line(Path(folder) / "log", '{"line": 2, "text": "größe"}')
+
+
+def put(folder: str) -> None:
+    blobs.put(Path(folder), Path(folder) / "source")
+
+
+def remove(folder: str) -> None:
+    files.remove_folder(Path(folder) / "sub")
+
+
+def hold(folder: str) -> None:
+    with locks.hold(Path(folder)):
+        files.write_json(Path(folder) / "a.json", NEW)
