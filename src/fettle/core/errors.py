@@ -17,6 +17,7 @@ __all__ = [
     "ModelUnavailable",
     "NoTargets",
     "NonFinite",
+    "PointerMoved",
     "SettingError",
     "ShapeError",
     "SplitError",
@@ -87,6 +88,12 @@ class LockHeld(StoreError):
 
 class Blocked(FettleError):
     """A gate or a blocker said no; `--allow CHECK` overrides a blocker."""
+
+    exit_code = 3
+
+
+class PointerMoved(FettleError):
+    """Somebody else moved the pointer since it was looked at; nothing was changed."""
 
     exit_code = 3
 
