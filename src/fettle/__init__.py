@@ -7,13 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fettle.api import audit, evaluate, plan, predict, tune
+    from fettle.api import (
+        audit,
+        collect,
+        evaluate,
+        history,
+        plan,
+        predict,
+        promote,
+        rollback,
+        tune,
+        verify,
+        versions,
+    )
     from fettle.core.audit import Audit, Finding
     from fettle.core.dataset import Dataset
     from fettle.core.errors import FettleError
     from fettle.core.evaluation import Evaluation, Score
     from fettle.core.plan import Plan
-    from fettle.core.version import Prediction, Version
+    from fettle.core.version import Prediction, Verdict, Version
 
 __all__ = [
     "Audit",
@@ -24,22 +36,32 @@ __all__ = [
     "Plan",
     "Prediction",
     "Score",
+    "Verdict",
     "Version",
     "audit",
+    "collect",
     "evaluate",
+    "history",
     "plan",
     "predict",
+    "promote",
+    "rollback",
     "tune",
+    "verify",
+    "versions",
 ]
 
 _HOMES = {
-    "fettle.api": ("audit", "evaluate", "plan", "predict", "tune"),
+    "fettle.api": (
+        "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "rollback",
+        "tune", "verify", "versions",
+    ),
     "fettle.core.audit": ("Audit", "Finding"),
     "fettle.core.dataset": ("Dataset",),
     "fettle.core.errors": ("FettleError",),
     "fettle.core.evaluation": ("Evaluation", "Score"),
     "fettle.core.plan": ("Plan",),
-    "fettle.core.version": ("Prediction", "Version"),
+    "fettle.core.version": ("Prediction", "Verdict", "Version"),
 }
 
 

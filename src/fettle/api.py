@@ -5,15 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fettle import pipeline
+from fettle import pipeline, upkeep
 from fettle.core.audit import Audit
 from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Plan, Reading
 from fettle.core.progress import finish
 from fettle.core.settings import Settings
-from fettle.core.version import Prediction, Version
+from fettle.core.upkeep import Collection, Event, Inspection
+from fettle.core.version import Prediction, Verdict, Version
 
-__all__ = ["audit", "evaluate", "plan", "predict", "tune"]
+__all__ = [
+    "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "rollback", "tune",
+    "verify", "versions",
+]
 
 
 def tune(data: object, **asked: Any) -> Version:
@@ -65,6 +69,60 @@ def evaluate(
     """The version's scores, with intervals, on new rows that carry answers."""
     reference = version.folder if isinstance(version, Version) else version
     return pipeline.evaluate(reference, Path(data), registry=registry)
+
+
+def promote(
+    version: Version | str, *, registry: str = ".fettle", force: bool = False, reason: str = "",
+    actor: str | None = None,
+) -> Verdict:
+    """Make a version champion where every gate lets it through; the Verdict says what each said.
+
+    Args:
+        version: a Version, NAME@N or NAME@challenger.
+        registry: a folder or a URL.
+        force: move the pointer whatever the gates say; needs a reason.
+        reason: for the log.
+        actor: for the log; by default user@host.
+
+    Raises:
+        PointerMoved: somebody moved the champion meanwhile.
+    """
+    reference = version.id if isinstance(version, Version) else version
+    return finish(
+        upkeep.promote(reference, registry=registry, force=force, reason=reason, actor=actor)
+    )
+
+
+def rollback(
+    name: str, *, to: int | None = None, registry: str = ".fettle", reason: str = "",
+    actor: str | None = None,
+) -> str:
+    """Make the champion before champion again, or version `to`; the id of who is champion now."""
+    done = upkeep.rollback(name, to=to, registry=registry, reason=reason, actor=actor)
+    return str(done["champion"])
+
+
+def versions(name: str | None = None, *, registry: str = ".fettle") -> list[dict[str, Any]]:
+    """Every version, oldest first, with its pointers and its test scores."""
+    return upkeep.versions(name, registry=registry)
+
+
+def history(name: str | None = None, *, registry: str = ".fettle") -> list[Event]:
+    """What happened, when, who did it and why; oldest first."""
+    return upkeep.history(name, registry=registry)
+
+
+def verify(*, registry: str = ".fettle") -> Inspection:
+    """Everything in the registry, read once more; its `problems` are empty where all is well."""
+    return upkeep.inspect(registry=registry)
+
+
+def collect(
+    *, registry: str = ".fettle", keep: int | None = None, grace_days: float = 1.0,
+    dry: bool = False,
+) -> Collection:
+    """Remove files that no version needs; with `keep`, give up old versions first."""
+    return upkeep.collect(registry=registry, keep=keep, grace_days=grace_days, dry=dry)
 
 
 def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Settings]:

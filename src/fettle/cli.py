@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from fettle import console, options
-from fettle.core.errors import FettleError, SettingError, unknown_name
+from fettle import cli_upkeep, console, options
+from fettle.core.errors import FettleError, SettingError
 from fettle.core.plan import Plan, Reading
 from fettle.core.settings import Settings
 from fettle.options import (
     HERE,
     Allow,
+    Blobs,
     Budget,
     CacheLimit,
     Data,
@@ -39,7 +40,6 @@ from fettle.options import (
 
 __all__ = [
     "app", "audit", "demo", "doctor", "evaluate", "main", "plan", "predict", "report", "tune",
-    "versions",
 ]
 
 app = typer.Typer(
@@ -64,7 +64,7 @@ def demo(
             console.message(str(path))
         return
     with console.Watcher() as watcher:
-        asked = story.settings(out=options.text(out), registry=str(registry))
+        asked = story.settings(out=options.text(out), registry=registry)
         version = _told(asked, None, watcher)
     answers, _ = pipeline.predict(version.folder, list(story.QUESTIONS))
     console.message("")
@@ -82,7 +82,7 @@ def tune(
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
-    allow: Allow = None, registry: Registry = HERE,
+    allow: Allow = None, registry: Registry = HERE, blobs: Blobs = None,
     keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
     cache_limit: CacheLimit = None, save_every: SaveEvery = "60s", as_json: Json = False,
 ) -> None:
@@ -99,7 +99,7 @@ def tune(
         name=given.name if given else name,
         model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
-        out=options.text(out), registry=str(registry), keep_rows=keep_rows,
+        out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
         cache_limit=options.size(cache_limit, "--cache-limit"),
         save_seconds=options.seconds(save_every, "--save-every") or 60.0,
     )
@@ -172,7 +172,7 @@ def predict(
         raise SettingError("Give texts to answer, or a file with --input; one of the two.")
     from fettle import pipeline
 
-    answers, rows = pipeline.predict(version, texts or input, registry=str(registry))
+    answers, rows = pipeline.predict(version, texts or input, registry=registry)
     if as_json:
         for one in answers:
             console.message(json.dumps({
@@ -198,7 +198,7 @@ def evaluate(
     from fettle import pipeline
     from fettle.store import records
 
-    made = pipeline.evaluate(version, data, registry=str(registry))
+    made = pipeline.evaluate(version, data, registry=registry)
     if as_json:
         console.message(json.dumps(records.to_plain(made), ensure_ascii=False))
     else:
@@ -220,23 +220,6 @@ def report(
 
 
 @app.command()
-def versions(
-    name: Annotated[str | None, typer.Argument(help="Only of this name")] = None,
-    registry: Registry = HERE, as_json: Json = False,
-) -> None:
-    """The versions in the registry; the champion of a name is what its name alone means."""
-    listed = _listed(registry, name)
-    if as_json:
-        console.message(json.dumps(listed, ensure_ascii=False))
-        return
-    console.table(
-        "", ["version", "champion", "published", "rung", "accuracy on test"],
-        ([v["version"], "yes" if v["champion"] else "", v["at"], v["rung"], v["score"]]
-         for v in listed),
-    )
-
-
-@app.command()
 def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
     """What this machine is and does, and whether everything that fettle needs is there."""
     from fettle import doctor as examiner
@@ -252,6 +235,9 @@ def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
         return
     console.table("", ["what", "found"], facts.items())
     console.table("", ["measured", "found", "chosen, and why"], examiner.measured(machine))
+
+
+cli_upkeep.register(app)
 
 
 def main() -> None:
@@ -292,30 +278,6 @@ def _told(settings: Settings, given: Plan | None, watcher: console.Watcher) -> A
         watcher.show(event)
         version = event
     return version
-
-
-def _listed(registry: Path, name: str | None) -> list[dict[str, Any]]:
-    """Every version in the registry, with its test accuracy and interval."""
-    if not (registry / "registry.db").is_file():
-        raise SettingError(f"There is no registry in {registry}. `fettle tune` makes one.")
-    from fettle.core.evaluation import Score
-    from fettle.store.registry import Registry
-
-    held = Registry(registry)
-    found = held.versions(name)
-    if name is not None and not found:
-        raise unknown_name("model", name, {row["name"] for row in held.versions()},
-                           place=str(registry))
-    return [
-        {
-            "version": f"{row['name']}@{row['number']}",
-            "champion": row["champion"],
-            "at": row["at"],
-            "rung": row["manifest"]["rung"],
-            "score": str(Score(**row["manifest"]["scores"][0])),
-        }
-        for row in found
-    ]
 
 
 def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan:

@@ -23,11 +23,14 @@ from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 
-__all__ = ["Watcher", "error", "evaluated", "findings", "message", "predictions", "table"]
+__all__ = [
+    "Watcher", "error", "evaluated", "findings", "message", "predictions", "table", "verdict",
+]
 
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 RESULTS = Console(highlight=False, soft_wrap=True)
 COLORS = {"blocker": "bold red", "warn": "yellow", "note": "dim"}
+VERDICTS = {"pass": "green", "cannot tell": "yellow", "fail": "bold red"}
 SHOWN_FINDINGS = 12
 
 
@@ -185,6 +188,31 @@ def predictions(answers: Iterable[version.Prediction], texts: Iterable[str]) -> 
         short = " ".join(text.split())
         short = short if len(short) <= 70 else short[:67] + "..."
         RESULTS.print(f"{answer.value}  ({answer.confidence:.2f})  {short}", markup=False)
+
+
+def verdict(made: version.Verdict) -> None:
+    """Every gate with its value and its threshold, and what they come to."""
+    drawn = Table("gate", "", "value", "90% interval", "may be", "")
+    for gate in made.gates:
+        value = "" if gate.value is None else f"{gate.value:+.3f}"
+        between = "" if gate.low is None else f"{gate.low:+.3f} to {gate.high:+.3f}"
+        limit = f"{'from' if gate.threshold < 0 else 'to'} {gate.threshold:+.3f}"
+        drawn.add_row(
+            escape(gate.name), f"[{VERDICTS[gate.verdict]}]{gate.verdict}[/]", value, between,
+            limit, escape(gate.sentence),
+        )
+    if made.gates:
+        RESULTS.print(f"{made.challenger} against {made.champion} on {made.rows:,} test rows",
+                      markup=False)
+        RESULTS.print(drawn)
+    for note in made.notes:
+        RESULTS.print(note, markup=False)
+    RESULTS.print(made.sentence, markup=False)
+    if made.promoted:
+        forced = f", forced: {made.reason}" if made.forced else ""
+        RESULTS.print(f"{made.challenger} is champion now{forced}.", markup=False)
+    else:
+        RESULTS.print(f"{made.champion} stays champion.", markup=False)
 
 
 def table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> None:

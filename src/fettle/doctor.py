@@ -2,7 +2,6 @@
 
 import shutil
 from importlib import metadata
-from pathlib import Path
 
 from fettle.core.errors import FettleError
 from fettle.core.plan import Machine
@@ -16,7 +15,7 @@ LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "safetensors", "nu
              "scikit-learn", "sqlalchemy")
 
 
-def examine(registry: Path, machine: Machine) -> dict[str, str]:
+def examine(registry: str, machine: Machine) -> dict[str, str]:
     """One line a fact: machine, libraries, default model, registry, disk."""
     facts = {
         "processor": f"{machine.processor}, {machine.cores} cores",
@@ -100,13 +99,14 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _registry(folder: Path) -> str:
-    """How many versions there are, or why that cannot be said."""
-    if not (folder / "registry.db").is_file():
-        return f"none in {folder} yet"
+def _registry(place: str) -> str:
+    """How many versions there are and whether all is as it was written, or why not to be said."""
+    from fettle.store import inspecting
     from fettle.store.registry import Registry
 
     try:
-        return f"{folder}: {len(Registry(folder).versions())} versions"
+        found = inspecting.inspect(held := Registry(place, create=False))
     except FettleError as error:
         return str(error)
+    wrong = f"; {len(found.problems)} problems, see `fettle verify`" if found.problems else ""
+    return " ".join([f"{held.place}: {found.versions} versions{wrong}.", *found.notes])

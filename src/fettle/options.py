@@ -9,8 +9,8 @@ import typer
 from fettle.core.errors import SettingError
 
 __all__ = [
-    "HERE", "Allow", "Budget", "CacheLimit", "Data", "Encoding", "Inputs", "Json", "Model", "Name",
-    "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Strategy", "Target", "Task", "Test",
+    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Inputs", "Json", "Model",
+    "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Strategy", "Target", "Task", "Test",
     "Validation", "Version", "many", "one_or_many", "seconds", "size", "text",
 ]
 
@@ -34,10 +34,11 @@ Seed = Annotated[int | None, typer.Option(help="Of every random number; 0 if not
 Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder")]
 Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]
-Registry = Annotated[Path, typer.Option(help="The registry's folder")]
+Registry = Annotated[str, typer.Option(help="The registry: a folder, or postgresql://...")]
+Blobs = Annotated[str | None, typer.Option(help="Where a new registry's files go: folder or URL")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
 Version = Annotated[str, typer.Argument(help="NAME (its champion), NAME@N or a version's folder")]
-HERE = Path(".fettle")
+HERE = ".fettle"
 
 
 def text(path: Path | None) -> str | None:

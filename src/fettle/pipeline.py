@@ -6,7 +6,6 @@ yielded: nouns as they are made, and progress between them.
 
 import hashlib
 import json
-import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,8 @@ from fettle.core.settings import Settings
 from fettle.core.split import Opening, Split
 from fettle.core.version import Prediction, Report, Version
 from fettle.store import files, folders, locks, records
+from fettle.store.names import require_model_name
+from fettle.store.places import runs_folder
 
 if TYPE_CHECKING:
     from fettle.core.parts import Card
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["audit", "build", "evaluate", "open_version", "plan", "predict", "this_machine"]
 
 Story = Generator[Any, None, Version]
-NAME = re.compile(r"\w[\w. -]*")
-"""Of a version: it becomes part of a path, and NAME@N must say which part is the name."""
 
 
 def build(
@@ -54,7 +53,7 @@ def build(
     request = _request(settings, given, split, card)
     made = _begun(settings, request) or _planned(settings, given, dataset, split, card)
     yield made
-    folder = Path(settings.out or Path(settings.registry) / "runs" / f"{made.name}-{made.id}")
+    folder = Path(settings.out or runs_folder(settings.registry) / f"{made.name}-{made.id}")
     _require_ours(folder)
     with locks.hold(folder):
         finished = _begin(folder, made, found, split)
@@ -81,7 +80,7 @@ def _train_and_publish(
     from fettle.stages import evaluating, publishing, reporting  # late: training starts sooner
     from fettle.store.registry import Registry
 
-    registry = Registry(Path(settings.registry))
+    registry = Registry(settings.registry, blobs=settings.blobs)
 
     def count(opening: Opening) -> int:
         return registry.count_opening(opening.test, opening.reason)
@@ -156,7 +155,7 @@ def predict(
     """
     from fettle.stages import reading, serving
 
-    opened = serving.open_version(reference, Path(registry))
+    opened = serving.open_version(reference, registry)
     schema = Schema(target=None, inputs=opened.encoder.fields)
     rows = (
         _texts(source, schema)
@@ -171,7 +170,7 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
     from fettle.stages import evaluating, reading, serving
     from fettle.store.registry import Registry
 
-    opened = serving.open_version(reference, Path(registry))
+    opened = serving.open_version(reference, registry)
     given = opened.plan["reading"]
     schema = Schema(target=given["target"], inputs=opened.encoder.fields)
     rows = reading.read_unlabelled(data, schema)
@@ -180,7 +179,7 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
             f"{data} has no column {given['target']!r}, so there is nothing to compare with. "
             "`fettle predict` needs no answers."
         )
-    held = Registry(Path(registry))
+    held = Registry(registry)
     return evaluating.evaluate_version(
         opened.id, opened.outputs(rows.fields()), rows, opened.task.classes,
         metric=opened.plan["metric"],
@@ -192,7 +191,7 @@ def open_version(reference: str, *, registry: str = ".fettle") -> "Opened":
     """A version, checked and ready to answer many times."""
     from fettle.stages import serving
 
-    return serving.open_version(reference, Path(registry))
+    return serving.open_version(reference, registry)
 
 
 def this_machine() -> Machine:
@@ -231,7 +230,10 @@ def _planned(
     from fettle.stages import planning
 
     made = planning.plan(dataset, split, card, this_machine(), settings)
-    return made if given is None else planning.check(given, made, card)
+    if given is not None:
+        made = planning.check(given, made, card)
+    require_model_name(made.name)
+    return made
 
 
 def _request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
@@ -244,7 +246,7 @@ def _request(settings: Settings, given: Plan | None, split: Split, card: "Card")
 
     asked = {
         key: value for key, value in records.to_plain(settings).items()
-        if key not in ("reading", "registry", "save_seconds", "keep_rows")
+        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows")
     }
     whole = [asked, split.learning, (card.sha256, card.definition), given and given.id,
              version("fettle")]
@@ -262,7 +264,7 @@ def _begun(settings: Settings, request: str) -> Plan | None:
 
 
 def _pointer(settings: Settings, request: str) -> Path:
-    return Path(settings.registry) / "requests" / f"{request}.json"
+    return runs_folder(settings.registry).parent / "requests" / f"{request}.json"
 
 
 def _require_ours(folder: Path) -> None:
@@ -291,11 +293,8 @@ def _require_possible(settings: Settings, seed: int) -> None:
             raise unknown_name("check", check, CHECKS)
     if seed < 0:
         raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
-    if settings.name is not None and not NAME.fullmatch(settings.name):
-        raise SettingError(
-            f"--name is {settings.name!r}; letters, digits, spaces, '.', '_' and '-' make a name, "
-            "and a letter or digit begins it."
-        )
+    if settings.name is not None:
+        require_model_name(settings.name)
 
 
 def _begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:

@@ -149,18 +149,18 @@ def test_a_folder_that_is_published_again_still_opens(trained, registry):
 
     published(trained, registry)
     second = published(trained, registry)
-    assert second.id == f"{trained.plan.name}@2"
+    assert second.id == f"{trained.plan.name}@1", "it is the same version"
     assert "version.json" not in second.files
     assert open_version(second.folder, registry.root).id == second.id
 
 
 def test_a_disk_that_fails_leaves_nothing_in_the_registry(trained, registry, monkeypatch):
-    from fettle.store import blobs
+    from fettle.store.blobs import Blobs
 
     def put(*_):
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(blobs, "put", put)
+    monkeypatch.setattr(Blobs, "put", put)
     with pytest.raises(StoreError):
         published(trained, registry)
     assert registry.versions() == []

@@ -9,7 +9,8 @@ from fettle.core.errors import CorruptFile, PointerMoved, SettingError, StoreErr
 from fettle.core.upkeep import Pointer
 from fettle.store import blobs, files
 from fettle.store.inspecting import inspect
-from fettle.store.registry import Registry, runs_folder
+from fettle.store.places import runs_folder
+from fettle.store.registry import Registry
 
 
 @pytest.fixture

@@ -28,5 +28,8 @@ class Settings:
     out: str | None = None
     """The run's folder."""
     registry: str = ".fettle"
+    """A folder, or postgresql://USER@HOST/DATABASE."""
+    blobs: str | None = None
+    """Where the registry's files go; known to a registry that was made."""
     keep_rows: bool = True
     """Whether the version carries its rows as Arrow."""

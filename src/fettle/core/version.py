@@ -1,9 +1,9 @@
-"""The Version: a model that can be served, and what it says."""
+"""The Version: a model that can be served, what it says, and the Verdict on its promotion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Prediction", "Report", "Version"]
+__all__ = ["Gate", "Prediction", "Report", "Verdict", "Version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,63 @@ class Prediction:
     version: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """Of the three likeliest classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One question that a version must pass before it becomes champion."""
+
+    name: str
+    """accuracy or macro_f1, slices, calibration, negative_flips, latency, size, audit."""
+    verdict: str
+    """pass, cannot tell, or fail."""
+    value: float | None
+    """What was measured: of the challenger, or against the champion; None where nothing was."""
+    threshold: float
+    """What the value must not go beyond."""
+    low: float | None
+    high: float | None
+    """90% interval of the value: each end is a one-sided bound of 95%."""
+    rows: int
+    """That it was measured on; 0 where no row was asked."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a challenger may become champion, and every gate that it was asked at."""
+
+    challenger: str
+    champion: str
+    generation: int
+    """Of the champion that it was compared with."""
+    decision: str
+    """promote, cannot tell, or reject."""
+    gates: tuple[Gate, ...]
+    rows: int
+    """Test rows that neither learned from, on which both were asked."""
+    more_rows: int | None
+    """About how many more would tell; None where that is not what is missing."""
+    promoted: bool = False
+    """Whether the pointer was moved."""
+    forced: bool = False
+    """Whether that was in spite of the decision."""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.forced and not self.reason:
+            raise ValueError("A forced promotion carries its reason.")
+
+    @property
+    def sentence(self) -> str:
+        """The decision in words, with the gates that it hangs on."""
+        held = [gate.name for gate in self.gates if gate.verdict == "fail"]
+        open_ = [gate.name for gate in self.gates if gate.verdict == "cannot tell"]
+        if self.decision == "promote":
+            return f"{self.challenger} may take the place of {self.champion}."
+        if self.decision == "reject":
+            return f"{self.challenger} stays out: {', '.join(held)}."
+        more = f" About {self.more_rows:,} more labelled test rows would tell." if (
+            self.more_rows) else ""
+        return f"Cannot tell: {', '.join(open_) or 'nothing could be compared'}.{more}"

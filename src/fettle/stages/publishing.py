@@ -3,14 +3,14 @@
 A version whose outputs differ from the trained model's is refused: nothing is entered.
 """
 
+import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
 
 from fettle.core.columns import strings
 from fettle.core.dataset import Dataset
@@ -26,14 +26,30 @@ from fettle.engine.predict import outputs_of
 from fettle.engine.replay import CODE
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
-from fettle.store import checkpoints, files, records
+from fettle.store import arrow, checkpoints, files, records
 from fettle.store.registry import Registry
+from fettle.store.tables import digest
 
 __all__ = ["publish"]
 
 TOLERANCE = 1e-4
 """Largest difference of a raw output, between what was trained and what is published."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+CERTIFIED = 32
+"""Rows whose answers travel with the version: before it becomes champion it gives them again."""
+SAMPLES = (
+    "Good morning, could you please call me back this afternoon?",
+    "It does not work any more.",
+    "yes",
+    "On Monday we paid 1,250.00 for 3 items; two of them came, and the third is still missing "
+    "although you wrote to us that it had been sent on the 14th. What shall we do now?",
+)
+"""In place of the user's rows where those are not kept."""
+BESIDE = frozenset((
+    "plan.json", "evaluation.json", "audit.json", "report.html", "model-card.md",
+    "certificate.arrow", "certificate.safetensors",
+))
+"""Files that tell of the version; what it answers hangs on the others, and on the plan's id."""
 
 
 def publish(
@@ -60,11 +76,12 @@ def publish(
     records.save(target / "plan.json", plan)
     records.save(target / "split.json", split)
     records.save(target / "evaluation.json", evaluation)
+    files.copy_file(Path(run.folder) / "audit.json", target / "audit.json")
     files.copy_file(Path(report.card), target / "model-card.md")
     files.copy_file(Path(report.html), target / "report.html")
     if keep_rows:
         _write_rows(target / "rows.arrow", dataset, split)
-    difference = _difference(target, source, dataset, split, plan)
+    difference = _proved(target, source, dataset, split, plan, keep_rows=keep_rows)
     lineage = _lineage(card, split, run)
     manifest = {
         "plan": plan.id,
@@ -74,7 +91,9 @@ def publish(
         "largest_difference": difference,
         "scores": records.to_plain(evaluation.contender(evaluation.kept).scores),
     }
-    number, held = registry.publish(plan.name, target, manifest)
+    number, held = registry.publish(
+        plan.name, target, manifest, identity=_identity(target, plan.id)
+    )
     _write_manifest(target, plan.name, number, manifest, held)
     return Version(
         name=plan.name,
@@ -110,6 +129,7 @@ def _lineage(card: Card, split: Split, run: Run) -> dict[str, str]:
         "base_model": card.name,
         "base_weights": card.sha256,
         "base_revision": card.revision or "",
+        "data": split.dataset,
         "learning_rows": split.learning,
         "test_rows": split.vault.fingerprint,
         "run": run.folder,
@@ -130,16 +150,34 @@ def _write_manifest(
     )
 
 
-def _difference(
-    target: Path, source: Path, dataset: Dataset, split: Split, plan: Plan
+def _identity(target: Path, plan: str) -> str:
+    """The same for versions that answer alike: whoever publishes one twice gets the first."""
+    held = {
+        path.relative_to(target).as_posix(): files.sha256(path)
+        for path in sorted(target.rglob("*"))
+        if path.is_file() and path.name not in BESIDE
+    }
+    return digest(json.dumps([plan, held]))
+
+
+def _proved(
+    target: Path, source: Path, dataset: Dataset, split: Split, plan: Plan, *, keep_rows: bool
 ) -> float:
-    """The published version's outputs against the trained network's, on the same rows."""
+    """The published version's outputs against the trained network's, on the same rows.
+
+    Its answers are written beside it, so that whoever opens it elsewhere can ask it again.
+    """
     paths = {path.name: path for path in target.iterdir()}
     network, encoder = open_saved(paths), ENCODERS[plan.modality].load(paths)
+
+    def outputs(fields: Sequence[tuple[str, ...]]) -> np.ndarray:
+        return finish(
+            outputs_of(network, encoder, encoder.encode(fields), precision=plan.precision)
+        )
+
     expected = checkpoints.read_tensors(source / "outputs.safetensors")["reference"].numpy()
-    rows = split.learners[: len(expected)]
-    items = encoder.encode(dataset.fields(rows))
-    found = finish(outputs_of(network, encoder, items, precision=plan.precision))
+    fields = dataset.fields(split.learners[: len(expected)])
+    found = outputs(fields)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise CorruptFile(
@@ -147,7 +185,29 @@ def _difference(
             f"its outputs differ by up to {difference:g} (at most {TOLERANCE:g} is allowed). It is "
             "not published. Run the same command in a fresh folder (--out)."
         )
+    asked = fields[:CERTIFIED] if keep_rows else _samples(len(encoder.fields))
+    _write_certificate(target, encoder.fields, asked, outputs(asked))
     return difference
+
+
+def _samples(columns: int) -> list[tuple[str, ...]]:
+    """Rows that hold nothing of the user's."""
+    return [
+        tuple(SAMPLES[(row + column) % len(SAMPLES)] for column in range(columns))
+        for row in range(len(SAMPLES))
+    ]
+
+
+def _write_certificate(
+    target: Path, names: Sequence[str], fields: Sequence[tuple[str, ...]], outputs: np.ndarray
+) -> None:
+    import torch
+
+    columns = [strings([row[at] for row in fields]) for at in range(len(names))]
+    arrow.write(target / "certificate.arrow", pa.table(columns, names=list(names)))
+    checkpoints.write_tensors(
+        target / "certificate.safetensors", {"outputs": torch.from_numpy(outputs)}
+    )
 
 
 def _write_rows(path: Path, dataset: Dataset, split: Split) -> None:
@@ -167,9 +227,4 @@ def _write_rows(path: Path, dataset: Dataset, split: Split) -> None:
             free = f"_{free}"
         table = table.append_column(free, strings(column))
 
-    def write(temporary: Path) -> None:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
-            out.write_table(table)
-
-    files.write_with(path, write)
-
+    arrow.write(path, table)

@@ -1,14 +1,14 @@
 """Serving: a version and rows in, a Prediction for each row out; the same encode as in training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fettle.core.dataset import Dataset
-from fettle.core.errors import CorruptFile, InputError, SettingError
+from fettle.core.errors import CorruptFile, InputError
 from fettle.core.progress import finish
 from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
@@ -16,14 +16,18 @@ from fettle.engine.predict import outputs_of
 from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_saved
-from fettle.store import files
+from fettle.store import arrow, checkpoints, files
+from fettle.store.names import require_paths
 from fettle.store.registry import Registry
 from fettle.tasks import TASKS
 from fettle.tasks.classification import Classification
 
-__all__ = ["Opened", "open_version", "predict"]
+__all__ = ["Opened", "open_files", "open_version", "predict", "prove"]
 
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
+TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
+"""Largest difference of a raw output from the one that was written down where the version was
+made, as a share of the largest output; other processors round otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Opened:
     task: Classification
     precision: str
     plan: Mapping[str, Any]
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """Its files, whose bytes were right when it was opened."""
 
     def outputs(self, fields: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Raw outputs (rows, classes) of rows that are not encoded yet."""
@@ -45,27 +51,49 @@ class Opened:
         )
 
 
-def open_version(reference: str, registry: Path) -> Opened:
+def open_version(reference: str, registry: str | Path) -> Opened:
     """Open NAME (its champion), NAME@N, or a version's folder; every file's hash is checked.
 
     Raises:
         UnknownName: the registry has no such version.
         CorruptFile: a file is missing or altered.
     """
-    set_threads(cores())
     folder = Path(reference)
     if (folder / "version.json").is_file():
-        return _opened(*_listed(folder))
+        return open_files(*_listed(folder))
     if folder.is_dir():
         raise CorruptFile(f"{folder} holds no version.json, so it is not a version's folder.")
-    if not (registry / "registry.db").is_file():
-        raise SettingError(
-            f"There is no registry in {registry}, so no version is called {reference!r}. Make one "
-            "with `fettle tune`, or name its folder with --registry."
-        )
-    held = Registry(registry)
+    held = Registry(registry, create=False)
     name, number, manifest = held.find(reference)
-    return _opened(f"{name}@{number}", held.paths(manifest))
+    return open_files(f"{name}@{number}", held.paths(manifest))
+
+
+def prove(opened: Opened) -> float:
+    """Ask the version what it was asked where it was made; the largest difference of an output.
+
+    Raises:
+        CorruptFile: it holds no such rows, or answers otherwise.
+    """
+    if not {"certificate.arrow", "certificate.safetensors"} <= set(opened.paths):
+        raise CorruptFile(
+            f"{opened.id} holds no answers to compare with, as versions of an older fettle do not. "
+            "Train it again."
+        )
+    asked = arrow.read(opened.paths["certificate.arrow"])
+    expected = checkpoints.read_tensors(opened.paths["certificate.safetensors"])["outputs"].numpy()
+    columns = [asked.column(name).to_pylist() for name in opened.encoder.fields]
+    found = opened.outputs(list(zip(*columns, strict=True)))
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        raise CorruptFile(f"{opened.id} gives outputs of another shape, or that are no numbers.")
+    difference = float(np.abs(found - expected).max())
+    most = TOLERANCE[opened.precision] * max(1.0, float(np.abs(expected).max()))
+    if difference > most:
+        raise CorruptFile(
+            f"{opened.id} answers otherwise than where it was made: outputs differ by up to "
+            f"{difference:g} (at most {most:g} is allowed). Compare `fettle doctor` here with its "
+            "lineage in `fettle show`; the same libraries give the same answers."
+        )
+    return difference
 
 
 def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
@@ -101,10 +129,16 @@ def _listed(folder: Path) -> tuple[str, dict[str, Path]]:
             f"{path} does not list the files of a version. Restore it from a copy, or publish "
             "again."
         )
+    require_paths(held, place=str(path))
+    for one in held:
+        if (folder / one).is_symlink():
+            raise CorruptFile(f"{folder / one} is a link, and a version's files are plain files.")
     return name, {one: files.require_hash(folder / one, held[one]) for one in held}
 
 
-def _opened(id: str, paths: Mapping[str, Path]) -> Opened:
+def open_files(id: str, paths: Mapping[str, Path]) -> Opened:
+    """The version that these files make, whose hashes were checked."""
+    set_threads(cores())
     facts = files.read_json(paths["task.json"])
     return Opened(
         id=id,
@@ -113,4 +147,5 @@ def _opened(id: str, paths: Mapping[str, Path]) -> Opened:
         task=TASKS[facts["task"]](facts["classes"]),
         precision=facts["precision"],
         plan=files.read_json(paths["plan.json"]),
+        paths=dict(paths),
     )

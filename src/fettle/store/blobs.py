@@ -14,7 +14,7 @@ from typing import Any
 
 from fettle.core.errors import CorruptFile, SettingError, StoreError
 from fettle.store import files, folders
-from fettle.store.names import DIGEST, require_digest
+from fettle.store.names import is_digest, require_digest
 
 __all__ = ["Blobs", "Found"]
 
@@ -173,10 +173,10 @@ def _opened(place: str) -> tuple[Any, str]:
 
 
 def _digest(name: str) -> str | None:
-    return name if DIGEST.fullmatch(name) else None
+    return name if is_digest(name) else None
 
 
 def _is_ours(name: str) -> bool:
     """A blob, or the beginnings of one: .HASH.SOMETHING.tmp."""
     inside = name.removeprefix(".").removesuffix(".tmp").partition(".")[0]
-    return _digest(name) is not None or (name.endswith(".tmp") and _digest(inside) is not None)
+    return is_digest(name) or (name.endswith(".tmp") and is_digest(inside))

@@ -17,17 +17,13 @@ import sqlalchemy as sql
 from fettle.core.errors import SettingError, StoreError
 from fettle.store import failpoints, mounts
 from fettle.store.migrations import bring_up_to_date
+from fettle.store.places import is_url
 from fettle.store.tables import HEAD, SCHEMA, schema_of
 
-__all__ = ["Database", "is_url"]
+__all__ = ["Database"]
 
 PATIENCE_SECONDS = 30.0
 """How long a writer waits for the one before it. Fifty at once took under three."""
-
-
-def is_url(place: str) -> bool:
-    """Whether this is a URL, and no folder."""
-    return "://" in place
 
 
 class Database:

@@ -39,7 +39,7 @@ def inspect(registry: Registry) -> Inspection:
             for path, blob in _files(row).items():
                 held.setdefault(blob, []).append(f"{row.name}@{row.number}: {path}")
     found = [(blob, users, _fault(registry, blob)) for blob, users in held.items()]
-    wrong += [f"{users[0]}: {fault}" for _, users, fault in found if fault]
+    wrong += [f"{', '.join(users)}: {fault}" for _, users, fault in found if fault]
     there = {one.path: one for one in registry.blobs.listed()}
     spare = [one for one in there.values() if one.digest not in held]
     notes = [*database.notes]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fettle.core.errors import CorruptFile, SettingError
 
-__all__ = ["require_digest", "require_model_name", "require_paths"]
+__all__ = ["is_digest", "require_digest", "require_model_name", "require_paths"]
 
 MODEL = re.compile(r"\w[\w. -]{0,99}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -27,9 +27,15 @@ def require_model_name(name: str) -> str:
         shown = name if len(name) <= 60 else name[:57] + "..."
         raise SettingError(
             f"The name is {shown!r}; letters, digits, spaces, '.', '_' and '-' make a name of at "
-            "most 100, a letter or digit begins it, and neither a space nor a '.' ends it."
+            "most 100, a letter or digit begins it, and neither a space nor a '.' ends it. Give "
+            "one with --name."
         )
     return name
+
+
+def is_digest(name: str) -> bool:
+    """Whether this is a sha256 in hex."""
+    return DIGEST.fullmatch(name) is not None
 
 
 def require_digest(digest: object) -> str:
@@ -38,7 +44,7 @@ def require_digest(digest: object) -> str:
     Raises:
         CorruptFile: it is something else.
     """
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+    if not isinstance(digest, str) or not is_digest(digest):
         raise CorruptFile(f"{str(digest)[:80]!r} is no sha256 in hex, so it names no file.")
     return digest
 

@@ -16,11 +16,12 @@ from fettle.core.errors import PointerMoved, SettingError, StoreError, unknown_n
 from fettle.core.upkeep import Event, Pointer
 from fettle.store import events
 from fettle.store.blobs import Blobs
-from fettle.store.database import Database, is_url
+from fettle.store.database import Database
 from fettle.store.names import require_model_name, require_paths
+from fettle.store.places import is_url
 from fettle.store.tables import ABOUT, OPENINGS, POINTERS, VERSIONS, digest
 
-__all__ = ["Registry", "runs_folder"]
+__all__ = ["Registry"]
 
 LONGEST_REASON = 2000
 
@@ -304,11 +305,6 @@ class Registry:
             if connection.scalar(where) is None:
                 connection.execute(ABOUT.insert().values(key="blobs", value=asked))
         return self._blobs_place(asked)  # another process may have been quicker
-
-
-def runs_folder(place: str) -> Path:
-    """Where runs lie by default: in the registry's folder, or in .fettle where it is a URL."""
-    return Path(".fettle" if is_url(place) else place) / "runs"
 
 
 def _pointers(connection: sql.Connection, name: str) -> dict[str, Pointer]:

@@ -1,0 +1,198 @@
+"""Gating: two models' answers on the same rows in, how much worse the second could be out.
+
+First is the champion, second the challenger. A bound is one-sided: the end of a 90% interval is
+passed by chance once in twenty.
+"""
+
+from collections.abc import Sequence
+from math import comb
+
+import numpy as np
+
+from fettle.core.errors import ShapeError
+from fettle.measures.classification import macro_f1_of
+from fettle.measures.intervals import percentiles, wilson
+from fettle.measures.paired import newcombe, paired_interval, rows_needed
+
+__all__ = [
+    "LEVEL", "accuracy_change", "calibration_change", "flip_rate", "harmed", "latency_ratio",
+    "macro_f1_change", "more_rows",
+]
+
+LEVEL = 0.90
+"""Of the two-sided interval, so that each end is a one-sided bound of 95%."""
+BINS = 15
+RESAMPLES = 1000
+ALPHA = 0.05
+
+Change = tuple[float, float, float]
+"""(value, low, high)."""
+
+
+def accuracy_change(first: np.ndarray, second: np.ndarray) -> Change:
+    """Accuracy of the second minus that of the first, with one-sided bounds of 95%.
+
+    Args:
+        first, second: bool (rows,): is it right?
+
+    Source: Newcombe, Statistics in Medicine 17, 1998, method 10.
+    """
+    _require_same(first, second)
+    wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
+    both = int((first & second).sum())
+    return newcombe(wins, losses, both, len(first) - wins - losses - both, level=LEVEL)
+
+
+def macro_f1_change(
+    targets: np.ndarray, first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator
+) -> Change:
+    """Macro F1 of the second minus that of the first, by the paired bootstrap.
+
+    Args:
+        targets, first, second: int (rows,), at least 0.
+        rng: draws the resamples.
+    """
+    return paired_interval(macro_f1_of, targets, first, second, rng=rng, level=LEVEL)
+
+
+def more_rows(
+    first: np.ndarray, second: np.ndarray, *, margin: float, change: float
+) -> int:
+    """About how many more rows show that the second is no worse than the margin, in 80% of cases.
+
+    Taken for true: the measured change where the second is the better one, else that both are
+    equally good; and that they go on to differ on the share of rows on which they did.
+
+    Args:
+        first, second: bool (rows,): is it right?
+        margin: how much worse the second may be, above 0.
+        change: of the score that is gated, as measured.
+
+    Source: Connor, Biometrics 43, 1987, with the margin added to the change.
+    """
+    _require_same(first, second)
+    rows = len(first)
+    differing = (int((first != second).sum()) + 1) / (rows + 2)  # never 0: that shows nothing
+    needed = rows_needed(
+        margin + max(change, 0.0), discordant=differing, power=0.8, alpha=2 * ALPHA
+    )
+    return max(needed - rows, 1)
+
+
+def flip_rate(first: np.ndarray, second: np.ndarray) -> Change:
+    """The share of rows that the first gets right and the second does not.
+
+    Args:
+        first, second: bool (rows,): is it right?
+
+    Source: Yan et al., "Positive-Congruent Training", CVPR 2021, section 3: negative flip rate;
+    Wilson's interval.
+    """
+    _require_same(first, second)
+    flips = int((first & ~second).sum())
+    return (flips / len(first), *wilson(flips, len(first), LEVEL))
+
+
+def calibration_change(
+    first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray], *,
+    rng: np.random.Generator,
+) -> Change:
+    """Expected calibration error of the second minus that of the first, by the paired bootstrap.
+
+    Args:
+        first, second: confidence, float (rows,) from 0 to 1, and bool (rows,): is it right?
+        rng: draws the resamples.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2: 15 bins
+    of equal width.
+    """
+    _require_same(first[1], second[1])
+    rows = len(first[1])
+    gaps = []
+    for confidence, right in (first, second):
+        bin_of = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+        gaps.append((bin_of, np.where(right, 1.0, 0.0) - confidence))
+    whole = [_ece(bin_of, gap, np.ones(rows)) for bin_of, gap in gaps]
+    drawn = np.empty(RESAMPLES)
+    for number in range(RESAMPLES):
+        times = np.bincount(rng.integers(rows, size=rows), minlength=rows).astype(float)
+        before, after = (_ece(bin_of, gap, times) for bin_of, gap in gaps)
+        drawn[number] = after - before
+    change = whole[1] - whole[0]
+    low, high = percentiles(drawn, LEVEL)
+    return change, min(float(low), change), max(float(high), change)
+
+
+def harmed(
+    parts: Sequence[tuple[str, np.ndarray]], first: np.ndarray, second: np.ndarray, *,
+    fewest: int, most_lost: float,
+) -> tuple[list[str], tuple[str, float, int] | None]:
+    """The parts that lost more than they may, and not by chance; and the part that lost most.
+
+    A part is harmed where its accuracy fell by more than `most_lost`, and where so many losses
+    against so few wins would come of equally good models with a chance of at most 5% over all
+    parts (exact, one-sided, adjusted by Holm).
+
+    Args:
+        parts: a name and bool (rows,) each.
+        first, second: bool (rows,): is it right?
+        fewest: smaller parts are not judged.
+        most_lost: above 0; a share of the part's rows.
+
+    Returns:
+        The names of the harmed; and of the part with the greatest loss its name, change and rows,
+        or None where no part is large enough.
+
+    Source: McNemar, Psychometrika 12, 1947, exact; Holm, Scand. J. Statistics 6, 1979.
+    """
+    _require_same(first, second)
+    found = []
+    for name, part in parts:
+        rows = int(part.sum())
+        if rows >= fewest:
+            wins = int((second & ~first & part).sum())
+            losses = int((first & ~second & part).sum())
+            found.append((_at_least(losses, wins + losses), name, (wins - losses) / rows, rows))
+    lost = []
+    for number, (p, name, change, _) in enumerate(sorted(found)):
+        if p * (len(found) - number) > ALPHA:
+            break
+        if change < -most_lost:
+            lost.append(name)
+    if not found:
+        return [], None
+    _, name, change, rows = min(found, key=lambda one: one[2])
+    return lost, (name, change, rows)
+
+
+def latency_ratio(
+    first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator
+) -> Change:
+    """How many times as long the second takes, at the 95th percentile.
+
+    Args:
+        first, second: float (calls,): seconds of calls made in turns.
+        rng: draws the resamples of pairs of calls.
+    """
+    _require_same(first, second)
+    value = float(np.quantile(second, 0.95) / np.quantile(first, 0.95))
+    calls = len(first)
+    drawn = rng.integers(calls, size=(RESAMPLES, calls))
+    ratios = np.quantile(second[drawn], 0.95, axis=1) / np.quantile(first[drawn], 0.95, axis=1)
+    low, high = percentiles(ratios, LEVEL)
+    return value, min(float(low), value), max(float(high), value)
+
+
+def _ece(bin_of: np.ndarray, gap: np.ndarray, times: np.ndarray) -> float:
+    """The sum over bins of |accuracy - confidence| by rows, from the gap of each row."""
+    return float(np.abs(np.bincount(bin_of, weights=gap * times)).sum() / times.sum())
+
+
+def _at_least(losses: int, differing: int) -> float:
+    """The chance of so many losses or more among rows on which equally good models differ."""
+    return sum(comb(differing, k) for k in range(losses, differing + 1)) / 2**differing
+
+
+def _require_same(first: np.ndarray, second: np.ndarray) -> None:
+    if len(first) != len(second) or not len(first):
+        raise ShapeError(f"{len(first)} and {len(second)} rows: both need the same, at least one.")
