@@ -244,7 +244,7 @@ def test_versions_lists_what_there_is(tuned, inside, fettle):
     done = fettle("versions", "--json")
     assert done.code == 0
     (one,) = done.json
-    assert set(one) == {"version", "champion", "at", "rung", "score"}
+    assert set(one) == {"version", "champion", "pointers", "at", "given_up", "rung", "scores"}
     assert (one["version"], one["champion"]) == ("tickets@1", True)
     assert "tickets@1" in fettle("versions", "tickets").out
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from fettle.store import blobs, checkpoints, files, locks
+from fettle.store import checkpoints, files, locks
+from fettle.store.blobs import Blobs
 
 OLD, NEW = {"answer": "old", "padding": "x" * 300}, {"answer": "new", "padding": "y" * 200}
 
@@ -40,7 +41,7 @@ def append(folder: str) -> None:
 
 
 def put(folder: str) -> None:
-    blobs.put(Path(folder), Path(folder) / "source")
+    Blobs(folder).put(Path(folder) / "source")
 
 
 def remove(folder: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from fettle.core.errors import SettingError, StoreError
-from fettle.store import blobs, checkpoints, failpoints, files, locks
+from fettle.store import checkpoints, failpoints, files, locks
+from fettle.store.blobs import Blobs
 from nursery import Nursery
 from store import deeds
 
@@ -180,9 +181,9 @@ def test_a_killed_blob_is_not_there_or_whole(place, nursery):
     (folder / "source").write_bytes(b"weights" * 1000)
     digest = files.sha256(folder / "source")
     for _, death in nursery.deaths(again, "store.deeds:put", folder):
-        path = blobs.path_of(folder, digest)
+        path = folder / "sha256" / digest[:2] / digest
         assert not path.exists() or files.sha256(path) == digest, death
-        assert blobs.put(folder, folder / "source") == digest, death
+        assert Blobs(folder).put(folder / "source") == digest, death
         assert files.sha256(path) == digest, death
 
 
