@@ -21,6 +21,7 @@ from fettle.options import (
     CacheLimit,
     Data,
     Encoding,
+    Group,
     Inputs,
     Json,
     Model,
@@ -34,6 +35,7 @@ from fettle.options import (
     Target,
     Task,
     Test,
+    Time,
     Validation,
     Version,
 )
@@ -79,6 +81,7 @@ def demo(
 def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    group: Group = None, time: Time = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
@@ -87,12 +90,13 @@ def tune(
     cache_limit: CacheLimit = None, save_every: SaveEvery = "60s", as_json: Json = False,
 ) -> None:
     """From a file to a version that answers, with its report."""
-    reading = _reading(data, target, inputs, validation, test, encoding)
+    reading = _reading(data, target, inputs, validation, test, encoding, group, time)
     given: Plan | None = None
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
-                "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit}
+                "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
+                "--group": group, "--time": time}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
@@ -143,6 +147,7 @@ def audit(
 def plan(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    group: Group = None, time: Time = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, allow: Allow = None,
     as_json: Json = False,
@@ -152,8 +157,8 @@ def plan(
     from fettle.store import records
 
     made = pipeline.plan(Settings(
-        reading=_reading(data, target, inputs, validation, test, encoding), name=name, model=model,
-        task=task, rungs=options.one_or_many(strategy, rungs),
+        reading=_reading(data, target, inputs, validation, test, encoding, group, time),
+        name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
     ))
     plain = records.to_plain(made)
@@ -294,9 +299,10 @@ def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan
 
 def _reading(
     data: Path | None, target: str | None, inputs: str | None, validation: Path | None,
-    test: Path | None, encoding: str | None,
+    test: Path | None, encoding: str | None, group: str | None = None, time: str | None = None,
 ) -> Reading:
     return Reading(
         data=options.text(data) or "", validation=options.text(validation),
         test=options.text(test), target=target, inputs=options.many(inputs), encoding=encoding,
+        group=group, time=time,
     )

@@ -9,8 +9,9 @@ import typer
 from fettle.core.errors import SettingError
 
 __all__ = [
-    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Inputs", "Json", "Model",
+    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Inputs", "Json", "Model",
     "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Strategy", "Target", "Task", "Test",
+    "Time",
     "Validation", "Version", "many", "one_or_many", "seconds", "size", "text",
 ]
 
@@ -20,6 +21,8 @@ Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas b
 Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
 Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
 Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
+Group = Annotated[str | None, typer.Option(help="Rows with equal cells here stay on one side")]
+Time = Annotated[str | None, typer.Option(help="The newest rows by this column judge")]
 Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
 Task = Annotated[str | None, typer.Option(help="classification")]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]

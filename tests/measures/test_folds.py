@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 
 from fettle.core.errors import ShapeError
-from fettle.measures.folds import stratified_folds, stratified_parts
+from fettle.measures.folds import joined, newest, stratified_folds, stratified_parts
 
 THREE = (0.75, 0.125, 0.125)
 
@@ -147,3 +148,29 @@ def test_a_label_that_is_nowhere_the_commonest_of_its_group_learns_all_the_same(
 
     for seed in range(40):
         assert parts_of(labels, groups, seed=seed)[42] == 0
+
+
+def test_rows_hang_together_over_any_chain():
+    #            0  1  2  3  4  5
+    first = np.array([7, 7, 1, 2, 3, 9])
+    second = np.array([0, 1, 1, 5, 5, 8])  # 0-1 by first, 1-2 by second, 3-4 by second
+
+    assert joined(first, second).tolist() == [0, 0, 0, 3, 3, 5]
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=30))
+def test_joined_groups_are_the_connected_components(pairs):
+    first, second = (np.array([pair[at] for pair in pairs], dtype=int) for at in (0, 1))
+    edges = (first[:, None] == first) | (second[:, None] == second)
+    _, component = connected_components(edges)
+    found = joined(first, second)
+
+    assert ((component[:, None] == component) == (found[:, None] == found)).all()
+
+
+def test_the_newest_rows_are_as_many_as_equal_times_allow():
+    when = np.array([5.0, 1, 2, 3, 4, 5, 0, 5])  # three rows at 5, one each at 4, 3, 2, 1, 0
+
+    assert newest(when, 1 / 8).tolist() == (when == 5).tolist()
+    assert newest(when, 4 / 8).tolist() == (when >= 4).tolist()
+    assert not newest(np.ones(9), 0.5).any()

@@ -29,6 +29,10 @@ class Schema:
     unused: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     """How target and inputs were found, one sentence each; the report prints them."""
+    group: str | None = None
+    """The column whose equal cells keep rows on one side of the split."""
+    time: str | None = None
+    """The column that says when; the newest rows judge."""
 
 
 @dataclass(frozen=True, slots=True)

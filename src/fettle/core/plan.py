@@ -107,6 +107,10 @@ class Reading:
     target: str | None = None
     inputs: tuple[str, ...] = ()
     encoding: str | None = None
+    group: str | None = None
+    """The column whose equal cells keep rows on one side of the split."""
+    time: str | None = None
+    """The column that says when; the newest rows judge."""
 
 
 @dataclass(frozen=True, slots=True)

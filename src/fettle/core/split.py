@@ -1,9 +1,13 @@
 """The Split: which rows teach, which tune, and which judge."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+
+import numpy as np
 
 from fettle.core.audit import LeftOut
 from fettle.core.errors import SplitError
@@ -54,6 +58,9 @@ class Split:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     """How the sides were chosen, one sentence each."""
+    tied: tuple[tuple[int, ...], ...] = ()
+    """Clusters of used rows that hang together (twins, one named group): folds keep them whole,
+    and intervals draw them whole."""
 
     def __post_init__(self) -> None:
         times = Counter(chain(self.train, self.validation, self.vault.sealed))
@@ -63,6 +70,17 @@ class Split:
                 f"{len(shared)} rows stand on two sides of the split, row {shared[0]} first. "
                 "Build splits with splitting.split(), which keeps the sides apart."
             )
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits over the rows, what they say, and the side that each stands on."""
+        sides = (self.dataset, self.train, self.validation, self.vault.sealed)
+        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:12]
+
+    def groups(self, rows: Sequence[int]) -> np.ndarray:
+        """A group number for each of these rows, (rows,); equal where they hang together."""
+        first = {row: cluster[0] for cluster in self.tied for row in cluster}
+        return np.array([first.get(row, row) for row in rows], dtype=np.int64)
 
     @property
     def learners(self) -> tuple[int, ...]:

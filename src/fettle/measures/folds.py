@@ -11,7 +11,7 @@ import numpy as np
 
 from fettle.core.errors import ShapeError
 
-__all__ = ["stratified_folds", "stratified_parts"]
+__all__ = ["joined", "newest", "stratified_folds", "stratified_parts"]
 
 
 def stratified_parts(
@@ -80,6 +80,50 @@ def stratified_folds(
     fold_of = np.empty(len(sizes), dtype=np.int64)
     fold_of[order] = np.arange(len(sizes)) % folds
     return fold_of[group]
+
+
+def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Groups of rows that hang together by either number, over any chain of rows.
+
+    Args:
+        first: int (rows,).
+        second: int (rows,).
+
+    Returns:
+        int (rows,): the number of the first row of each row's group.
+
+    Raises:
+        ShapeError: the two differ in rows.
+    """
+    if len(first) != len(second):
+        raise ShapeError(f"{len(first)} and {len(second)} groups: a row needs one of each.")
+    numbered = [np.unique(numbers, return_inverse=True)[1] for numbers in (first, second)]
+    group = np.arange(len(first))
+    while True:
+        before = group
+        for of_row in numbered:
+            lowest = np.full(len(group), len(group))
+            np.minimum.at(lowest, of_row, group)
+            group = lowest[of_row]
+        if np.array_equal(before, group):
+            return group
+
+
+def newest(when: np.ndarray, share: float) -> np.ndarray:
+    """Which rows are the newest: bool (rows,), as near to the share as equal times allow.
+
+    Rows of one time stay together. None is newest where all have the same time.
+
+    Args:
+        when: float (rows,), finite.
+        share: of the rows, above 0 and below 1.
+    """
+    times, rows = np.unique(when, return_counts=True)
+    if len(times) < 2:
+        return np.zeros(len(when), dtype=bool)
+    newer = np.cumsum(rows[::-1])[::-1][1:]  # (times - 1,): rows from each time on
+    first = times[1:][np.abs(newer - share * len(when)).argmin()]
+    return np.asarray(when >= first)
 
 
 def _require_fit(labels: np.ndarray, groups: np.ndarray) -> None:

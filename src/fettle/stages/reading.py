@@ -7,7 +7,7 @@ keep the part in which they were given. Nothing here changes a cell.
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,13 +70,17 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         InputError: the rows cannot be read or cannot teach anything; the message says why.
     """
     data, *further = _given(reading, source)
-    parts, split_column = _parts(data, told=(reading.target, *reading.inputs))
+    parts, split_column = _parts(data, told=(
+        reading.target, *reading.inputs, reading.group, reading.time
+    ))
     taught = [row for row, part in enumerate(parts) if part != "test"]
     learning = data.rows.table.take(numbers(taught))
     if not learning.num_rows:
         raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
-    columns = learning.drop_columns([split_column]) if split_column else learning
+    aside = _aside(learning, reading, data.place)
+    columns = learning.drop_columns([*aside, *([split_column] if split_column else [])])
     schema = find_schema(columns, target=reading.target, inputs=reading.inputs, place=data.place)
+    schema = replace(schema, group=reading.group, time=reading.time)
     _require_teaching(learning, schema, data.place)
     for given in further:
         _require_columns(given, schema)
@@ -220,6 +224,15 @@ def _parts(data: _Given, told: Sequence[str | None]) -> tuple[tuple[str, ...], s
     return ("",) * table.num_rows, None
 
 
+def _aside(table: pa.Table, reading: Reading, place: str) -> list[str]:
+    """The columns of groups and times: they exist, and are not found to be target or input."""
+    named = [name for name in (reading.group, reading.time) if name is not None]
+    for name in named:
+        if name not in table.column_names:
+            raise unknown_name("column", name, table.column_names, place=place)
+    return [name for name in dict.fromkeys(named) if name not in (reading.target, *reading.inputs)]
+
+
 def _require_columns(given: _Given, schema: Schema) -> None:
     """A further file must have what is read and what is asked; other columns may differ."""
     found = given.rows.table.column_names
@@ -244,9 +257,9 @@ def _joined(everything: Sequence[_Given]) -> tuple[pa.Table, list[str]]:
 
 def _complete(schema: Schema, table: pa.Table, notes: Sequence[str]) -> Schema:
     """The schema with every column that is not used, and all that there is to tell."""
-    used = {schema.target, *schema.inputs}
+    used = {schema.target, *schema.inputs, schema.group, schema.time}
     unused = tuple(name for name in table.column_names if name not in used)
-    return Schema(schema.target, schema.inputs, unused, (*schema.reasons, *notes))
+    return replace(schema, unused=unused, reasons=(*schema.reasons, *notes))
 
 
 def _require_teaching(table: pa.Table, schema: Schema, place: str) -> None:

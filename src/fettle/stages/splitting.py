@@ -1,8 +1,9 @@
 """Splitting: a Dataset and its Audit in, a Split out.
 
-Given parts are kept; the rest is spread by class, and rows that say the same stay on one side,
-so that no test row is a training row in disguise. Nothing here opens a file, sees a model, or
-draws from a global generator. Which rows learn does not depend on what given test rows say.
+Given parts are kept; the rest is spread by class, or the newest rows judge where a time is named.
+Rows that say the same, or are of one named group, stay on one side, so that no test row is a
+training row in disguise. Nothing here opens a file, sees a model, or draws from a global generator.
+Which rows learn does not depend on what given test rows say.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ import numpy as np
 
 from fettle.core.audit import Audit, LeftOut
 from fettle.core.dataset import Dataset
-from fettle.core.errors import SplitError
+from fettle.core.errors import SettingError, SplitError
 from fettle.core.split import Split, Vault
-from fettle.measures.folds import stratified_parts
+from fettle.formats.kinship import hints
+from fettle.formats.moments import EXAMPLES, seconds
+from fettle.measures.folds import joined, newest, stratified_parts
 
 __all__ = ["FEWEST_FOR_VALIDATION", "split"]
 
@@ -22,43 +25,58 @@ FEWEST_FOR_VALIDATION = 200
 _TEST_SHARE = 1 / 8
 _VALIDATION_SHARE = 1 / 7
 """Of what the test leaves: 12.5 of 87.5 rows."""
+_NAMED = 5
 
 
 def split(dataset: Dataset, audit: Audit, *, seed: int) -> Split:
     """Which rows teach, which tune, and which judge: 75 / 12.5 / 12.5 unless given.
 
     Rows left out by the audit stand on no side; given test rows all stay, except those without
-    an answer, which cannot be scored and are listed as left out.
+    an answer, which cannot be scored and are listed as left out. With a time column, the newest
+    rows judge and the newest of the rest tune; an older row of a cluster or group that crosses
+    such a border, or that of given parts, is left out of fitting and listed.
 
     Args:
-        dataset: rows with a target; its parts say which side a row was given for.
+        dataset: rows with a target; its parts say which side a row was given for, its schema may
+            name a column of groups and a column of times.
         audit: of the same Dataset.
         seed: of the draw. The same seed and rows give the same sides.
 
     Raises:
-        SplitError: the audit is of another Dataset, or no row is left to learn from or to judge.
+        SplitError: the audit is of another Dataset; a time cannot be read; the groups allow no
+            split; or no row is left to learn from or to judge.
+        SettingError: the column of groups is the target, or the column of times has nothing to
+            decide.
     """
     fingerprint = dataset.fingerprint()
     if audit.dataset != fingerprint:
         raise SplitError("The audit is of another dataset. Audit this one before splitting it.")
-    parts = np.asarray(dataset.parts, dtype=str)
+    parts = np.asarray(dataset.parts, dtype="<U10")
     test, left_out = _given_test(dataset, audit, parts)
-    group = _groups(dataset.rows, audit)
+    notes = [_note_given("test", test, dataset)] if len(test) else []
     used = np.ones(dataset.rows, dtype=bool)
     used[[row for out in left_out for row in out.rows]] = False
-    left_out += _strays(parts, group, used)
+    twins = _twins(dataset.rows, audit)
+    group = joined(twins, _named_groups(dataset))
+    if dataset.schema.time is not None:
+        notes += _set_parts_by_time(dataset, parts, used)
+        test = np.flatnonzero(used & (parts == "test"))
+    left_out += _strays(parts, twins, used, "leaks", "says the same")
+    left_out += _strays(parts, group, used, "group", f"has the same {dataset.schema.group!r}")
 
     validation = np.flatnonzero(used & (parts == "validation"))
     learning = np.flatnonzero(used & ((parts == "") | (parts == "train")))
-    notes = [_note_given("test", test, dataset)] if len(test) else []
+    _require_groups(dataset, group, learning, wanted=2 - bool(len(test)))
     rng = np.random.default_rng(seed)
     if not len(test):
-        learning, test = _carve(dataset, learning, group, _TEST_SHARE, rng)
-        notes.append(_note_carved("test", len(test), len(learning) + len(test), seed))
+        whole = learning
+        learning, test = _carve(dataset, whole, group, _TEST_SHARE, rng)
+        notes.append(_note_carved("test", len(test), len(whole), seed))
+        notes += _note_uneven(dataset, whole, group, test, _TEST_SHARE)
     train, validation, note = _tuned(dataset, learning, validation, group, rng, seed)
-    notes += [note, *_note_twins(audit)]
-    _require_rows(train, test)
-
+    _require_rows(dataset, train, test)
+    notes += [*note, *_note_twins(audit), *_note_groups(dataset, used), *hints(dataset),
+              *_note_classes(dataset, train, validation, test)]
     sides = [tuple(int(row) for row in rows) for rows in (train, validation, test)]
     return Split(
         train=sides[0],
@@ -68,6 +86,7 @@ def split(dataset: Dataset, audit: Audit, *, seed: int) -> Split:
         learning=dataset.fingerprint(sides[0] + sides[1]),
         left_out=tuple(left_out),
         notes=tuple(notes),
+        tied=_tied(group, used),
     )
 
 
@@ -88,7 +107,7 @@ def _given_test(
     return test, [out for out in left_out if out.rows]
 
 
-def _groups(rows: int, audit: Audit) -> np.ndarray:
+def _twins(rows: int, audit: Audit) -> np.ndarray:
     """A group for every row, (rows,): its own number, or the first of its cluster of twins."""
     group = np.arange(rows)
     for cluster in audit.twins:
@@ -96,10 +115,85 @@ def _groups(rows: int, audit: Audit) -> np.ndarray:
     return group
 
 
-def _strays(parts: np.ndarray, group: np.ndarray, used: np.ndarray) -> list[LeftOut]:
-    """Take rows out of use that have a twin in a part which judges them.
+def _named_groups(dataset: Dataset) -> np.ndarray:
+    """A group for every row, (rows,), by the named column; a row without a cell is its own."""
+    name = dataset.schema.group
+    if name is None:
+        return np.arange(dataset.rows)
+    if name == dataset.schema.target:
+        raise SettingError(
+            f"--group names {name!r}, which is the column to predict: every class would stand on "
+            "one side. Name the column of what rows belong to, such as a customer."
+        )
+    first: dict[str, int] = {}
+    return np.array([
+        row if not (cell or "").strip() else first.setdefault((cell or "").strip(), row)
+        for row, cell in enumerate(dataset.column(name))
+    ])
 
-    Exact twins have been left out by the audit; this catches clusters found in any other way.
+
+def _set_parts_by_time(dataset: Dataset, parts: np.ndarray, used: np.ndarray) -> list[str]:
+    """Mark the newest rows as test and the newest of the rest as validation, where not given."""
+    name = str(dataset.schema.time)
+    has_test, has_validation = (parts == "test").any(), (parts == "validation").any()
+    if has_test and has_validation:
+        raise SettingError(
+            f"--time {name} has nothing to decide: test and validation rows were given. Leave it "
+            "away, or leave one of the files away."
+        )
+    rows = np.flatnonzero(used & ((parts == "") | (parts == "train")))
+    when = _times(dataset, name, rows)
+    notes = []
+    for side, share in (("test", _TEST_SHARE), ("validation", _VALIDATION_SHARE)):
+        is_few = side == "validation" and len(rows) < FEWEST_FOR_VALIDATION
+        if (parts == side).any() or is_few or not len(rows):
+            continue
+        late = newest(when, share)
+        if not late.any():
+            raise SplitError(
+                f"All {len(rows):,} rows left for training and {side} have the same time in column "
+                f"{name!r}, so none is newer. Name another column, or leave --time away."
+            )
+        first = dataset.column(name, [int(rows[late][when[late].argmin()])])[0]
+        parts[rows[late]] = side
+        notes.append(
+            f"The {side} part is the {_rows(int(late.sum()))} that are newest by {name!r}, "
+            f"from {first} on."
+        )
+        rows, when = rows[~late], when[~late]
+    return notes
+
+
+def _times(dataset: Dataset, name: str, rows: np.ndarray) -> np.ndarray:
+    """Seconds since 1970 of these rows, (rows,)."""
+    cells = dataset.column(name, rows.tolist())
+    when, is_ambiguous = seconds(cells)
+    unread = np.flatnonzero(~np.isfinite(when))
+    if len(unread):
+        shown = "; ".join(
+            f"{dataset.ids[rows[at]]} says {cells[at]!r}" if (cells[at] or "").strip()
+            else f"{dataset.ids[rows[at]]} is empty"
+            for at in unread[:_NAMED]
+        )
+        more = ", and more" if len(unread) > _NAMED else ""
+        raise SplitError(
+            f"{len(unread):,} of {len(rows):,} cells of column {name!r} cannot be read as a time: "
+            f"{shown}{more}. Write them as {EXAMPLES}, all alike, or take those rows out."
+        )
+    if is_ambiguous:
+        raise SplitError(
+            f"Column {name!r} says {cells[0]!r}, and no cell shows whether the day or the month "
+            "comes first. Write the dates as 2024-03-31."
+        )
+    return when
+
+
+def _strays(
+    parts: np.ndarray, group: np.ndarray, used: np.ndarray, check: str, how: str
+) -> list[LeftOut]:
+    """Take rows out of use that have kin in a part which judges them.
+
+    Exact twins of given test rows have been left out by the audit; this catches all others.
     """
     left_out = []
     learns = (parts == "") | (parts == "train")
@@ -111,8 +205,8 @@ def _strays(parts: np.ndarray, group: np.ndarray, used: np.ndarray) -> list[Left
         rows = np.flatnonzero(used & learners & judged)
         if len(rows):
             used[rows] = False
-            reason = f"a {judge} row says the same"
-            left_out.append(LeftOut("leaks", reason, tuple(int(row) for row in rows)))
+            reason = f"a {judge} row {how}"
+            left_out.append(LeftOut(check, reason, tuple(int(row) for row in rows)))
     return left_out
 
 
@@ -123,7 +217,7 @@ def _carve(
     share: float,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(the rest, the part carved off), stratified by target, twins together, both ascending."""
+    """(the rest, the part carved off), stratified by target, kin together, both ascending."""
     if not len(rows):
         return rows, rows
     _, labels = np.unique(
@@ -146,28 +240,75 @@ def _tuned(
     group: np.ndarray,
     rng: np.random.Generator,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """(train, validation, a note on how they came about)."""
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(train, validation, notes on how they came about)."""
     if len(validation):
-        return learning, validation, _note_given("validation", validation, dataset)
+        is_given = "validation" in dataset.parts
+        return learning, validation, (
+            [_note_given("validation", validation, dataset)] if is_given else []
+        )
     if len(learning) < FEWEST_FOR_VALIDATION:
         note = (
             f"No validation part: {len(learning):,} learning rows are fewer than "
             f"{FEWEST_FOR_VALIDATION}, so choices are made out of fold, on all of them."
         )
-        return learning, validation, note
+        if dataset.schema.group is not None:
+            _require_groups(dataset, group, learning, wanted=2)
+        return learning, validation, [note]
+    _require_groups(dataset, group, learning, wanted=2)
     train, validation = _carve(dataset, learning, group, _VALIDATION_SHARE, rng)
-    note = _note_carved("validation", len(validation), len(learning), seed)
-    return train, validation, note
+    notes = [_note_carved("validation", len(validation), len(learning), seed)]
+    notes += _note_uneven(dataset, learning, group, validation, _VALIDATION_SHARE)
+    return train, validation, notes
 
 
-def _require_rows(train: Sequence[int] | np.ndarray, test: Sequence[int] | np.ndarray) -> None:
+def _require_groups(
+    dataset: Dataset, group: np.ndarray, rows: np.ndarray, *, wanted: int
+) -> None:
+    """Enough groups for one on each side that is still to be made.
+
+    Raises:
+        SplitError: says which column ties the rows together, and what to do.
+    """
+    there = len(np.unique(group[rows]))
+    if not len(rows) or there >= wanted:
+        return
+    name = dataset.schema.group
+    if name is None:
+        raise SplitError(
+            f"All {len(rows):,} rows left to split say the same, so none of them can judge what "
+            "another teaches. Give rows that differ."
+        )
+    raise SplitError(
+        f"All {len(rows):,} rows left to split hang together by {name!r} (and by rows that say the "
+        f"same): at least {wanted} separate groups are needed, one to learn from and one to judge "
+        "by. Name a column with more values, give the test rows in a file of their own (--test), "
+        "or leave --group away."
+    )
+
+
+def _require_rows(dataset: Dataset, train: np.ndarray, test: np.ndarray) -> None:
+    name = dataset.schema.group
+    if len(train) and not len(test) and name is not None:
+        raise SplitError(
+            f"No group of {name!r} can be kept for the test: each class has all its rows in one "
+            "group, which has to teach it. Give the test rows in a file of their own (--test), or "
+            "leave --group away."
+        )
     for side, rows in (("learn from", train), ("judge by", test)):
         if not len(rows):
             raise SplitError(
                 f"No row is left to {side}: every row is missing, left out or needed elsewhere. "
                 "Read the audit, then give more rows."
             )
+
+
+def _tied(group: np.ndarray, used: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """The used rows that hang together, cluster by cluster, both ascending."""
+    rows = np.flatnonzero(used)
+    order = rows[np.argsort(group[rows], kind="stable")]
+    clusters = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return tuple(sorted(tuple(map(int, cluster)) for cluster in clusters if len(cluster) > 1))
 
 
 def _note_given(side: str, rows: np.ndarray, dataset: Dataset) -> str:
@@ -181,12 +322,64 @@ def _note_carved(side: str, rows: int, whole: int, seed: int) -> str:
     )
 
 
+def _note_uneven(
+    dataset: Dataset, whole: np.ndarray, group: np.ndarray, part: np.ndarray, share: float
+) -> list[str]:
+    """Said where whole groups made a part much smaller or larger than it should be."""
+    wanted = share * len(whole)
+    if dataset.schema.group is None or 0.5 * wanted <= len(part) <= 1.5 * wanted:
+        return []
+    largest = int(np.bincount(_by_first_row(group[whole])).max())
+    return [
+        f"Whole groups of {dataset.schema.group!r} made that part {_rows(len(part))}, where "
+        f"{wanted:.0f} were wanted: the largest group that hangs together has {_rows(largest)}."
+    ]
+
+
+def _note_groups(dataset: Dataset, used: np.ndarray) -> list[str]:
+    name = dataset.schema.group
+    if name is None:
+        return []
+    cells = [(cell or "").strip() for cell in dataset.column(name, np.flatnonzero(used).tolist())]
+    alone = cells.count("")
+    note = (
+        f"Rows with the same {name!r} are on one side: {len(set(cells) - {''}):,} groups in "
+        f"{_rows(len(cells) - alone)}."
+    )
+    return [note + (f" {_rows(alone)} without one stand alone." if alone else "")]
+
+
 def _note_twins(audit: Audit) -> list[str]:
     if not audit.twins:
         return []
     rows = sum(len(cluster) for cluster in audit.twins)
     clusters = "1 cluster" if len(audit.twins) == 1 else f"{len(audit.twins):,} clusters"
     return [f"{_rows(rows)} in {clusters} say the same; what is used of a cluster is on one side."]
+
+
+def _note_classes(
+    dataset: Dataset, train: np.ndarray, validation: np.ndarray, test: np.ndarray
+) -> list[str]:
+    """Classes that times or groups, which a split must obey, keep from one of the sides."""
+    if dataset.schema.time is None and dataset.schema.group is None:
+        return []
+    taught = set(dataset.targets([*train.tolist(), *validation.tolist()]))
+    judged = set(dataset.targets(test.tolist()))
+    return [
+        f"{_classes(missing)} {what}: {', '.join(map(repr, missing[:_NAMED]))}"
+        f"{', ...' if len(missing) > _NAMED else ''}."
+        for missing, what in (
+            (sorted(str(one) for one in judged - taught),
+             "only in the test part; their rows cannot come right"),
+            (sorted(str(one) for one in taught - judged),
+             "without a test row; nothing is measured of them"),
+        )
+        if missing
+    ]
+
+
+def _classes(names: Sequence[str]) -> str:
+    return "1 class is" if len(names) == 1 else f"{len(names):,} classes are"
 
 
 def _rows(number: int) -> str:
