@@ -6,13 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = [
+    "Abstention",
+    "Bin",
+    "Calibration",
     "ClassScores",
     "Comparison",
     "Contender",
+    "Coverage",
+    "CurvePoint",
     "Evaluation",
+    "Fitting",
+    "Forecast",
+    "Forgetting",
     "Latency",
+    "LearningCurve",
+    "LookAt",
     "Outcomes",
+    "Reliability",
+    "Retention",
     "Score",
+    "Slice",
+    "Threshold",
 ]
 
 
@@ -113,6 +127,188 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Bin:
+    """Test rows of like confidence."""
+
+    rows: int
+    confidence: float
+    """Mean probability of the answers."""
+    accuracy: float
+    low: float
+    high: float
+    """Where the accuracy of so many rows would lie in 95% of cases, were every probability true."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether probabilities mean what they say."""
+
+    nll: Score
+    """Mean negative log-likelihood of the true class, in nats."""
+    brier: Score
+    """Mean squared difference of probabilities and truth, summed over classes: 0 to 2."""
+    error: Score
+    """Root mean square gap between confidence and accuracy, debiased."""
+    ece: float
+    """Mean gap between confidence and accuracy over the bins, as it comes."""
+    ece_by_chance: float
+    """What that would stay below in 95% of cases, were every probability true."""
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Raw outputs are divided by the temperature before they become probabilities."""
+
+    temperature: float
+    rows: int
+    """That it was fitted on."""
+    source: str
+    """What rows those were: validation or out of fold."""
+    before: Reliability
+    after: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The answers above one confidence."""
+
+    threshold: float
+    share: float
+    """Of the rows, how many are answered."""
+    accuracy: Score
+    """Of those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The confidence above which answers have a wanted accuracy, chosen on validation rows."""
+
+    wanted: float
+    threshold: float | None
+    """None where the validation rows show no confidence that is high enough."""
+    share: Score | None = None
+    """Of the test rows, how many are answered."""
+    accuracy: Score | None = None
+    """Of those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """What it brings to leave the unsure rows to a person."""
+
+    curve: tuple[Coverage, ...]
+    area: Score
+    """Under the curve of risk against coverage; less is better."""
+    best_area: float
+    """That of the same right and wrong answers, were every wrong one less sure than a right one."""
+    thresholds: tuple[Threshold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Test rows that share something, judged apart."""
+
+    by: str
+    """A column, length, or cluster."""
+    value: str
+    accuracy: Score
+    p_worse: float
+    """Of the slice against all other rows, after Benjamini and Hochberg."""
+    change: Comparison | None
+    """Before against after on these rows."""
+    p_change: float | None
+    """Of the change, after Benjamini and Hochberg."""
+    lost: bool
+    """Whether it lost while the whole gained."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Heads solved on so many rows."""
+
+    rows: int
+    accuracy: Score
+    """On the test rows, the mean over subsets of so many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What more rows would bring."""
+
+    more_rows: int
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """Accuracy against learning rows, of heads on the frozen features."""
+
+    points: tuple[CurvePoint, ...]
+    fit: tuple[float, float, float] | None
+    """(a, b, c) of error = a + b * rows ** -c; None where no such curve fits."""
+    forecasts: tuple[Forecast, ...]
+    why: str
+    """What the forecasts rest on, or why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """Whether the kept model learned too little, or too much by heart."""
+
+    train: Score
+    """Accuracy on rows that it learned from."""
+    test: Score
+    ceiling: Score | None
+    """What no model can exceed, from twins whose labels contradict; None: too few twins."""
+    overfits_from: int | None
+    """The epoch from which validation loss rose while training loss fell."""
+    stopped_by: str
+    verdict: str
+    """overfits, underfits, or neither."""
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """A linear probe on one set of guarded rows: what can still be read from the features."""
+
+    data: str
+    rows: int
+    base: Score
+    tuned: Score
+    change: Comparison
+    similarity: float
+    """Linear CKA of the two models' features, from 0 (unlike) to 1 (the same up to rotation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What the model before could do and this one cannot."""
+
+    retentions: tuple[Retention, ...]
+    similarity: float | None
+    """Linear CKA on the test rows."""
+    flips: Comparison | None
+    """The version before against this one on these test rows; its losses are negative flips."""
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """A row that a person should look at."""
+
+    id: str
+    why: str
+    """wrong and sure, suspected label, or near twin."""
+    label: str
+    said: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything measured on the test rows."""
 
@@ -134,6 +330,16 @@ class Evaluation:
     smallest_gain: float | None = None
     """The smallest gain in accuracy that this many test rows show in 80% of cases."""
     notes: tuple[str, ...] = ()
+    rows_to_tell: int | None = None
+    """About how many test rows in all would show the measured change from before, in 80% of
+    cases; None where they are enough, or no number would do."""
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
+    slices: tuple[Slice, ...] = ()
+    curve: LearningCurve | None = None
+    fitting: Fitting | None = None
+    forgetting: Forgetting | None = None
+    look_at: tuple[LookAt, ...] = ()
 
     def contender(self, name: str) -> Contender:
         """The contender of this name."""

@@ -17,6 +17,7 @@ __all__ = [
     "bootstrap_interval",
     "confusion_interval",
     "confusion_intervals",
+    "mean_interval",
     "percentiles",
     "resampled",
     "wilson",
@@ -139,6 +140,31 @@ def confusion_intervals(
     times = np.ravel(counts)[cells]
     scores = resampled(scores_of, times, width=classes**2, rng=rng, resamples=resamples)
     return percentiles(scores, level)
+
+
+def mean_interval(
+    values: np.ndarray, *, rng: np.random.Generator, level: float = LEVEL
+) -> tuple[float, float]:
+    """The bootstrap interval, (low, high), of the mean of one number a row.
+
+    Args:
+        values: float (rows,).
+        rng: draws the resamples.
+        level: the share of resamples inside.
+
+    Raises:
+        ShapeError: no rows.
+    """
+    rows = len(values)
+    if rows < 1:
+        raise ShapeError("An interval needs at least one row.")
+    at_once = max(1, _NUMBERS_AT_ONCE // rows)
+    means = [
+        values[rng.integers(rows, size=(min(at_once, RESAMPLES - start), rows))].mean(axis=1)
+        for start in range(0, RESAMPLES, at_once)
+    ]
+    low, high = percentiles(np.concatenate(means), level)
+    return float(low), float(high)
 
 
 def resampled(

@@ -15,6 +15,7 @@ from fettle.measures.intervals import LEVEL, RESAMPLES, percentiles, resampled, 
 
 __all__ = [
     "mcnemar",
+    "more_rows_to_tell",
     "newcombe",
     "paired_interval",
     "paired_loss",
@@ -118,6 +119,23 @@ def rows_needed(
     z_alpha, z_power = NormalDist().inv_cdf(1 - alpha / 2), NormalDist().inv_cdf(power)
     root = z_alpha * sqrt(differing) + z_power * sqrt(max(differing - gain**2, 0.0))
     return ceil(root**2 / gain**2 - 1e-9)
+
+
+def more_rows_to_tell(wins: int, losses: int, rows: int) -> int | None:
+    """How many more test rows would show this difference, were it the true one, in 80% of cases.
+
+    Args:
+        wins: rows that only the second model gets right.
+        losses: rows that only the first gets right.
+        rows: all of them.
+
+    Returns:
+        0 where these are enough; None where wins and losses are even, so that no number will do.
+    """
+    if wins == losses:
+        return None
+    gain, differing = abs(wins - losses) / rows, (wins + losses) / rows
+    return max(rows_needed(gain, discordant=differing) - rows, 0)
 
 
 def smallest_gain(

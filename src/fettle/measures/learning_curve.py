@@ -1,0 +1,152 @@
+"""Learning curves: errors at several sizes in, a power law and what more rows would bring out.
+
+A curve that does not fall, or that no power law follows, gives no forecast: ill-behaved curves
+exist, and a number would be made up.
+"""
+
+import numpy as np
+
+from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve, Score
+from fettle.measures.intervals import percentiles
+
+__all__ = ["curve", "fit_power_law", "predicted"]
+
+FARTHEST = 4
+"""A forecast reaches at most to so many times the rows that were seen."""
+USUAL = 400
+"""More rows that a person may think of labelling."""
+_RESAMPLES = 400
+_EXPONENTS = np.linspace(0.1, 2.0, 39)
+_STRAY = 3.0
+"""Standard errors by which a point may lie off the curve, or above the point before it."""
+
+
+def curve(
+    right: np.ndarray, sizes: np.ndarray, *, rows: int, rng: np.random.Generator
+) -> LearningCurve:
+    """Accuracy at each size with its interval, the power law through them, and forecasts.
+
+    Args:
+        right: bool (sizes, subsets, test rows): was a head right that saw a subset of that size?
+        sizes: int (sizes,), rising.
+        rows: that there are to learn from; forecasts are of more than these.
+        rng: draws test rows and subsets.
+
+    Source: Hestness et al., "Deep Learning Scaling is Predictable, Empirically", 2017, section 3;
+    Viering and Loog, "The Shape of Learning Curves", IEEE TPAMI 2023, for when not to believe it.
+    """
+    errors = _errors(right, rng)  # (resamples, sizes)
+    error = 1 - right.mean(axis=(1, 2))
+    low, high = percentiles(errors)
+    points = tuple(
+        CurvePoint(int(size), Score("accuracy", float(1 - error[at]), float(1 - high[at]),
+                                    float(1 - low[at]), right.shape[2]))
+        for at, size in enumerate(sizes)
+    )
+    law = fit_power_law(sizes, error[None], _weights(errors))[0]
+    why_not = _why_not(sizes, error, errors, law)
+    if why_not:
+        return LearningCurve(points, None, (), why_not)
+    laws = fit_power_law(sizes, errors, _weights(errors))
+    forecasts = tuple(_forecast(law, laws, rows, more) for more in _more(rows, int(sizes[-1])))
+    why = (
+        "A power law through heads solved on the frozen features of parts of the rows; the model "
+        "itself may gain more or less."
+    )
+    a, b, c = (float(number) for number in law)
+    return LearningCurve(points, (a, b, c), forecasts, why)
+
+
+def fit_power_law(sizes: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The (a, b, c) of error = a + b * rows ** -c with the least weighted squares, a line each.
+
+    Args:
+        sizes: int (sizes,).
+        errors: float (curves, sizes).
+        weights: float (sizes,), above 0.
+
+    Returns:
+        (curves, 3): a and b at least 0, c from 0.1 to 2.
+    """
+    best = np.full(len(errors), np.inf)
+    found = np.zeros((len(errors), 3))
+    for c in _EXPONENTS:
+        x = sizes.astype(float) ** -c
+        total, mean_x = weights.sum(), (weights * x).sum() / weights.sum()
+        mean_y = (errors @ weights) / total
+        slope = ((errors - mean_y[:, None]) * weights * (x - mean_x)).sum(axis=1)
+        slope /= (weights * (x - mean_x) ** 2).sum()
+        level = mean_y - slope * mean_x
+        through_zero = (errors * weights * x).sum(axis=1) / (weights * x * x).sum()
+        b = np.maximum(np.where(level < 0, through_zero, slope), 0.0)
+        a = np.where(level < 0, 0.0, np.where(slope < 0, mean_y, level))
+        loss = (weights * (errors - a[:, None] - b[:, None] * x) ** 2).sum(axis=1)
+        better = loss < best
+        best[better] = loss[better]
+        found[better] = np.stack([a, b, np.full(len(a), c)], axis=1)[better]
+    return found
+
+
+def predicted(laws: np.ndarray, rows: float) -> np.ndarray:
+    """The error at so many rows, (curves,), by laws (curves, 3)."""
+    return np.asarray(laws[:, 0] + laws[:, 1] * rows ** -laws[:, 2])
+
+
+def _errors(right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Errors of resampled test rows and subsets, (resamples, sizes)."""
+    sizes, subsets, rows = right.shape
+    times = rng.multinomial(rows, np.full(rows, 1 / rows), size=_RESAMPLES)
+    hits = times @ right.reshape(-1, rows).T.astype(float) / rows
+    hits = hits.reshape(_RESAMPLES, sizes, subsets)
+    drawn = rng.integers(subsets, size=hits.shape)
+    return np.asarray(1 - np.take_along_axis(hits, drawn, axis=2).mean(axis=2))
+
+
+def _weights(errors: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / np.maximum(errors.var(axis=0), 1e-8))
+
+
+def _why_not(
+    sizes: np.ndarray, error: np.ndarray, errors: np.ndarray, law: np.ndarray
+) -> str:
+    """Why the curve is not to be believed; empty where it is."""
+    if len(sizes) < 4:
+        return "No reliable fit: there are too few rows to learn from for four sizes."
+    steps = np.diff(error)
+    strays = np.diff(errors, axis=1).std(axis=0)
+    rises = np.flatnonzero(steps > _STRAY * strays)
+    if len(rises):
+        return (
+            f"No reliable fit: from {sizes[rises[0]]:,} to {sizes[rises[0] + 1]:,} rows the error "
+            "rises by more than chance."
+        )
+    falls = errors[:, 0] - errors[:, -1]
+    if np.quantile(falls, 0.025) <= 0:
+        return (
+            f"No reliable fit: from {sizes[0]:,} to {sizes[-1]:,} rows the error does not fall by "
+            "more than chance."
+        )
+    off = np.abs(error - _along(law, sizes)) > _STRAY * errors.std(axis=0)
+    if off.any():
+        return "No reliable fit: no power law runs through the points."
+    return ""
+
+
+def _along(law: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The errors of one law at several sizes, (sizes,)."""
+    return np.asarray(law[0] + law[1] * sizes.astype(float) ** -law[2])
+
+
+def _more(rows: int, seen: int) -> list[int]:
+    """How many more rows to speak of: 400, as many again, and three times as many."""
+    return [
+        more for more in sorted({USUAL, rows, 3 * rows}) if rows + more <= FARTHEST * seen
+    ]
+
+
+def _forecast(law: np.ndarray, laws: np.ndarray, rows: int, more: int) -> Forecast:
+    gains = predicted(laws, rows) - predicted(laws, rows + more)
+    gain = predicted(law[None], rows) - predicted(law[None], rows + more)
+    low, high = percentiles(gains)
+    return Forecast(more, float(gain[0]), min(float(low), float(gain[0])),
+                    max(float(high), float(gain[0])))

@@ -1,0 +1,31 @@
+import numpy as np
+
+from fettle.core.progress import finish
+from fettle.engine.curve import MOST_ROWS, right_by_size, sizes_of
+
+
+def blobs(rows, seed):
+    rng = np.random.default_rng(seed)
+    targets = np.arange(rows) % 3
+    return (np.eye(6)[targets] * 1.2 + rng.normal(size=(rows, 6))).astype(np.float32), targets
+
+
+def test_sizes_double_up_to_all_rows():
+    assert sizes_of(1600, 2).tolist() == [100, 200, 400, 800, 1600]
+    assert sizes_of(100, 2).tolist() == [25, 50, 100]
+    assert sizes_of(1000, 77).tolist() == [250, 500, 1000]
+    assert sizes_of(10**6, 2)[-1] == MOST_ROWS
+
+
+def test_more_rows_make_better_heads_and_all_rows_make_one():
+    learned, targets = blobs(800, 0)
+    tested, truth = blobs(2000, 1)
+    sizes = sizes_of(800, 3)
+    right = finish(right_by_size(learned, targets, tested, truth, classes=3, l2=(0.3, 0.03, 0.003),
+                                 sizes=sizes, rng=np.random.default_rng(0)))
+    accuracy = right.mean(axis=(1, 2))
+
+    assert right.shape == (len(sizes), 3, 2000)
+    assert accuracy[0] < accuracy[-1] - 0.02
+    assert (right[-1, 0] == right[-1, 1]).all()
+    assert not (right[0, 0] == right[0, 1]).all()
