@@ -27,7 +27,7 @@ def tune(data: object, **asked: Any) -> Version:
         data: a path (CSV, TSV, JSONL, Parquet, each also .gz), an Arrow table, a pandas or polars
             frame, or a `datasets.Dataset`.
         asked: target, inputs, validation, test, encoding; name, model, task, rungs,
-            budget_seconds, seed, allow, out, registry, keep_rows; or plan, a Plan to follow.
+            budget_seconds, seed, allow, out, registry, guard, keep_rows; or plan, a Plan to follow.
 
     Raises:
         FettleError: the message says what, where, and what next.
@@ -128,7 +128,8 @@ def collect(
 def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Settings]:
     """The table, where it is one, and everything asked for, each name known."""
     reading = {k: asked.pop(k) for k in list(asked) if k in Reading.__dataclass_fields__}
-    for given, key in ((reading, "inputs"), (asked, "rungs"), (asked, "allow")):
+    for given, key in ((reading, "inputs"), (reading, "slices"), (asked, "rungs"),
+                       (asked, "allow"), (asked, "guard")):
         if isinstance(given.get(key), Iterable):
             given[key] = (given[key],) if isinstance(given[key], str) else tuple(given[key])
     for key in ("validation", "test"):

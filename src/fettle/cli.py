@@ -22,6 +22,7 @@ from fettle.options import (
     Data,
     Encoding,
     Group,
+    Guard,
     Inputs,
     Json,
     Model,
@@ -31,6 +32,7 @@ from fettle.options import (
     Rungs,
     SaveEvery,
     Seed,
+    Slices,
     Strategy,
     Target,
     Task,
@@ -81,7 +83,7 @@ def demo(
 def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
-    group: Group = None, time: Time = None,
+    group: Group = None, time: Time = None, slices: Slices = None, guard: Guard = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
@@ -90,13 +92,13 @@ def tune(
     cache_limit: CacheLimit = None, save_every: SaveEvery = "60s", as_json: Json = False,
 ) -> None:
     """From a file to a version that answers, with its report."""
-    reading = _reading(data, target, inputs, validation, test, encoding, group, time)
+    reading = _reading(data, target, inputs, validation, test, encoding, group, time, slices)
     given: Plan | None = None
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
                 "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
-                "--group": group, "--time": time}
+                "--group": group, "--time": time, "--slices": slices}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
@@ -104,6 +106,7 @@ def tune(
         model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
         out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
+        guard=tuple(map(str, guard or ())),
         cache_limit=options.size(cache_limit, "--cache-limit"),
         save_seconds=options.seconds(save_every, "--save-every") or 60.0,
     )
@@ -300,9 +303,10 @@ def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan
 def _reading(
     data: Path | None, target: str | None, inputs: str | None, validation: Path | None,
     test: Path | None, encoding: str | None, group: str | None = None, time: str | None = None,
+    slices: str | None = None,
 ) -> Reading:
     return Reading(
         data=options.text(data) or "", validation=options.text(validation),
         test=options.text(test), target=target, inputs=options.many(inputs), encoding=encoding,
-        group=group, time=time,
+        group=group, time=time, slices=options.many(slices),
     )

@@ -9,10 +9,10 @@ import typer
 from fettle.core.errors import SettingError
 
 __all__ = [
-    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Inputs", "Json", "Model",
-    "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Strategy", "Target", "Task", "Test",
-    "Time",
-    "Validation", "Version", "many", "one_or_many", "seconds", "size", "text",
+    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Guard",
+    "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Slices",
+    "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many", "one_or_many",
+    "seconds", "size", "text",
 ]
 
 Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
@@ -23,6 +23,11 @@ Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of t
 Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
 Group = Annotated[str | None, typer.Option(help="Rows with equal cells here stay on one side")]
 Time = Annotated[str | None, typer.Option(help="The newest rows by this column judge")]
+Slices = Annotated[str | None, typer.Option(help="Columns whose values are judged apart")]
+Guard = Annotated[
+    list[Path] | None,
+    typer.Option(help="Labelled rows of another task, to see what was forgotten"),
+]
 Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
 Task = Annotated[str | None, typer.Option(help="classification")]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]

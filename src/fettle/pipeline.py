@@ -6,8 +6,9 @@ yielded: nouns as they are made, and progress between them.
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from fettle.core.columns import strings
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
-from fettle.core.plan import Machine, Plan
+from fettle.core.plan import Machine, Plan, Reading
 from fettle.core.progress import Note, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
@@ -29,10 +30,13 @@ from fettle.store.places import runs_folder
 if TYPE_CHECKING:
     from fettle.core.parts import Card
     from fettle.stages.serving import Opened
+    from fettle.store.registry import Registry
 
 __all__ = ["audit", "build", "evaluate", "open_version", "plan", "predict", "this_machine"]
 
 Story = Generator[Any, None, Version]
+SHARED = 0.05
+"""Of the rows that guard: where more of them are the run's own, they guard nothing."""
 
 
 def build(
@@ -85,8 +89,11 @@ def _train_and_publish(
     def count(opening: Opening) -> int:
         return registry.count_opening(opening.test, opening.reason)
 
+    guards, unguarded = _guards(settings, dataset, run)
+    before, untold = _version_before(made, split, registry)
+    yield from (Note(sentence) for sentence in (*unguarded, *untold))
     evaluation = yield from evaluating.evaluate(
-        dataset, split, made, run, card=card, count=count
+        dataset, split, made, run, card=card, count=count, guards=guards, before=before
     )
     records.save(folder / "run.json", run)
     records.save(folder / "evaluation.json", evaluation)
@@ -103,6 +110,56 @@ def _train_and_publish(
     records.save(folder / "version.json", version)
     yield version
     return version
+
+
+def _guards(
+    settings: Settings, dataset: Dataset, run: Run
+) -> tuple[list[Dataset], tuple[str, ...]]:
+    """Labelled rows of other tasks: those given, else the messages that come with fettle.
+
+    None where the kept backbone was not changed, and none that the run itself learns from.
+    """
+    from fettle.stages import reading
+
+    if not run.rung(run.kept).history:
+        return [], tuple(
+            f"--guard {path} is not read: the backbone was not changed, so nothing is forgotten."
+            for path in settings.guard
+        )
+    if settings.guard:
+        return [reading.read(Reading(data=path)) for path in settings.guard], ()
+    own = str(resources.files("fettle") / "data" / "messages.csv")
+    messages = reading.read(Reading(data=own, target="label"), name="fettle's own messages")
+    learned = {" ".join(fields).casefold() for fields in dataset.fields()}
+    shared = sum(" ".join(fields).casefold() in learned for fields in messages.fields())
+    if shared > SHARED * messages.rows:
+        return [], (
+            "What was forgotten is not measured: the rows that come with fettle for that are those "
+            "of this run. Give a labelled file of another task with --guard.",
+        )
+    return [messages], ()
+
+
+def _version_before(
+    made: Plan, split: Split, registry: "Registry"
+) -> tuple[Callable[[Sequence[tuple[str, ...]]], tuple[str, list[str]]] | None, tuple[str, ...]]:
+    """The champion of this name, where it was tested on these very rows and so never saw them."""
+    held = [one for one in registry.versions(made.name) if one["champion"]]
+    if not held:
+        return None, ()
+    name = f"{made.name}@{held[0]['number']}"
+    if held[0]["manifest"]["lineage"].get("test_rows") != split.vault.fingerprint:
+        return None, (
+            f"{name} is not compared with row by row: it was tested on other rows, and may have "
+            "learned from these.",
+        )
+
+    def answers(fields: Sequence[tuple[str, ...]]) -> tuple[str, list[str]]:
+        opened = open_version(name, registry=str(registry.root))
+        said = opened.outputs(fields).argmax(axis=1)
+        return name, [opened.task.classes[one] for one in said]
+
+    return answers, ()
 
 
 def _result(made: Plan, run: Run, evaluation: Evaluation, version: Version) -> dict[str, Any]:
@@ -167,7 +224,7 @@ def predict(
 
 def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evaluation:
     """The version's scores on new rows that carry answers; the look is counted."""
-    from fettle.stages import evaluating, reading, serving
+    from fettle.stages import rating, reading, serving
     from fettle.store.registry import Registry
 
     opened = serving.open_version(reference, registry)
@@ -180,9 +237,9 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
             "`fettle predict` needs no answers."
         )
     held = Registry(registry)
-    return evaluating.evaluate_version(
+    return rating.rate(
         opened.id, opened.outputs(rows.fields()), rows, opened.task.classes,
-        metric=opened.plan["metric"],
+        metric=opened.plan["metric"], temperature=opened.temperature,
         count=lambda opening: held.count_opening(opening.test, opening.reason),
     )
 

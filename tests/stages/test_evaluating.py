@@ -1,6 +1,8 @@
 """Evaluating: the vault, the contenders, and scores that anyone can work out again."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from fettle.core.dataset import Dataset
 from fettle.core.progress import finish
 from fettle.engine.asking import nearest_mean
 from fettle.engine.predict import outputs_of, taps_of
+from fettle.measures.calibration import temperature
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_network, open_saved, tokenizer_json
-from fettle.stages import evaluating
+from fettle.stages import evaluating, rating
+from fettle.store import checkpoints
 from fettle.store.registry import Registry
 from stories import texts_and_labels, write_rows
 
@@ -217,7 +221,7 @@ def test_a_version_is_scored_on_new_rows_and_rows_without_an_answer_are_counted(
     cells = ["" if row < 4 else cell for row, cell in enumerate(rows.targets())]
     at = rows.table.column_names.index("label")
     some = replace(rows, table=rows.table.set_column(at, "label", [cells]))
-    made = evaluating.evaluate_version(
+    made = rating.rate(
         "t@1", outputs, some, told.plan.classes, metric="accuracy", count=lambda opening: 3
     )
     assert any("looked at 3 times" in note for note in made.notes)
@@ -225,3 +229,94 @@ def test_a_version_is_scored_on_new_rows_and_rows_without_an_answer_are_counted(
     assert made.before is None
     assert made.contender("t@1").score("accuracy").value == 1.0
     assert any(note.startswith("4 rows without an answer") for note in made.notes)
+
+
+def test_the_temperature_is_that_of_the_validation_rows_and_no_test_row_moves_it(told):
+    held = checkpoints.read_tensors(
+        told.run_folder / told.run.rung(told.run.kept).folder / "outputs.safetensors"
+    )["validation"].numpy()
+    truth = [told.plan.classes.index(x) for x in told.dataset.targets(told.split.validation)]
+    found = told.evaluation.calibration
+
+    assert found.temperature == temperature(held, np.array(truth))
+    assert (found.rows, found.source) == (len(truth), "validation")
+    assert found.before.nll.rows == found.after.brier.rows == told.evaluation.rows
+
+
+def test_without_a_validation_part_the_temperature_is_fitted_out_of_fold(told_of_few):
+    found = told_of_few.evaluation.calibration
+    assert (found.rows, found.source) == (len(told_of_few.split.train), "out of fold")
+
+
+def test_the_published_version_carries_the_temperature(told):
+    facts = json.loads((Path(told.version.folder) / "task.json").read_text())
+    assert facts["temperature"] == told.evaluation.calibration.temperature
+
+
+def test_what_else_is_known_of_the_kept_model_is_all_there(told):
+    made = told.evaluation
+    assert [one.wanted for one in made.abstention.thresholds] == [0.90, 0.95, 0.99]
+    assert made.abstention.curve[-1].accuracy == made.contender(made.kept).score("accuracy")
+    assert made.curve.points[-1].rows == len(told.split.learners)
+    assert made.fitting.train.rows == min(len(told.split.train), evaluating.SAMPLE)
+    assert made.fitting.test == made.contender(made.kept).score("accuracy")
+    assert [block.name for block in made.blocks] == ["embeddings", "block 1", "block 2", "head"]
+
+
+def test_blocks_say_what_learned_and_how_far_it_moved(told, told_of_few):
+    for one in (told, told_of_few):
+        blocks, kept = one.evaluation.blocks, one.run.rung(one.run.kept)
+        if kept.history:
+            assert all(block.moved > 0 for block in blocks[1:-1])
+            assert all(block.first_rate > 0 for block in blocks[1:])
+        else:
+            assert [block.moved for block in blocks] == [0.0, 0.0, 0.0, None]
+            assert [block.learned for block in blocks[:-1]] == [0, 0, 0]
+        assert blocks[-1].learned == blocks[-1].parameters == 32 * 3 + 3
+
+
+def test_a_frozen_backbone_forgets_nothing_and_a_tuned_one_is_probed(tmp_path, tell, sentences,
+                                                                    rows):
+    data = write_rows(tmp_path / "tickets.csv", rows)
+    guard = write_rows(tmp_path / "guard.csv", [
+        (f"{text} {'again' if at % 2 else 'once'}", "more" if at % 2 else "less")
+        for at, (text, _) in enumerate(texts_and_labels(80, seed=5))])
+    frozen = tell(tmp_path / "a", data, model=sentences, rungs=("features",))
+    tuned = tell(tmp_path / "b", data, model=sentences, rungs=("full",), guard=(str(guard),))
+
+    assert frozen.evaluation.forgetting.similarity == 1.0
+    assert frozen.evaluation.forgetting.retentions == ()
+    (kept,) = tuned.evaluation.forgetting.retentions
+    assert (kept.data, kept.rows) == ("guard", 80)
+    assert kept.base.rows == kept.tuned.rows == kept.change.rows == 80
+    assert 0 < tuned.evaluation.forgetting.similarity < 1
+
+
+def test_the_version_before_is_compared_row_by_row_where_it_saw_none_of_the_test_rows(
+    tmp_path, tell, sentences, rows
+):
+    data = write_rows(tmp_path / "tickets.csv", rows)
+    first = tell(tmp_path, data, model=sentences, rungs=("features",), out=str(tmp_path / "1"))
+    second = tell(tmp_path, data, model=sentences, rungs=("full",), out=str(tmp_path / "2"))
+    third = tell(tmp_path, data, model=sentences, rungs=("features",), seed=1,
+                 out=str(tmp_path / "3"))
+
+    assert first.evaluation.forgetting.flips is None
+    flips = second.evaluation.forgetting.flips
+    assert flips.first == "tickets@1"
+    before, after = predicted_by(first, "features"), predicted_by(second, "full")
+    wrong = (before == truth(first)) & (after != truth(first))
+    assert flips.losses == wrong.sum()
+    assert third.evaluation.forgetting.flips is None
+    assert any("may have learned from these" in note for note in third.notes)
+
+
+def test_a_named_column_is_judged_apart(tmp_path, tell, sentences):
+    rows = [(text, label, "ab"[at % 2]) for at, (text, label) in enumerate(texts_and_labels(900))]
+    data = write_rows(tmp_path / "a.csv", rows, header=("text", "label", "site"))
+    told = tell(tmp_path, data, model=sentences, rungs=("features",), slices=("site",))
+    sites = {one.value: one for one in told.evaluation.slices if one.by == "site"}
+
+    assert set(sites) == {"a", "b"}
+    assert sum(one.accuracy.rows for one in sites.values()) == told.evaluation.rows
+    assert "site" not in told.plan.reading.inputs

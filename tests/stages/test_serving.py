@@ -42,7 +42,8 @@ def test_a_fresh_process_answers_as_the_trained_model_did(told, fettle, told_by,
     )
     assert done.code == 0, done.err
     answers = [json.loads(line) for line in done.out.splitlines()]
-    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    calm = outputs / told.evaluation.calibration.temperature
+    probabilities = np.exp(calm) / np.exp(calm).sum(axis=1, keepdims=True)
     expected = [told.plan.classes[best] for best in outputs.argmax(axis=1)]
     assert [one["value"] for one in answers] == expected
     found = [one["confidence"] for one in answers]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.dataset import Dataset
+from fettle.measures.similarity import unit
 
 __all__ = ["Part", "by_cluster", "by_column", "by_length"]
 
@@ -77,8 +78,8 @@ def by_cluster(
     if clusters < 2 or not len(vectors):
         return []
     every = np.linspace(0, len(learned) - 1, min(len(learned), _ROWS_TO_CLUSTER)).astype(int)
-    means = KMeans(clusters, n_init=3, random_state=seed).fit(_unit(learned[every]))
-    of_learned, of_row = means.labels_, means.predict(_unit(vectors))
+    means = KMeans(clusters, n_init=3, random_state=seed).fit(unit(learned[every]))
+    of_learned, of_row = means.labels_, means.predict(unit(vectors))
     parts: list[Part] = []
     for number in range(clusters):
         there = Counter(labels[row] for row in every[of_learned == number])
@@ -108,8 +109,3 @@ def _is_number(text: str) -> bool:
         return bool(np.isfinite(float(text)))
     except ValueError:
         return False
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1, so that k-means parts by angle."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -8,6 +8,7 @@ import numpy as np
 __all__ = [
     "Abstention",
     "Bin",
+    "BlockUse",
     "Calibration",
     "ClassScores",
     "Comparison",
@@ -297,6 +298,21 @@ class Forgetting:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockUse:
+    """One block of the kept network, and what training did to it."""
+
+    name: str
+    parameters: int
+    learned: int
+    """Of them, how many training could change, those that it added included."""
+    first_rate: float
+    last_rate: float
+    """Relative to an optimizer step, in the first and in the last epoch; 0.0 where frozen."""
+    moved: float | None
+    """Norm of the change of its weights, as a share of their norm; None for a new block."""
+
+
+@dataclass(frozen=True, slots=True)
 class LookAt:
     """A row that a person should look at."""
 
@@ -339,6 +355,7 @@ class Evaluation:
     curve: LearningCurve | None = None
     fitting: Fitting | None = None
     forgetting: Forgetting | None = None
+    blocks: tuple[BlockUse, ...] = ()
     look_at: tuple[LookAt, ...] = ()
 
     def contender(self, name: str) -> Contender:

@@ -111,6 +111,8 @@ class Reading:
     """The column whose equal cells keep rows on one side of the split."""
     time: str | None = None
     """The column that says when; the newest rows judge."""
+    slices: tuple[str, ...] = ()
+    """Columns whose values are judged apart, beside unused ones of few values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,5 +31,7 @@ class Settings:
     """A folder, or postgresql://USER@HOST/DATABASE."""
     blobs: str | None = None
     """Where the registry's files go; known to a registry that was made."""
+    guard: tuple[str, ...] = ()
+    """Labelled files of other tasks, on which the tuned model should still do well."""
     keep_rows: bool = True
     """Whether the version carries its rows as Arrow."""

@@ -9,6 +9,7 @@ import torch
 
 from fettle.core.evaluation import Latency
 from fettle.core.parts import Encoder, Network
+from fettle.measures.similarity import unit
 
 __all__ = ["as_words", "have_words", "latency", "nearest_mean", "zero_shot"]
 
@@ -36,7 +37,7 @@ def zero_shot(names: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         names: (classes, width), the vectors of the labels' names.
         vectors: (rows, width).
     """
-    return (_unit(vectors) @ _unit(names).T).argmax(axis=1)
+    return (unit(vectors) @ unit(names).T).argmax(axis=1)
 
 
 def nearest_mean(
@@ -53,8 +54,8 @@ def nearest_mean(
     Source: Snell et al., "Prototypical Networks", NeurIPS 2017, section 2.2, without training.
     """
     sums = np.zeros((classes, learned.shape[1]))
-    np.add.at(sums, targets, _unit(learned))
-    return (_unit(vectors) @ _unit(sums).T).argmax(axis=1)
+    np.add.at(sums, targets, unit(learned))
+    return (unit(vectors) @ unit(sums).T).argmax(axis=1)
 
 
 def latency(
@@ -81,7 +82,3 @@ def latency(
         p50, p95 = np.quantile(seconds, [0.5, 0.95])
         found.append(Latency(batch, float(p50), float(p95), len(seconds)))
     return tuple(found)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

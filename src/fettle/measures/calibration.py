@@ -7,11 +7,12 @@ show: the 95% that rows drawn by the model's own probabilities stay below.
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Bin, Reliability, Score
+from fettle.core.evaluation import Bin, Calibration, Reliability, Score
 from fettle.measures.intervals import LEVEL, mean_interval
 
 __all__ = [
-    "debiased_error", "log_probabilities", "reliability", "reliability_bins", "temperature",
+    "calibrated", "confidence_of", "debiased_error", "log_probabilities", "reliability",
+    "reliability_bins", "temperature",
 ]
 
 BINS = 15
@@ -58,6 +59,30 @@ def temperature(outputs: np.ndarray, targets: np.ndarray) -> float:
     found = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded",
                             options={"xatol": 1e-6})
     return float(np.exp(found.x))
+
+
+def calibrated(
+    outputs: np.ndarray, targets: np.ndarray, heat: float, *, rows: int, source: str, seed: int
+) -> Calibration:
+    """Reliability before and after the outputs are divided by this temperature.
+
+    Args:
+        outputs: float (test rows, classes), as they come.
+        targets: int (test rows,).
+        heat: from `temperature`.
+        rows: that it was fitted on.
+        source: what rows those were.
+        seed: of the resamples.
+    """
+    before, after = (
+        reliability(outputs / by, targets, rng=np.random.default_rng(seed)) for by in (1.0, heat)
+    )
+    return Calibration(heat, rows, source, before, after)
+
+
+def confidence_of(outputs: np.ndarray, heat: float) -> np.ndarray:
+    """The probability of each answer at this temperature, (rows,), from (rows, classes)."""
+    return np.asarray(np.exp(log_probabilities(outputs.astype(np.float64) / heat).max(axis=1)))
 
 
 def log_probabilities(outputs: np.ndarray) -> np.ndarray:

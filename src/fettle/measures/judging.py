@@ -1,13 +1,20 @@
 """Judging: class numbers in, Scores and Comparisons out, each with its interval and its rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fettle.core.evaluation import ClassScores, Comparison, Score
+from fettle.core.evaluation import ClassScores, Comparison, Contender, Score
 from fettle.measures import classification, intervals, paired
 
-__all__ = ["class_scores", "compare", "confusion_table", "scores"]
+__all__ = [
+    "UNSEEN", "Answers", "accuracy", "better_before", "class_scores", "compare", "confusion_table",
+    "contenders", "remarks", "scores", "truth_of",
+]
+
+UNSEEN = "(a class unseen in training)"
+Answers = dict[str, tuple[str, np.ndarray, str]]
+"""Predicted class numbers (rows,) by contender, with its kind before them and a note after."""
 
 MACRO: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "macro_precision": classification.macro_precision_of,
@@ -33,6 +40,12 @@ def scores(
         low, high = intervals.confusion_interval(score, counts, rng=rng)
         found.append(Score(name, float(score(counts)), low, high, rows))
     return tuple(found)
+
+
+def accuracy(right: np.ndarray) -> Score:
+    """The share of right answers, bool (rows,), with Wilson's interval."""
+    hits, rows = int(right.sum()), len(right)
+    return Score("accuracy", hits / rows, *intervals.wilson(hits, rows), rows)
 
 
 def compare(
@@ -89,3 +102,56 @@ def confusion_table(
     """Counts; a line is a true class, a column a predicted one."""
     counts = classification.confusion(targets, predicted, len(labels))
     return tuple(tuple(int(cell) for cell in line) for line in counts)
+
+
+def truth_of(
+    cells: Sequence[str | None], classes: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class numbers (rows,), and the labels; unseen ones share one number after the last class."""
+    number = {label: at for at, label in enumerate(classes)}
+    targets = np.array([number.get(cell or "", len(classes)) for cell in cells], dtype=np.int64)
+    unseen = (UNSEEN,) if (targets == len(classes)).any() else ()
+    return targets, (*classes, *unseen)
+
+
+def contenders(
+    answers: Mapping[str, tuple[str, np.ndarray, str]], targets: np.ndarray, classes: int, *,
+    kept: str, seed: int,
+) -> tuple[Contender, ...]:
+    """Each one's scores, and the kept model compared with it on the same rows.
+
+    Args:
+        answers: kind, predicted class numbers (rows,) and a note by contender.
+        targets: int (rows,).
+        classes: how many labels there are.
+        kept: name of the kept model among them.
+        seed: of the resamples, the same for each.
+    """
+    return tuple(
+        Contender(
+            name=name,
+            kind=kind,
+            scores=scores(targets, predicted, classes, rng=np.random.default_rng(seed)),
+            versus_kept=None if name == kept else compare(
+                name, kept, predicted == targets, answers[kept][1] == targets
+            ),
+            note=note,
+        )
+        for name, (kind, predicted, note) in answers.items()
+    )
+
+
+def better_before(contenders: Sequence[Contender]) -> str:
+    """The headline compares with the better of what the model could do as it came."""
+    before = [one for one in contenders if one.kind == "before"]
+    return max(before, key=lambda one: one.score("accuracy").value).name
+
+
+def remarks(labels: Sequence[str], classes: Sequence[str], openings: int) -> tuple[str, ...]:
+    """What a reader of the scores must know: looks at the rows before this one, unseen classes."""
+    looks = (
+        f"These test rows have been looked at {openings} times: choosing among versions by them "
+        "makes their scores too good.",
+    )
+    unseen = ("Some test rows carry a label that no training row has; they count as wrong.",)
+    return (looks if openings > 1 else ()) + (unseen if len(labels) > len(classes) else ())

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Abstention, Coverage, Score, Threshold
+from fettle.core.evaluation import Abstention, Coverage, LookAt, Score, Threshold
 from fettle.measures.intervals import percentiles, wilson
 
-__all__ = ["abstention", "area", "best_area", "coverage", "threshold_for"]
+__all__ = ["abstention", "area", "best_area", "coverage", "threshold_for", "wrong_and_sure"]
 
 WANTED = (0.90, 0.95, 0.99)
 SHARES = tuple(step / 20 for step in range(1, 21))
@@ -118,6 +118,27 @@ def threshold_for(wanted: float, confidence: np.ndarray, right: np.ndarray) -> f
         if wilson(int(hits[number]), int(answered[number]), SURE)[0] >= wanted:
             return float(at[number])
     return None
+
+
+def wrong_and_sure(
+    why: str, ids: Sequence[str], confidence: np.ndarray, said: np.ndarray, targets: np.ndarray,
+    labels: Sequence[str], *, most: int = 15,
+) -> tuple[LookAt, ...]:
+    """The wrong rows that the model is surest of, the surest first.
+
+    Args:
+        why: a person should look at them.
+        ids: one a row.
+        confidence: float (rows,).
+        said, targets: int (rows,); each in [0, len(labels)).
+        labels: of the classes.
+        most: how many at most.
+    """
+    order = [row for row in np.argsort(-confidence, kind="stable") if said[row] != targets[row]]
+    return tuple(
+        LookAt(ids[row], why, labels[targets[row]], labels[said[row]], float(confidence[row]))
+        for row in order[:most]
+    )
 
 
 def _judged(

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Score, Slice
-from fettle.measures.intervals import wilson
-from fettle.measures.judging import compare
+from fettle.core.evaluation import Slice
+from fettle.measures.judging import accuracy, compare
 
 __all__ = ["FEWEST", "judged"]
 
@@ -60,18 +59,13 @@ def judged(
     whole_lost = before is not None and compare(*names, before, right).high < 0
     found = [
         Slice(
-            by, value, _accuracy(right[part]), float(worse[at]), change := changes[at],
+            by, value, accuracy(right[part]), float(worse[at]), change := changes[at],
             None if change is None else float(changed[at]),
             change is not None and change.difference < 0 and changed[at] <= Q and not whole_lost,
         )
         for at, (by, value, part) in enumerate(large)
     ]
     return tuple(sorted(found, key=lambda one: (one.accuracy.low, one.by, one.value)))
-
-
-def _accuracy(right: np.ndarray) -> Score:
-    hits, rows = int(right.sum()), len(right)
-    return Score("accuracy", hits / rows, *wilson(hits, rows), rows)
 
 
 def _fisher(inside: np.ndarray, outside: np.ndarray) -> float:

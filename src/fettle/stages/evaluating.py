@@ -4,33 +4,96 @@ The only place that opens the vault. Nothing that is measured here flows back in
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from fettle.checks import baselines
+from fettle.checks import baselines, parting
 from fettle.core.dataset import Dataset
-from fettle.core.errors import InputError
-from fettle.core.evaluation import Contender, Evaluation, Latency
+from fettle.core.evaluation import (
+    Comparison,
+    Contender,
+    Evaluation,
+    Fitting,
+    Forgetting,
+    Latency,
+    LearningCurve,
+    LookAt,
+    Slice,
+)  # fmt: skip
 from fettle.core.parts import Card
-from fettle.core.plan import Plan
+from fettle.core.plan import Plan, Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Run
 from fettle.core.split import Opening, Split
-from fettle.engine import asking
+from fettle.engine import asking, curve, examining, remembering
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import features
-from fettle.measures import judging, paired
+from fettle.measures import (
+    calibration,
+    fitting,
+    judging,
+    learning_curve,
+    paired,
+    selective,
+    slices,
+)
+from fettle.measures.judging import Answers
+from fettle.measures.similarity import unit
 from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_network, open_saved, tokenizer_json
-from fettle.store import folders
+from fettle.store import checkpoints, folders
+from fettle.strategies import STRATEGIES
 
-__all__ = ["evaluate", "evaluate_version"]
+__all__ = ["evaluate"]
 
-UNSEEN = "(a class unseen in training)"
-Answers = dict[str, tuple[str, np.ndarray, str]]
-"""Predicted class numbers (rows,) by contender, with its kind before them and a note after."""
+Before = Callable[[Sequence[tuple[str, ...]]], tuple[str, Sequence[str]]]
+"""The version before: its id, and its answer to each of these rows."""
+SAMPLE = 500
+"""Rows of a side that are looked at where a share or a likeness is wanted, not each row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What was made of the test rows, and of the learning rows, by whom."""
+
+    dataset: Dataset
+    split: Split
+    plan: Plan
+    run: Run
+    fields: Sequence[tuple[str, ...]]
+    """Of the test rows."""
+    targets: np.ndarray
+    labels: tuple[str, ...]
+    learned: np.ndarray
+    """Class numbers of the learning rows."""
+    vectors: Mapping[str, np.ndarray]
+    """The base model's features: learn and test, (rows, width) each, as the kept head pools."""
+    network: TextNetwork
+    encoder: TextEncoder
+    outputs: np.ndarray
+    """The kept network's, on the test rows, before the temperature."""
+    temperature: float
+
+    def rng(self) -> np.random.Generator:
+        """The same for every part, so that no part's numbers depend on another part."""
+        return np.random.default_rng(self.plan.seed)
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """Of the kept rung."""
+        return next(one.settings for one in self.plan.rungs if one.strategy == self.run.kept)
+
+    def sure(self, outputs: np.ndarray) -> np.ndarray:
+        """The calibrated probability of each answer, (rows,)."""
+        return calibration.confidence_of(outputs, self.temperature)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Is the kept network right? bool (rows,)."""
+        return np.asarray(self.outputs.argmax(axis=1) == self.targets)
 
 
 def evaluate(
@@ -41,6 +104,8 @@ def evaluate(
     *,
     card: Card,
     count: Callable[[Opening], int],
+    guards: Sequence[Dataset] = (),
+    before: Before | None = None,
 ) -> Generator[Progress | Note, None, Evaluation]:
     """Score what was there before, what is cheap, and every rung, on the same test rows.
 
@@ -48,13 +113,18 @@ def evaluate(
         dataset, split, plan, run: of one story.
         card: of the plan's model, for what it does without training.
         count: writes an opening of the vault down and returns how many there have been.
+        guards: labelled rows of other tasks, on which nothing should be forgotten.
+        before: answers of the version before, for rows that it has not learned from.
     """
+    judged, truth = _validation(run)
+    temperature = calibration.temperature(judged, truth)
     rows, openings = split.vault.open(f"evaluate run {run.plan}", count)
     fields = dataset.fields(rows)
-    targets, labels = _targets(dataset.targets(rows), plan.classes)
-    answers = yield from _before(dataset, split, plan, run, card, fields)
+    targets, labels = judging.truth_of(dataset.targets(rows), plan.classes)
+    answers, vectors = yield from _before(dataset, split, plan, run, card, fields)
     answers.update((yield from _baselines(dataset, split, plan, fields)))
     latency: tuple[Latency, ...] = ()
+    seen: _Seen | None = None
     for rung in run.rungs:
         network, encoder = _rung(run, rung.name, plan)
         outputs = yield from outputs_of(
@@ -65,89 +135,207 @@ def evaluate(
             yield Progress("latency", 0, 1, "passes")
             latency = asking.latency(network, encoder, fields, precision=plan.precision)
             yield Progress("latency", 1, 1, "passes")
-    contenders = _contenders(answers, targets, labels, run.kept, plan.seed)
-    kept = answers[run.kept][1]
-    return Evaluation(
-        test=split.vault.fingerprint,
-        rows=len(rows),
-        openings=openings,
-        metric=plan.metric,
-        kept=run.kept,
-        before=_better_before(contenders),
-        contenders=contenders,
-        classes=judging.class_scores(targets, kept, labels, rng=np.random.default_rng(plan.seed)),
-        labels=labels,
-        confusion=judging.confusion_table(targets, kept, labels),
-        latency=latency,
-        smallest_gain=paired.smallest_gain(len(rows)),
-        notes=_notes(labels, plan.classes, openings),
+            learned = judging.truth_of(dataset.targets(split.learners), plan.classes)[0]
+            seen = _Seen(dataset, split, plan, run, fields, targets, labels, learned, vectors,
+                         network, encoder, outputs, temperature)
+    assert seen is not None, "the kept rung is one of the rungs"
+    contenders = judging.contenders(
+        answers, targets, len(labels), kept=run.kept, seed=plan.seed
     )
+    whole = _scored(seen, contenders, openings, latency)
+    return (yield from _examined(whole, seen, answers, (judged, truth), card, guards, before))
 
 
-def evaluate_version(
-    name: str, outputs: np.ndarray, dataset: Dataset, classes: Sequence[str], *, metric: str,
-    count: Callable[[Opening], int],
+def _scored(
+    seen: _Seen, contenders: tuple[Contender, ...], openings: int, latency: tuple[Latency, ...]
 ) -> Evaluation:
-    """A version's answers on new rows, scored; there is no before and nothing is compared.
-
-    Args:
-        name: of the version.
-        outputs: its raw outputs (rows, classes) for every row of the dataset.
-        dataset: rows with answers; rows without one are left out and counted.
-        classes: what the outputs stand for.
-        metric: the headline's.
-        count: writes the look at these rows down and returns how many there have been.
-    """
-    cells = dataset.targets()
-    answered = [row for row, cell in enumerate(cells) if (cell or "").strip()]
-    if not answered:
-        raise InputError(f"{dataset.name} has no row with an answer to compare with.")
-    test = dataset.fingerprint(answered)
-    openings = count(Opening(test, f"evaluate {name}"))
-    targets, labels = _targets([cells[row] for row in answered], classes)
-    predicted = outputs[answered].argmax(axis=1)
-    rng = np.random.default_rng(0)
-    left = len(cells) - len(answered)
-    notes = (f"{left:,} rows without an answer are not scored.",) if left else ()
+    """Scores and comparisons: the part of an Evaluation that every one has."""
+    kept = seen.outputs.argmax(axis=1)
+    before = judging.better_before(contenders)
+    change = next(one for one in contenders if one.name == before).versus_kept
     return Evaluation(
-        test=test,
-        rows=len(answered),
+        test=seen.split.vault.fingerprint,
+        rows=len(seen.targets),
         openings=openings,
-        metric=metric,
-        kept=name,
-        before=None,
-        contenders=(
-            Contender(name, "version", judging.scores(targets, predicted, len(labels), rng=rng),
-                      None),
-        ),
-        classes=judging.class_scores(targets, predicted, labels, rng=rng),
-        labels=labels,
-        confusion=judging.confusion_table(targets, predicted, labels),
-        smallest_gain=paired.smallest_gain(len(answered)),
-        notes=notes + _notes(labels, classes, openings),
+        metric=seen.plan.metric,
+        kept=seen.run.kept,
+        before=before,
+        contenders=contenders,
+        classes=judging.class_scores(seen.targets, kept, seen.labels, rng=seen.rng()),
+        labels=seen.labels,
+        confusion=judging.confusion_table(seen.targets, kept, seen.labels),
+        latency=latency,
+        smallest_gain=paired.smallest_gain(len(seen.targets)),
+        rows_to_tell=None if change is None or change.verdict != "cannot tell" else
+        paired.more_rows_to_tell(change.wins, change.losses, change.rows),
+        notes=judging.remarks(seen.labels, seen.plan.classes, openings),
     )
 
 
-def _targets(
-    cells: Sequence[str | None], classes: Sequence[str]
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers (rows,), and the labels; unseen ones share one number after the last class."""
-    number = {label: at for at, label in enumerate(classes)}
-    targets = np.array([number.get(cell or "", len(classes)) for cell in cells], dtype=np.int64)
-    unseen = (UNSEEN,) if (targets == len(classes)).any() else ()
-    return targets, (*classes, *unseen)
+def _examined(
+    whole: Evaluation, seen: _Seen, answers: Answers, validation: tuple[np.ndarray, np.ndarray],
+    card: Card, guards: Sequence[Dataset], before: Before | None,
+) -> Generator[Progress | Note, None, Evaluation]:
+    """What else there is to know of the kept model, beyond its scores."""
+    calibrated = calibration.calibrated(
+        seen.outputs, seen.targets, seen.temperature, rows=len(validation[1]),
+        source="validation" if seen.split.validation else "out of fold", seed=seen.plan.seed,
+    )
+    judged, truth = validation
+    abstention = selective.abstention(
+        seen.sure(seen.outputs), seen.right,
+        (seen.sure(judged), judged.argmax(axis=1) == truth), rng=seen.rng(),
+    )
+    parts = _slices(seen, answers[whole.before or whole.kept][1] == seen.targets)
+    bent = yield from _curve(seen, card)
+    learned = yield from _fitting(seen, whole)
+    forgetting = yield from _forgetting(seen, card, guards, before)
+    return replace(
+        whole, calibration=calibrated, abstention=abstention, slices=parts, curve=bent,
+        fitting=learned, forgetting=forgetting,
+        blocks=examining.block_uses(
+            seen.network, open_network(card), STRATEGIES[seen.run.kept](seen.settings),
+            epochs=len(seen.run.rung(seen.run.kept).history),
+        ),
+        look_at=_look_at(seen, validation),
+    )
 
 
-def _numbers(labels: np.ndarray, plan: Plan) -> np.ndarray:
-    number = {label: at for at, label in enumerate(plan.classes)}
-    return np.array([number[label] for label in labels], dtype=np.int64)
+def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """What the kept rung said of rows that it had not learned from, and their class numbers."""
+    folder = Path(run.folder)
+    kept = folder / run.rung(run.kept).folder / "outputs.safetensors"
+    return (
+        checkpoints.read_tensors(kept)["validation"].numpy(),
+        checkpoints.read_tensors(folder / "targets.safetensors")["validation"].numpy(),
+    )
+
+
+def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
+    """Given columns, lengths and clusters, the worst first."""
+    dataset, split = seen.dataset, seen.split
+    texts = [" ".join(field) for field in dataset.fields(split.learners)]
+    labels = [str(label) for label in dataset.targets(split.learners)]
+    parts = [
+        *parting.by_column(dataset, split.learners, split.vault.sealed,
+                           told=seen.plan.reading.slices),
+        *parting.by_length(texts, [" ".join(field) for field in seen.fields]),
+        *parting.by_cluster(seen.vectors["learn"], labels, seen.vectors["test"],
+                            seed=seen.plan.seed),
+    ]
+    return slices.judged(parts, seen.right, before)
+
+
+def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve | None]:
+    """Would more data help? Heads on parts of the learning rows, judged on the test rows."""
+    classes = len(seen.labels)
+    sizes = curve.sizes_of(len(seen.learned), classes)
+    if len(sizes) < 2:
+        return None
+    learned, tested = (
+        unit(seen.vectors[part]) if card.embeds_sentences else seen.vectors[part]
+        for part in ("learn", "test")
+    )
+    l2 = float(next((one.chosen["l2"] for one in seen.run.rungs if "l2" in one.chosen), 1e-2))
+    right = yield from curve.right_by_size(
+        learned, seen.learned, tested, seen.targets, classes=classes,
+        l2=(10 * l2, 3 * l2, l2), sizes=sizes, rng=seen.rng(),
+    )
+    return learning_curve.curve(right, sizes, rows=len(seen.learned), rng=seen.rng())
+
+
+def _fitting(seen: _Seen, whole: Evaluation) -> Generator[Progress, None, Fitting]:
+    """Too little, or too much by heart: rows it learned from, against test rows and baselines."""
+    train = np.asarray(seen.split.train)
+    some = np.sort(seen.rng().permutation(len(train))[:SAMPLE])
+    fields = seen.dataset.fields(train[some].tolist())
+    outputs = yield from outputs_of(
+        seen.network, seen.encoder, seen.encoder.encode(fields), precision=seen.plan.precision
+    )
+    rung = seen.run.rung(seen.run.kept)
+    cheap = [one for one in whole.contenders if one.kind == "baseline"]
+    best = max(cheap, key=lambda one: one.score("accuracy").value)
+    label = {row: str(cell) for row, cell in
+             zip(seen.split.learners, seen.dataset.targets(seen.split.learners), strict=True)}
+    clusters = [[label[row] for row in rows if row in label] for rows in seen.split.tied]
+    epoch = rung.chosen.get("epoch")
+    return fitting.fitting(
+        rung.history,
+        train=judging.accuracy(outputs.argmax(axis=1) == seen.learned[some]),
+        test=whole.contender(whole.kept).score("accuracy"),
+        baseline=best.versus_kept,
+        limit=None if seen.dataset.schema.group else fitting.ceiling(
+            [labels for labels in clusters if len(labels) > 1]),
+        stopped=fitting.stopped_by(
+            rung.history, planned=int(seen.settings.get("epochs", 0)),
+            patience=int(seen.settings.get("patience", 0)),
+            chosen=int(epoch) if epoch is not None else None,
+        ),
+    )
+
+
+def _look_at(seen: _Seen, validation: tuple[np.ndarray, np.ndarray]) -> tuple[LookAt, ...]:
+    """The rows that are wrong although the model is sure: test rows, then learning rows."""
+    judged, truth = validation
+    ids, sides = seen.dataset.ids, seen.split
+    found = selective.wrong_and_sure(
+        "wrong and sure", [ids[row] for row in sides.vault.sealed], seen.sure(seen.outputs),
+        seen.outputs.argmax(axis=1), seen.targets, seen.labels,
+    )
+    if len(truth) != len(sides.validation):
+        return found
+    return found + selective.wrong_and_sure(
+        "suspected label", [ids[row] for row in sides.validation], seen.sure(judged),
+        judged.argmax(axis=1), truth, seen.labels,
+    )
+
+
+def _forgetting(
+    seen: _Seen, card: Card, guards: Sequence[Dataset], before: Before | None
+) -> Generator[Progress | Note, None, Forgetting]:
+    """What the model as it came, and the version before, could do that this one cannot."""
+    flips, told = _flips(seen, before)
+    rung = seen.run.rung(seen.run.kept)
+    if not rung.history:
+        return Forgetting((), 1.0, flips, (
+            "The backbone was not changed, so its features are what they were: nothing that could "
+            "be read from them is forgotten.", *told,
+        ))
+    some = seen.fields[:SAMPLE]
+    similarity, retentions = yield from remembering.retained(
+        open_network(card), seen.network, seen.encoder,
+        (some, seen.vectors["test"][: len(some)]),
+        [(one.name, one.fields(), [str(label) for label in one.targets()]) for one in guards],
+        pooling=str(rung.chosen.get("pooling", card.pooling)),
+        precision=seen.plan.precision, seed=seen.plan.seed,
+    )
+    if not guards:
+        told += ("No rows of another task were at hand to see what was forgotten: give a labelled "
+                 "file with --guard.",)
+    return Forgetting(retentions, similarity, flips, told)
+
+
+def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple[str, ...]]:
+    """The version before against this one, on the same rows."""
+    if before is None:
+        return None, ()
+    name, labels = before(seen.fields)
+    truth = np.array([seen.labels[target] for target in seen.targets])
+    flips = judging.compare(name, seen.run.kept, np.asarray(labels) == truth, seen.right)
+    return flips, (
+        f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows flipped from right to wrong "
+        f"and {flips.wins:,} from wrong to right.",
+    )
 
 
 def _before(
     dataset: Dataset, split: Split, plan: Plan, run: Run, card: Card,
     fields: Sequence[tuple[str, ...]],
-) -> Generator[Progress | Note, None, Answers]:
-    """What the model as it came makes of the test rows, without learning anything."""
+) -> Generator[Progress | Note, None, tuple[Answers, dict[str, np.ndarray]]]:
+    """What the model as it came makes of the test rows, without learning anything.
+
+    With it the features of the learning and the test rows, as the kept head pools them.
+    """
     network = open_network(card)
     encoder = ENCODERS[plan.modality].fit(
         card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
@@ -156,14 +344,16 @@ def _before(
     pooling = card.pooling
     names = run.poolings if pooling in run.poolings else (pooling,)
     found: dict[str, np.ndarray] = {}
+    kept: dict[str, np.ndarray] = {}
+    wanted = str(run.rung(run.kept).chosen.get("pooling", pooling))
     for part, rows in (("learn", dataset.fields(split.learners)), ("test", fields)):
         vectors = yield from features(
             network, encoder, encoder.encode(rows), names=names,
             precision=plan.precision, folder=folder,
         )
         found[part] = vectors[pooling]
-    number = {label: at for at, label in enumerate(plan.classes)}
-    targets = np.array([number[label or ""] for label in dataset.targets(split.learners)])
+        kept[part] = vectors[wanted if wanted in names else pooling]
+    targets = judging.truth_of(dataset.targets(split.learners), plan.classes)[0]
     answers: Answers = {
         "nearest_mean": (
             "before",
@@ -182,7 +372,7 @@ def _before(
             asking.zero_shot(taps[pooling], found["test"]),
             "the frozen model's vectors, nearest label name: no training label used",
         )
-    return answers
+    return answers, kept
 
 
 def _baselines(
@@ -197,9 +387,10 @@ def _baselines(
     words = baselines.tfidf(learned, labels, [" ".join(field) for field in fields])
     yield Progress("baselines", 2, 2, "models")
     note = "TF-IDF of words and word pairs, logistic regression, on the same learning rows"
+    said = [judging.truth_of(one.tolist(), plan.classes)[0] for one in (common, words)]
     return {
-        "majority": ("baseline", _numbers(common, plan), "always the commonest class"),
-        "tfidf": ("baseline", _numbers(words, plan), note),
+        "majority": ("baseline", said[0], "always the commonest class"),
+        "tfidf": ("baseline", said[1], note),
     }
 
 
@@ -207,39 +398,3 @@ def _rung(run: Run, name: str, plan: Plan) -> tuple[TextNetwork, TextEncoder]:
     folder = Path(run.folder) / run.rung(name).folder
     paths = {path.name: path for path in folder.iterdir()}
     return open_saved(paths), ENCODERS[plan.modality].load(paths)
-
-
-def _contenders(
-    answers: Mapping[str, tuple[str, np.ndarray, str]], targets: np.ndarray,
-    labels: Sequence[str], kept: str, seed: int,
-) -> tuple[Contender, ...]:
-    """Each one's scores, and the kept model compared with it on the same rows."""
-    return tuple(
-        Contender(
-            name=name,
-            kind=kind,
-            scores=judging.scores(
-                targets, predicted, len(labels), rng=np.random.default_rng(seed)
-            ),
-            versus_kept=None if name == kept else judging.compare(
-                name, kept, predicted == targets, answers[kept][1] == targets
-            ),
-            note=note,
-        )
-        for name, (kind, predicted, note) in answers.items()
-    )
-
-
-def _better_before(contenders: Sequence[Contender]) -> str:
-    """The headline compares with the better of what the model could do as it came."""
-    before = [one for one in contenders if one.kind == "before"]
-    return max(before, key=lambda one: one.score("accuracy").value).name
-
-
-def _notes(labels: Sequence[str], classes: Sequence[str], openings: int) -> tuple[str, ...]:
-    looks = (
-        f"These test rows have been looked at {openings} times: choosing among versions by them "
-        "makes their scores too good.",
-    )
-    unseen = ("Some test rows carry a label that no training row has; they count as wrong.",)
-    return (looks if openings > 1 else ()) + (unseen if len(labels) > len(classes) else ())

@@ -72,7 +72,7 @@ def publish(
     target = Path(run.folder) / "version"
     source = Path(run.folder) / run.rung(run.kept).folder
     files.remove_folder(target)  # what an earlier try left there is no part of this version
-    _write_model(target, source, plan)
+    _write_model(target, source, plan, evaluation)
     records.save(target / "plan.json", plan)
     records.save(target / "split.json", split)
     records.save(target / "evaluation.json", evaluation)
@@ -107,7 +107,7 @@ def publish(
     )
 
 
-def _write_model(target: Path, source: Path, plan: Plan) -> None:
+def _write_model(target: Path, source: Path, plan: Plan, evaluation: Evaluation) -> None:
     """The kept rung's network and preprocessing, and what its outputs mean."""
     for path in sorted(source.iterdir()):
         if path.name not in ("rung.json", "outputs.safetensors"):
@@ -119,6 +119,7 @@ def _write_model(target: Path, source: Path, plan: Plan) -> None:
             "classes": list(plan.classes),
             "precision": plan.precision,
             "modality": plan.modality,
+            "temperature": evaluation.calibration.temperature if evaluation.calibration else 1.0,
         },
     )
 

@@ -225,8 +225,8 @@ def _parts(data: _Given, told: Sequence[str | None]) -> tuple[tuple[str, ...], s
 
 
 def _aside(table: pa.Table, reading: Reading, place: str) -> list[str]:
-    """The columns of groups and times: they exist, and are not found to be target or input."""
-    named = [name for name in (reading.group, reading.time) if name is not None]
+    """Columns of groups, times and slices: they exist, and are not found to be target or input."""
+    named = [name for name in (reading.group, reading.time, *reading.slices) if name is not None]
     for name in named:
         if name not in table.column_names:
             raise unknown_name("column", name, table.column_names, place=place)

@@ -42,6 +42,8 @@ class Opened:
     plan: Mapping[str, Any]
     paths: Mapping[str, Path] = field(default_factory=dict)
     """Its files, whose bytes were right when it was opened."""
+    temperature: float = 1.0
+    """Raw outputs are divided by it before they become probabilities."""
 
     def outputs(self, fields: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Raw outputs (rows, classes) of rows that are not encoded yet."""
@@ -109,7 +111,7 @@ def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
         )
     if not rows.rows:
         raise InputError(f"{rows.name} has no rows.")
-    answers = opened.task.answers(opened.outputs(rows.fields()))
+    answers = opened.task.answers(opened.outputs(rows.fields()) / opened.temperature)
     return [
         Prediction(id, value := next(iter(answer)), answer[value], opened.id, answer)
         for id, answer in zip(rows.ids, answers, strict=True)
@@ -148,4 +150,5 @@ def open_files(id: str, paths: Mapping[str, Path]) -> Opened:
         precision=facts["precision"],
         plan=files.read_json(paths["plan.json"]),
         paths=dict(paths),
+        temperature=float(facts.get("temperature", 1.0)),
     )
