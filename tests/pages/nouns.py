@@ -9,12 +9,27 @@ import pyarrow as pa
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.evaluation import (
+    Abstention,
+    Bin,
+    BlockUse,
+    Calibration,
     ClassScores,
     Comparison,
     Contender,
+    Coverage,
+    CurvePoint,
     Evaluation,
+    Fitting,
+    Forecast,
+    Forgetting,
     Latency,
+    LearningCurve,
+    LookAt,
+    Reliability,
+    Retention,
     Score,
+    Slice,
+    Threshold,
 )
 from fettle.core.plan import Cost, Machine, Plan, Reading, Rung
 from fettle.core.run import Epoch, Run, RungResult
@@ -121,6 +136,59 @@ def evaluation_of(labels: tuple[str, ...], rows: int) -> Evaluation:
     )
 
 
+def examined(made: Evaluation, *, word: str = "") -> Evaluation:
+    """With all that is known beyond scores; `word` stands wherever a user's word would."""
+    rows = made.rows
+
+    def reliability(gap: float) -> Reliability:
+        bins = tuple(
+            Bin(rows // 10, at / 10 + 0.04, at / 10 + 0.04 - gap, at / 10 - 0.01, at / 10 + 0.09)
+            for at in range(10)
+        )
+        return Reliability(score("nll", 0.31, rows), score("brier", 0.2, rows),
+                           score("calibration_error", gap, rows), gap, 0.05, bins)
+
+    curve = tuple(Coverage(1 - at / 20, at / 20, score("accuracy", 1 - at / 200, rows * at // 20))
+                  for at in range(1, 21))
+    thresholds = (
+        Threshold(0.9, 0.62, score("coverage", 0.81, rows), score("accuracy", 0.93, rows)),
+        Threshold(0.95, 0.88, score("coverage", 0.5, rows), score("accuracy", 0.86, rows // 2)),
+        Threshold(0.99, None),
+    )
+    slices = (
+        Slice(word or "country", word or "Iceland", score("accuracy", 0.61, 80), 0.001,
+              Comparison("nearest_mean", "full", "accuracy", -0.2, -0.3, -0.1, 2, 18, 0.001, 80),
+              0.004, True),
+        Slice("length", "up to 8 words", score("accuracy", 0.9, 300), 0.4, None, None, False),
+    )
+    points = tuple(CurvePoint(rows * 2**at, score("accuracy", 0.6 + at / 12, rows))
+                   for at in range(4))
+    change = Comparison("base", "tuned", "accuracy", -0.1, -0.15, -0.05, 10, 70, 0.0001, 600)
+    names = ("embeddings", *(f"block {at}" for at in range(1, 7)), "head")
+    return replace(
+        made,
+        rows_to_tell=1460,
+        calibration=Calibration(1.45, 1210, "validation", reliability(0.12), reliability(0.02)),
+        abstention=Abstention(curve, score("area_under_risk_coverage", 0.02, rows), 0.01,
+                              thresholds),
+        slices=slices,
+        curve=LearningCurve(points, (0.02, 2.0, 0.5), (Forecast(400, 0.012, 0.003, 0.02),),
+                            word or "A power law."),
+        fitting=Fitting(score("accuracy", 0.99, 500), score("accuracy", 0.83, rows),
+                        score("ceiling", 0.97, 60), 4, "It ran all 6 planned epochs.", "overfits",
+                        (word or "It is right on 99% of its rows.",)),
+        forgetting=Forgetting(
+            (Retention(word or "reviews", 600, score("accuracy", 0.8, 600),
+                       score("accuracy", 0.7, 600), change, 0.71),),
+            0.76, change, (word or "Against tickets@1, 70 rows flipped.",)),
+        blocks=tuple(BlockUse(name, 1_774_464, 0 if at < 3 else 1_774_464, 0.0 if at < 3 else 1e-4,
+                              0.0 if at < 3 else 1e-4, None if name == "head" else 0.01)
+                     for at, name in enumerate(names)),
+        look_at=tuple(LookAt(word or f"t.csv:{at}", why, word or "refund", word or "billing", 0.93)
+                      for at, why in enumerate(("wrong and sure", "suspected label"))),
+    )
+
+
 def run_of(folder: str = ".fettle/runs/tickets-1f") -> Run:
     """Three rungs, the dearest kept."""
     history = tuple(
@@ -192,9 +260,14 @@ def story(labels: tuple[str, ...] = TICKETS, *, rows: int = 9684, name: str = "t
             "256 tokens hold 99.6% of the texts whole.",
             "bf16 was measured to be 1.9 times as fast as fp32 on this machine.",
             "lora was not climbed: its 480 s do not fit into the 10 minutes given."))
+<<<<<<< HEAD
     return Story(dataset, audit, split, plan, run_of(), evaluation_of(labels, test),
                  {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"},
                  spending(plan, run_of(), MACHINE))
+=======
+    return Story(dataset, audit, split, plan, run_of(), examined(evaluation_of(labels, test)),
+                 {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"})
+>>>>>>> 454a54f (The report: flow chart, network, calibration, abstention, slices, rows to look at, more data, fitting, forgotten)
 
 
 def bare() -> Story:
@@ -206,7 +279,9 @@ def bare() -> Story:
     run = replace(whole.run, rungs=(rung,), kept="features", why="")
     only = replace(whole.evaluation.contender("features"), versus_kept=None)
     evaluation = replace(whole.evaluation, kept="features", before=None, contenders=(only,),
-                         latency=(), smallest_gain=None, openings=4, notes=())
+                         latency=(), smallest_gain=None, openings=4, notes=(), calibration=None,
+                         abstention=None, slices=(), curve=None, fitting=None, forgetting=None,
+                         blocks=(), look_at=(), rows_to_tell=None)
     plan = replace(whole.plan, rungs=(Rung("features"),), predicted=(), reasons=())
     dataset = replace(whole.dataset, refused=())
     return Story(dataset, Audit("c0ffee", ()), split, plan, run, evaluation,
@@ -232,6 +307,13 @@ def hostile() -> Story:
     run = replace(whole.run, rungs=rungs, kept=HOSTILE[3], why=evil)
     contenders = (*whole.evaluation.contenders[:-1], replace(
         whole.evaluation.contenders[-1], name=HOSTILE[3], note=evil))
+<<<<<<< HEAD
     evaluation = replace(whole.evaluation, contenders=contenders, kept=HOSTILE[3], notes=HOSTILE)
     return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil},
                  spending(plan, run, MACHINE))
+=======
+    evaluation = replace(
+        examined(whole.evaluation, word=evil), contenders=contenders, kept=HOSTILE[3],
+        notes=HOSTILE)
+    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil})
+>>>>>>> 454a54f (The report: flow chart, network, calibration, abstention, slices, rows to look at, more data, fitting, forgotten)

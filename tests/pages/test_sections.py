@@ -4,17 +4,27 @@ import numpy as np
 from nouns import HOSTILE, bare, hostile, many, story
 
 from fettle.core.audit import Finding, LeftOut, Severity
-from fettle.pages.blocks import Figure, Fold, Listing, Notice, Table, Text
+from fettle.pages.abstention import abstention
+from fettle.pages.blocks import Figure, Flow, Fold, Listing, Notice, Table, Text
 from fettle.pages.by_class import by_class
+from fettle.pages.calibration import calibration
 from fettle.pages.choices import choices
 from fettle.pages.confusion import confusion
 from fettle.pages.contenders import contenders
 from fettle.pages.costs import costs
 from fettle.pages.findings import findings
+from fettle.pages.fitting import fitting
+from fettle.pages.flow import flow
+from fettle.pages.forgotten import forgotten
 from fettle.pages.honesty import honesty
 from fettle.pages.ladder import ladder
 from fettle.pages.learning import learning
+from fettle.pages.look_at import look_at
+from fettle.pages.more_data import more_data
+from fettle.pages.network import network
 from fettle.pages.sides import sides
+from fettle.pages.slices import slices
+from fettle.pages.verdict import sentences
 
 
 def of(section, kind):
@@ -202,3 +212,93 @@ def test_the_footer_says_seed_looks_and_what_cannot_be_told():
     assert "looked at 4 times" in said
     assert "was not computed" in said
     assert of(honesty(hostile()), Listing)
+
+
+def texts(section):
+    """Every text of a section, cells and captions included."""
+    found = [one.text for one in of(section, Text)]
+    found += [item for one in of(section, Listing) for item in one.items]
+    found += [part for table in of(section, Table) for line in table.lines for cell in line
+              for part in (cell.text, cell.note)]
+    return "\n".join(found)
+
+
+def test_the_flow_runs_from_the_rows_to_the_version_with_this_runs_numbers():
+    made = story()
+    (chart,) = of(flow(made), Flow)
+    values = [[box.value for box in line] for line in chart.lines]
+    assert values[0] == ["9,684 rows", "1 record"]
+    assert values[1] == ["4 findings", "9 rows"]
+    assert values[2] == ["7,264 rows", "1,210 rows", "1,210 rows"]
+    assert [box.label for box in chart.lines[4]] == ["rung features", "rung top", "rung full, kept"]
+    assert [box.tone for box in chart.lines[4]] == ["", "", "accent"]
+    assert chart.lines[5][-1].value.endswith(": better")
+    assert chart.lines[6][0].value == "tickets"
+
+
+def test_a_run_without_a_validation_part_says_how_it_was_tuned():
+    (chart,) = of(flow(bare()), Flow)
+    assert [box.value for box in chart.lines[2]] == ["140 rows", "out of fold", "20 rows"]
+    assert len(chart.lines[0]) == len(chart.lines[1]) == 1
+
+
+def test_blocks_say_whether_they_learn():
+    section = network(story())
+    assert "training could change 8.87" in texts(section)
+    (table,) = of(section, Table)
+    assert [line[3].text for line in table.lines][:4] == ["frozen"] * 3 + ["0.0001"]
+    assert table.lines[-1][-1].text == "new"
+    assert "block 2 is frozen; block 3 learns at 0.0001" in of(section, Figure)[0].svg
+
+
+def test_the_temperature_and_what_it_left_are_told():
+    section = calibration(story())
+    assert "temperature of 1.45 (it was too sure of itself)" in texts(section)
+    assert "no more than chance would show" in texts(section)
+    (table,) = of(section, Table)
+    assert [cell.tone for cell in table.lines[-1]] == ["", "warn", ""]
+
+
+def test_a_threshold_that_breaks_its_promise_on_test_rows_is_marked():
+    table = of(abstention(story()), Table)[0]
+    assert [line[-1].tone for line in table.lines] == ["", "warn", ""]
+    assert table.lines[2][1].text == "none found"
+
+
+def test_a_slice_that_lost_while_the_whole_gained_stands_first_and_in_the_verdict():
+    section = slices(story())
+    (notice,) = of(section, Notice)
+    assert notice.title == "country: Iceland"
+    assert "2 won and 18 lost" in notice.text
+    assert isinstance(section.blocks[0], Notice)
+    assert "1 slice of the rows lost while the whole gained" in sentences(story())[2]
+
+
+def test_more_rows_are_forecast_with_their_interval():
+    section = more_data(story())
+    assert "400 more rows: +1.2 points of accuracy (0.3 to 2.0)" in texts(section)
+    assert "label about 1,460 more test rows" in texts(section)
+
+
+def test_overfitting_and_what_stopped_it_are_told():
+    section = fitting(story())
+    assert section.blocks[0].text.startswith("The kept model overfits")
+    assert "It ran all 6 planned epochs." in texts(section)
+
+
+def test_what_was_forgotten_stands_with_its_paired_difference():
+    (table,) = of(forgotten(story()), Table)
+    assert table.lines[0][4].text == "forgotten"
+    assert table.lines[0][3].text == "−0.100"
+
+
+def test_rows_to_look_at_are_ids_and_labels():
+    tables = of(look_at(story()), Table)
+    assert [[cell.text for cell in table.lines[0]] for table in tables] == [
+        ["t.csv:0", "refund", "billing", "0.930"], ["t.csv:1", "refund", "billing", "0.930"]]
+
+
+def test_what_was_not_worked_out_takes_no_room():
+    for section in (network, calibration, abstention, slices, look_at, more_data, fitting,
+                    forgotten):
+        assert section(bare()) is None

@@ -18,9 +18,11 @@ from fettle.pages import words
 
 __all__ = [
     "Block",
+    "Box",
     "Cell",
     "Facts",
     "Figure",
+    "Flow",
     "Fold",
     "Listing",
     "Notice",
@@ -169,6 +171,26 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """One station of a flow chart."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+    """accent, good, bad, warn, muted, aside (what leaves the flow here), or plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow chart: lines of boxes from top to bottom; those of a line stand side by side."""
+
+    kind: ClassVar[str] = "flow"
+    label: str
+    lines: tuple[tuple[Box, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """Blocks that open on demand."""
 
@@ -177,7 +199,7 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-Block = Text | Listing | Table | Facts | Tiles | Notice | Figure | Fold
+Block = Text | Listing | Table | Facts | Tiles | Notice | Figure | Flow | Fold
 
 
 @dataclass(frozen=True, slots=True)

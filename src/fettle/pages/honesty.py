@@ -6,8 +6,9 @@ from fettle.pages.blocks import Cell, Facts, Listing, Section, Story, Text
 __all__ = ["EMBEDDED", "honesty", "standing"]
 
 EMBEDDED = (
-    "This page holds labels, column names, file names and row ids (file and line), and no text of "
-    "any row. It runs no script and loads nothing from anywhere."
+    "This page holds labels, column names, values of columns that rows are judged apart by, file "
+    "names and row ids (file and line), and no text of any row. It runs no script and loads "
+    "nothing from anywhere."
 )
 
 

@@ -88,6 +88,9 @@ def _doubt(story: Story) -> str:
                 f"the cheap baseline {words.contender(baseline.name)}, with a difference of "
                 f"{words.marginal(rival)} on {words.count(rival.rows, 'row')}"
             )
+    lost = sum(one.lost for one in evaluation.slices)
+    if lost:
+        doubts.append(f"{words.count(lost, 'slice')} of the rows lost while the whole gained")
     if evaluation.smallest_gain is not None:
         doubts.append(
             f"{words.count(evaluation.rows, 'test row')} show an accuracy gain of "

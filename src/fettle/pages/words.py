@@ -26,6 +26,8 @@ __all__ = [
     "milliseconds",
     "number",
     "p_value",
+    "percent",
+    "points",
     "public",
     "ratio",
     "scored",
@@ -100,6 +102,20 @@ def signed(value: float) -> str:
     if text == "0.000":
         return text
     return ("+" if value > 0 else "−") + text
+
+
+def percent(value: float) -> str:
+    """A share as a person says it: 12.5%, 100%."""
+    if not math.isfinite(value):
+        return NONE
+    return f"{100 * value:.1f}".removesuffix(".0") + "%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in hundredths, behind a true sign: +1.2 points."""
+    text = f"{abs(100 * value):.1f}"
+    sign = "" if text == "0.0" else "+" if value > 0 else "−"
+    return f"{sign}{text} points"
 
 
 def interval(low: float, high: float) -> str:

@@ -1,0 +1,35 @@
+"""Too little or too much by heart: train against test, when it began, what stopped it."""
+
+from fettle.pages import words
+from fettle.pages.blocks import Listing, Section, Story, Text, Tile, Tiles
+
+__all__ = ["fitting"]
+
+VERDICTS = {
+    "overfits": "The kept model overfits: it knows its own rows much better than others.",
+    "underfits": "The kept model underfits: it has not learned what its rows could teach.",
+    "neither": "By the marks set here the kept model neither overfits nor underfits: its own rows "
+               "come right less than 10 points more often than test rows, or chance could make "
+               "the gap.",
+}
+
+
+def fitting(story: Story) -> Section | None:
+    """The verdict with its two scores and the sentences that it rests on."""
+    found = story.evaluation.fitting
+    if found is None:
+        return None
+    tiles = [
+        Tile(label, words.number(score.value), words.spanned(score.low, score.high, score.rows),
+             more)
+        for label, score, more in (
+            ("on rows it learned from", found.train, "accuracy, a sample"),
+            ("on test rows", found.test, "accuracy"),
+            *([("ceiling by contradicting twins", found.ceiling, "what labels allow")]
+              if found.ceiling else []),
+        )
+    ]
+    return Section("fitting", "Too little, or too much by heart?", (
+        Text(VERDICTS[found.verdict]), Tiles(tuple(tiles)),
+        Listing((*(words.clip(one, 400) for one in found.sentences), found.stopped_by)),
+    ))

@@ -1,0 +1,109 @@
+"""The flow chart of this run: from data to version, with its own numbers."""
+
+from fettle.pages import words
+from fettle.pages.blocks import Box, Flow, Section, Story, Text
+
+__all__ = ["flow"]
+
+RUNGS = 6
+"""Drawn side by side at most; the ladder has every one."""
+TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
+
+
+def flow(story: Story) -> Section:
+    """Stations from top to bottom; what leaves the flow stands beside it, dashed."""
+    lines = (_data(story), _audit(story), _split(story), _plan(story), _rungs(story),
+             _test(story), _made(story))
+    note = "Dashed: rows that are not used. Every number is one of this run."
+    chart = Flow("Flow chart of this run, from data to version", lines)
+    return Section("flow", "From data to version", (chart, Text(note, "muted")))
+
+
+def _data(story: Story) -> tuple[Box, ...]:
+    dataset = story.dataset
+    columns = ", ".join(words.clip(name, 30) for name in dataset.schema.inputs)
+    boxes = [Box("data", words.count(dataset.rows, "row"),
+                 f"{words.public(dataset.name)}: {words.clip(dataset.schema.target or '', 30)} "
+                 f"from {columns}")]
+    if dataset.refused:
+        boxes.append(Box("refused", words.count(len(dataset.refused), "record"),
+                         "could not be read as rows", "aside"))
+    return tuple(boxes)
+
+
+def _audit(story: Story) -> tuple[Box, ...]:
+    found = story.audit.findings
+    worst = {str(one.severity) for one in found}
+    boxes = [Box("audit", words.count(len(found), "finding"),
+                 "nothing stops the run" if "blocker" not in worst else "with a blocker, allowed",
+                 "warn" if worst & {"blocker", "warn"} else "")]
+    left = {row for out in (*story.audit.left_out, *story.split.left_out) for row in out.rows}
+    if left:
+        boxes.append(Box("left out of fitting", words.count(len(left), "row"),
+                         "each with its reason below", "aside"))
+    return tuple(boxes)
+
+
+def _split(story: Story) -> tuple[Box, ...]:
+    split = story.split
+    judged = (
+        Box("tune", words.count(len(split.validation), "row"), "choose settings and the rung")
+        if split.validation else
+        Box("tune", "out of fold", "each training row judged by a model that has not seen it")
+    )
+    return (
+        Box("teach", words.count(len(split.train), "row"), "weights are fitted on them"),
+        judged,
+        Box("judge", words.count(len(split.vault.sealed), "row"), "sealed until the end"),
+    )
+
+
+def _plan(story: Story) -> tuple[Box, ...]:
+    plan = story.plan
+    return (Box("pre-trained model", words.public(plan.model),
+                f"{words.count(plan.max_tokens, 'token')} at most, {words.clip(plan.precision)}, "
+                f"seed {plan.seed}"),)
+
+
+def _rungs(story: Story) -> tuple[Box, ...]:
+    shown = story.run.rungs[:RUNGS]
+    if story.run.kept not in {rung.name for rung in shown}:
+        shown = (*shown[:-1], story.run.rung(story.run.kept))
+    return tuple(
+        Box(
+            f"rung {words.contender(rung.name, 24)}"
+            + (", kept" if rung.name == story.run.kept else ""),
+            f"{words.number(rung.validation.value)} in {words.duration(rung.seconds)}",
+            f"{words.measure(rung.validation.name)}, "
+            f"{words.spanned(rung.validation.low, rung.validation.high, rung.validation.rows)}",
+            "accent" if rung.name == story.run.kept else "",
+        )
+        for rung in shown
+    )
+
+
+def _test(story: Story) -> tuple[Box, ...]:
+    metric = story.evaluation.metric
+    boxes = []
+    for label, one in (("before", story.before), ("after", story.kept)):
+        if one is not None:
+            score = one.score(metric)
+            boxes.append(Box(f"test, {label}", f"{words.measure(metric)} "
+                             f"{words.number(score.value)}",
+                             words.spanned(score.low, score.high, score.rows)))
+    change = story.before.versus_kept if story.before is not None else None
+    if change is not None:
+        boxes.append(Box("difference, paired", f"{words.signed(change.difference)}: "
+                         f"{change.verdict}",
+                         words.signed_spanned(change.low, change.high, change.rows),
+                         TONES[change.verdict]))
+    return tuple(boxes)
+
+
+def _made(story: Story) -> tuple[Box, ...]:
+    calibration = story.evaluation.calibration
+    heat = (
+        f"probabilities divided by temperature {calibration.temperature:.2f}"
+        if calibration else "probabilities as they come"
+    )
+    return (Box("version", words.clip(story.plan.name, 40), heat, "accent"),)

@@ -1,0 +1,36 @@
+"""Rows to look at: where the model is sure and the label says something else."""
+
+from fettle.pages import words
+from fettle.pages.blocks import Block, Cell, Fold, Section, Story, Table, Text, number_cell
+
+__all__ = ["look_at"]
+
+KINDS = {
+    "wrong and sure": "Test rows that are wrong although the model is sure",
+    "suspected label": "Validation rows whose label the model doubts most",
+}
+
+
+def look_at(story: Story) -> Section | None:
+    """Two short lists of row ids with label and answer; nothing where nothing is wrong."""
+    blocks: list[Block] = []
+    for why, title in KINDS.items():
+        rows = [one for one in story.evaluation.look_at if one.why == why]
+        if rows:
+            table = Table(
+                title, ("row", "label", "the model says", "confidence"),
+                tuple(
+                    (Cell(words.clip(one.id, 60), kind="code"), Cell(words.clip(one.label)),
+                     Cell(words.clip(one.said)), number_cell(words.number(one.confidence)))
+                    for one in rows
+                ),
+            )
+            blocks.append(Fold(f"{title}: {len(rows)}", (table,)))
+    if not blocks:
+        return None
+    text = (
+        "The surest mistakes are where a wrong label, an unclear rule or a real weakness shows "
+        "first. Look at the rows in the file; fix labels of validation rows before the next run, "
+        "and leave test rows as they are unless their label is plainly wrong."
+    )
+    return Section("look-at", "Rows to look at", (Text(text), *blocks))
