@@ -43,7 +43,8 @@ from fettle.options import (
 )
 
 __all__ = [
-    "app", "audit", "demo", "doctor", "evaluate", "main", "plan", "predict", "report", "tune",
+    "app", "audit", "compare", "demo", "doctor", "evaluate", "main", "plan", "predict", "report",
+    "tune",
 ]
 
 app = typer.Typer(
@@ -225,6 +226,23 @@ def report(
             "continued by its own command."
         )
     console.message(str(path))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder")],
+    second: Annotated[Path, typer.Argument(help="Another run's folder, on the same test rows")],
+    as_json: Json = False,
+) -> None:
+    """What changed between two runs, and what came of it, paired by test row."""
+    from fettle import pipeline
+    from fettle.store import records
+
+    made = pipeline.compare(first, second)
+    if as_json:
+        console.message(json.dumps(records.to_plain(made), ensure_ascii=False))
+    else:
+        console.compared(made)
 
 
 @app.command()

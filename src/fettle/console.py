@@ -24,7 +24,8 @@ from rich.table import Table
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 
 __all__ = [
-    "Watcher", "error", "evaluated", "findings", "message", "predictions", "table", "verdict",
+    "Watcher", "compared", "error", "evaluated", "findings", "message", "predictions", "table",
+    "verdict",
 ]
 
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -32,6 +33,7 @@ RESULTS = Console(highlight=False, soft_wrap=True)
 COLORS = {"blocker": "bold red", "warn": "yellow", "note": "dim"}
 VERDICTS = {"pass": "green", "cannot tell": "yellow", "fail": "bold red"}
 SHOWN_FINDINGS = 12
+SHOWN_CLASSES = 20
 
 
 class Watcher:
@@ -180,6 +182,24 @@ def evaluated(made: evaluation.Evaluation) -> None:
         RESULTS.print(str(score), markup=False)
     for note in made.notes:
         RESULTS.print(note, markup=False)
+
+
+def compared(made: evaluation.Compared) -> None:
+    """What changed between two runs, then their scores, then the paired differences."""
+    table("", ["changed", made.first, made.second],
+          ([one.what, one.first, one.second] for one in made.changes))
+    table("", ["score", made.first, made.second],
+          ([one.name.replace("_", " "), str(one), str(other)] for one, other in made.scores))
+    for one in (made.comparison, made.macro_f1):
+        message(
+            f"{one.metric.replace('_', ' ')}: {one.difference:+.3f} [{one.low:+.3f}, "
+            f"{one.high:+.3f}], {one.wins:,} rows won, {one.losses:,} lost of {one.rows:,}, "
+            f"p {one.p:.2g}: {one.verdict}"
+        )
+    moved = [one for one in made.classes if one.wins or one.losses]
+    table("", ["class", "recall", "rows won", "rows lost", "rows", "p, adjusted"],
+          ([one.metric, f"{one.difference:+.3f}", one.wins, one.losses, one.rows, f"{one.p:.2g}"]
+           for one in moved[:SHOWN_CLASSES]))
 
 
 def predictions(answers: Iterable[version.Prediction], texts: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from fettle.core.audit import Audit
 from fettle.core.columns import strings
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SettingError, unknown_name
-from fettle.core.evaluation import Evaluation
+from fettle.core.evaluation import Compared, Evaluation
 from fettle.core.plan import Machine, Plan, Reading
 from fettle.core.progress import Note, finish
 from fettle.core.run import Run
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from fettle.stages.serving import Opened
     from fettle.store.registry import Registry
 
-__all__ = ["audit", "build", "evaluate", "open_version", "plan", "predict", "this_machine"]
+__all__ = [
+    "audit", "build", "compare", "evaluate", "open_version", "plan", "predict", "this_machine",
+]
 
 Story = Generator[Any, None, Version]
 SHARED = 0.05
@@ -242,6 +244,13 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
         metric=opened.plan["metric"], temperature=opened.temperature,
         count=lambda opening: held.count_opening(opening.test, opening.reason),
     )
+
+
+def compare(first: Path, second: Path) -> Compared:
+    """Two finished runs on the same test rows: what changed, and what came of it."""
+    from fettle.stages import comparing
+
+    return comparing.compare(first, second)
 
 
 def open_version(reference: str, *, registry: str = ".fettle") -> "Opened":

@@ -5,7 +5,14 @@ import pytest
 from scipy.stats import binomtest
 
 from fettle.core.errors import ShapeError
-from fettle.measures.classification import accuracy_of, class_f1, confusion, macro_f1, macro_f1_of
+from fettle.measures.classification import (
+    accuracy_of,
+    class_f1,
+    class_recall,
+    confusion,
+    macro_f1,
+    macro_f1_of,
+)
 from fettle.measures.intervals import (
     bootstrap_interval,
     confusion_interval,
@@ -75,6 +82,28 @@ def test_each_class_gets_its_own_interval():
     assert low.shape == high.shape == (3,)
     assert high[1] - low[1] > high[0] - low[0]  # 10 rows against 100
     assert (low[2], high[2]) == (0, 0)
+
+
+def test_a_class_whose_few_rows_are_all_right_is_not_right_for_certain():
+    counts = np.array([[27, 3], [0, 5]])
+
+    low, high = confusion_intervals(class_recall, counts, rng=np.random.default_rng(0))
+
+    assert 0.3 < low[1] < 0.9
+    assert high[1] == 1.0
+
+
+def test_the_interval_of_macro_f1_holds_the_truth_with_a_rare_class_too():
+    # 50 rows, 5 of a rare class; the plain bootstrap holds it in 86% of cases, this one in 94%.
+    shares = np.array([[0.855, 0.045], [0.005, 0.095]])
+    rng = np.random.default_rng(0)
+    truth, held = float(macro_f1_of(shares[None] * 1e6)[0]), 0
+    for _ in range(300):
+        counts = rng.multinomial(50, shares.ravel()).reshape(2, 2)
+        low, high = confusion_interval(macro_f1_of, counts, rng=rng, resamples=400)
+        held += low <= truth <= high
+
+    assert held >= 0.9 * 300
 
 
 def test_the_same_rng_gives_the_same_interval():

@@ -260,14 +260,9 @@ def story(labels: tuple[str, ...] = TICKETS, *, rows: int = 9684, name: str = "t
             "256 tokens hold 99.6% of the texts whole.",
             "bf16 was measured to be 1.9 times as fast as fp32 on this machine.",
             "lora was not climbed: its 480 s do not fit into the 10 minutes given."))
-<<<<<<< HEAD
-    return Story(dataset, audit, split, plan, run_of(), evaluation_of(labels, test),
+    return Story(dataset, audit, split, plan, run_of(), examined(evaluation_of(labels, test)),
                  {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"},
                  spending(plan, run_of(), MACHINE))
-=======
-    return Story(dataset, audit, split, plan, run_of(), examined(evaluation_of(labels, test)),
-                 {"python": "3.11.9", "fettle": "0.1.0", "torch": "2.9.0"})
->>>>>>> 454a54f (The report: flow chart, network, calibration, abstention, slices, rows to look at, more data, fitting, forgotten)
 
 
 def bare() -> Story:
@@ -307,13 +302,8 @@ def hostile() -> Story:
     run = replace(whole.run, rungs=rungs, kept=HOSTILE[3], why=evil)
     contenders = (*whole.evaluation.contenders[:-1], replace(
         whole.evaluation.contenders[-1], name=HOSTILE[3], note=evil))
-<<<<<<< HEAD
-    evaluation = replace(whole.evaluation, contenders=contenders, kept=HOSTILE[3], notes=HOSTILE)
-    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil},
-                 spending(plan, run, MACHINE))
-=======
     evaluation = replace(
         examined(whole.evaluation, word=evil), contenders=contenders, kept=HOSTILE[3],
         notes=HOSTILE)
-    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil})
->>>>>>> 454a54f (The report: flow chart, network, calibration, abstention, slices, rows to look at, more data, fitting, forgotten)
+    return Story(dataset, audit, whole.split, plan, run, evaluation, {evil: evil},
+                 spending(plan, run, MACHINE))

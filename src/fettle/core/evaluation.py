@@ -10,7 +10,9 @@ __all__ = [
     "Bin",
     "BlockUse",
     "Calibration",
+    "Change",
     "ClassScores",
+    "Compared",
     "Comparison",
     "Contender",
     "Coverage",
@@ -361,3 +363,29 @@ class Evaluation:
     def contender(self, name: str) -> Contender:
         """The contender of this name."""
         return next(one for one in self.contenders if one.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that differs between two runs."""
+
+    what: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two runs on the same test rows: what changed, and what came of it."""
+
+    first: str
+    second: str
+    """The runs' folders."""
+    changes: tuple[Change, ...]
+    scores: tuple[tuple[Score, Score], ...]
+    """Each score of the first and of the second."""
+    comparison: Comparison
+    """By accuracy."""
+    macro_f1: Comparison
+    classes: tuple[Comparison, ...]
+    """Of the rows of each class, the class by name as the metric; p is adjusted over classes."""

@@ -25,6 +25,11 @@ __all__ = [
 
 LEVEL = 0.95
 RESAMPLES = 2000
+SMOOTHING = 2.0
+"""Rows that are added before cells are drawn, spread as if answers had nothing to do with truth.
+Without them a class of few rows, all right, seems to be right for certain. Of 0, 1, 2 and 4 rows, 2
+bring the coverage of macro F1 nearest to 95% (bench/coverage.py)."""
+_FINE = 1e6
 _NUMBERS_AT_ONCE = 4_000_000
 """Counts held in memory at a time while resampling: 32 MB."""
 
@@ -96,8 +101,9 @@ def confusion_interval(
 ) -> tuple[float, float]:
     """The bootstrap interval, (low, high), of a score that depends on confusion counts alone.
 
-    Drawing rows with replacement draws cells from a multinomial distribution, so this is the
-    interval of `bootstrap_interval`, without touching the rows.
+    Drawing rows with replacement draws cells from a multinomial distribution, so this is a
+    bootstrap of the rows, without touching them. What is drawn from is smoothed by two rows, and
+    the scores are moved back by what that did to their centre.
 
     Args:
         score: from counts (resamples, classes, classes) to (resamples,): macro_f1_of.
@@ -106,6 +112,9 @@ def confusion_interval(
 
     Raises:
         ShapeError: the counts hold no rows.
+
+    Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.4, for
+    smoothing what is drawn from.
     """
     low, high = confusion_intervals(score, counts, rng=rng, resamples=resamples, level=level)
     return float(low), float(high)
@@ -129,17 +138,27 @@ def confusion_intervals(
     Raises:
         ShapeError: the counts hold no rows.
     """
-    classes = len(counts)
-    cells = np.flatnonzero(counts)
+    classes, rows = len(counts), int(counts.sum())
+    if rows < 1:
+        raise ShapeError("An interval needs at least one row.")
+    alone = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / rows**2
+    shares = (counts + SMOOTHING * alone) / (rows + SMOOTHING)  # (classes, classes), adds up to 1
+    cells = np.flatnonzero(shares)
 
     def scores_of(drawn: np.ndarray) -> np.ndarray:
         tables = np.zeros((len(drawn), classes * classes), dtype=np.int64)
         tables[:, cells] = drawn
         return score(tables.reshape(-1, classes, classes))
 
-    times = np.ravel(counts)[cells]
-    scores = resampled(scores_of, times, width=classes**2, rng=rng, resamples=resamples)
-    return percentiles(scores, level)
+    scores = resampled(scores_of, shares.ravel()[cells], rows=rows, width=classes**2, rng=rng,
+                       resamples=resamples)
+    measured = score(counts[None])[0]
+    moved = measured - score(shares[None] * _FINE)[0]
+    low, high = percentiles(scores, level)
+    return (
+        np.clip(np.minimum(low + moved, measured), 0.0, 1.0),
+        np.clip(np.maximum(high + moved, measured), 0.0, 1.0),
+    )
 
 
 def mean_interval(
@@ -169,8 +188,9 @@ def mean_interval(
 
 def resampled(
     scores_of: Callable[[np.ndarray], np.ndarray],
-    times: np.ndarray,
+    shares: np.ndarray,
     *,
+    rows: int,
     width: int,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
@@ -179,7 +199,8 @@ def resampled(
 
     Args:
         scores_of: from counts a kind (some resamples, kinds) to (some resamples, ...).
-        times: int (kinds,): how many rows there are of each kind.
+        shares: float (kinds,): of each kind among all rows; they add up to 1.
+        rows: how many rows a resample has.
         width: how many numbers scores_of holds a resample, to keep memory bounded.
         rng: draws the resamples.
 
@@ -189,12 +210,11 @@ def resampled(
     Raises:
         ShapeError: no rows.
     """
-    rows = int(np.sum(times))
     if rows < 1:
         raise ShapeError("An interval needs at least one row.")
     at_once = max(1, _NUMBERS_AT_ONCE // max(width, 1))
     drawn = (
-        rng.multinomial(rows, times / rows, size=min(at_once, resamples - start))
+        rng.multinomial(rows, shares, size=min(at_once, resamples - start))
         for start in range(0, resamples, at_once)
     )
     return np.concatenate([scores_of(counts) for counts in drawn])

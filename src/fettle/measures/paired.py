@@ -271,7 +271,8 @@ def _paired_differences(
         return score(after) - score(before)
 
     differences = resampled(
-        differences_of, times, width=2 * classes**2 + len(times), rng=rng, resamples=resamples
+        differences_of, times / len(targets), rows=len(targets), width=2 * classes**2 + len(times),
+        rng=rng, resamples=resamples,
     )
     return float(differences_of(times[None, :])[0]), differences
 

@@ -45,14 +45,16 @@ from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_network, open_saved, tokenizer_json
 from fettle.store import checkpoints, folders
+from fettle.store.answers import keep_answers
 from fettle.strategies import STRATEGIES
 
 __all__ = ["evaluate"]
 
 Before = Callable[[Sequence[tuple[str, ...]]], tuple[str, Sequence[str]]]
 """The version before: its id, and its answer to each of these rows."""
+TARGETS = "targets.safetensors"
 SAMPLE = 500
-"""Rows of a side that are looked at where a share or a likeness is wanted, not each row."""
+"""Rows looked at where a share or a likeness is wanted, not each row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +141,7 @@ def evaluate(
             seen = _Seen(dataset, split, plan, run, fields, targets, labels, learned, vectors,
                          network, encoder, outputs, temperature)
     assert seen is not None, "the kept rung is one of the rungs"
+    keep_answers(Path(run.folder), seen.outputs, targets)
     contenders = judging.contenders(
         answers, targets, len(labels), kept=run.kept, seed=plan.seed
     )
@@ -204,11 +207,9 @@ def _examined(
 def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """What the kept rung said of rows that it had not learned from, and their class numbers."""
     folder = Path(run.folder)
-    kept = folder / run.rung(run.kept).folder / "outputs.safetensors"
-    return (
-        checkpoints.read_tensors(kept)["validation"].numpy(),
-        checkpoints.read_tensors(folder / "targets.safetensors")["validation"].numpy(),
-    )
+    files = folder / run.rung(run.kept).folder / "outputs.safetensors", folder / TARGETS
+    said, truth = (checkpoints.read_tensors(file)["validation"].numpy() for file in files)
+    return said, truth
 
 
 def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
@@ -297,10 +298,9 @@ def _forgetting(
     flips, told = _flips(seen, before)
     rung = seen.run.rung(seen.run.kept)
     if not rung.history:
-        return Forgetting((), 1.0, flips, (
-            "The backbone was not changed, so its features are what they were: nothing that could "
-            "be read from them is forgotten.", *told,
-        ))
+        why = ("The backbone was not changed, so its features are what they were: nothing that "
+               "could be read from them is forgotten.")
+        return Forgetting((), 1.0, flips, (why, *told))
     some = seen.fields[:SAMPLE]
     similarity, retentions = yield from remembering.retained(
         open_network(card), seen.network, seen.encoder,
@@ -320,8 +320,8 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
     if before is None:
         return None, ()
     name, labels = before(seen.fields)
-    truth = np.array([seen.labels[target] for target in seen.targets])
-    flips = judging.compare(name, seen.run.kept, np.asarray(labels) == truth, seen.right)
+    right = np.asarray(labels) == np.array([seen.labels[target] for target in seen.targets])
+    flips = judging.compare(name, seen.run.kept, right, seen.right)
     return flips, (
         f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows flipped from right to wrong "
         f"and {flips.wins:,} from wrong to right.",

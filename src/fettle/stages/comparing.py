@@ -1,0 +1,148 @@
+"""Comparing: two finished runs in, what changed between them and what came of it out.
+
+Both must have been judged on the same test rows; nothing is computed anew, and no row is read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from fettle.core.errors import InputError
+from fettle.core.evaluation import Change, Compared, Comparison, Evaluation
+from fettle.core.plan import Plan
+from fettle.core.run import Run
+from fettle.core.split import Split
+from fettle.measures import classification, judging, paired
+from fettle.store import records
+from fettle.store.answers import kept_answers
+
+__all__ = ["compare"]
+
+Noun = TypeVar("Noun")
+ASIDE = frozenset(("reasons", "predicted", "name"))
+"""Of a plan: what says nothing of what was done."""
+
+
+def compare(first: Path, second: Path) -> Compared:
+    """The second run against the first, paired by test row.
+
+    Args:
+        first, second: folders of finished runs.
+
+    Raises:
+        InputError: a folder holds no finished run, or the two were judged on different test rows.
+        StoreError: a run's answers to the test rows are not there.
+    """
+    evaluations = [_held(folder, "evaluation.json", Evaluation) for folder in (first, second)]
+    if evaluations[0].test != evaluations[1].test:
+        raise InputError(
+            f"{first} was judged on test rows {evaluations[0].test[:12]}..., {second} on "
+            f"{evaluations[1].test[:12]}...: rows that differ cannot be paired. Give both runs the "
+            "same data and seed, or the same --test file."
+        )
+    said = [_labels(folder, one) for folder, one in zip((first, second), evaluations, strict=True)]
+    truth = _truth(first, evaluations[0])
+    right = [answers == truth for answers in said]
+    names = [f"{folder.name}: {one.kept}" for folder, one in
+             zip((first, second), evaluations, strict=True)]
+    scores = [one.contender(one.kept).scores for one in evaluations]
+    return Compared(
+        first=str(first),
+        second=str(second),
+        changes=tuple(_changes(first, second)),
+        scores=tuple(zip(*scores, strict=True)),
+        comparison=judging.compare(names[0], names[1], right[0], right[1]),
+        macro_f1=_by_macro_f1(names, truth, said, right),
+        classes=_by_class(names, truth, right),
+    )
+
+
+def _held(folder: Path, name: str, kind: type[Noun]) -> Noun:
+    path = folder / name
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds no {name}, so no finished run lies there. Runs lie in .fettle/runs."
+        )
+    return records.load(path, kind)
+
+
+def _labels(folder: Path, evaluation: Evaluation) -> np.ndarray:
+    """The kept model's answer to each test row, in words, (rows,)."""
+    outputs, _ = kept_answers(folder)
+    return np.array(evaluation.labels)[outputs.argmax(axis=1)]
+
+
+def _truth(folder: Path, evaluation: Evaluation) -> np.ndarray:
+    _, targets = kept_answers(folder)
+    return np.array(evaluation.labels)[targets]
+
+
+def _by_macro_f1(
+    names: list[str], truth: np.ndarray, said: list[np.ndarray], right: list[np.ndarray]
+) -> Comparison:
+    _, numbers = np.unique(np.concatenate([truth, *said]), return_inverse=True)
+    targets, one, other = np.split(numbers, 3)
+    difference, low, high = paired.paired_interval(
+        classification.macro_f1_of, targets, one, other, rng=np.random.default_rng(0)
+    )
+    counted = judging.compare(names[0], names[1], right[0], right[1])
+    return Comparison(names[0], names[1], "macro_f1", difference, low, high, counted.wins,
+                      counted.losses, counted.p, counted.rows)
+
+
+def _by_class(
+    names: list[str], truth: np.ndarray, right: list[np.ndarray]
+) -> tuple[Comparison, ...]:
+    """Recall class by class, the largest loss first."""
+    from scipy.stats import false_discovery_control
+
+    labels = np.unique(truth)
+    found = [
+        replace(judging.compare(names[0], names[1], right[0][truth == label],
+                                right[1][truth == label]), metric=str(label))
+        for label in labels
+    ]
+    adjusted = false_discovery_control([one.p for one in found])
+    found = [replace(one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
+    return tuple(sorted(found, key=lambda one: (one.difference, one.metric)))
+
+
+def _changes(first: Path, second: Path) -> list[Change]:
+    """What differs in plan, split, kept rung and cost."""
+    plans = [asdict(_held(folder, "plan.json", Plan)) for folder in (first, second)]
+    splits = [_held(folder, "split.json", Split) for folder in (first, second)]
+    runs = [_held(folder, "run.json", Run) for folder in (first, second)]
+    flat = [_flat({k: v for k, v in plan.items() if k not in ASIDE}) for plan in plans]
+    changes = [
+        Change(name, flat[0].get(name, ""), flat[1].get(name, ""))
+        for name in dict.fromkeys((*flat[0], *flat[1]))
+        if flat[0].get(name) != flat[1].get(name)
+    ]
+    for what, values in (
+        ("rows to learn from", [f"{len(one.learners):,}" for one in splits]),
+        ("rung that was kept", [one.kept for one in runs]),
+        ("seconds of training", [f"{sum(r.seconds for r in one.rungs):.1f}" for one in runs]),
+    ):
+        if values[0] != values[1]:
+            changes.append(Change(what, *values))
+    return changes
+
+
+def _flat(values: Mapping[str, object], before: str = "") -> dict[str, str]:
+    """Nested values as lines: rungs.full.epochs is 6."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        place = f"{before}{name}"
+        if name == "rungs" and isinstance(value, list | tuple):
+            for rung in value:
+                found |= _flat({"climbed": "yes", **rung["settings"]},
+                               f"rungs.{rung['strategy']}.")
+        elif isinstance(value, Mapping):
+            found |= _flat(value, f"{place}.")
+        else:
+            found[place] = ", ".join(map(str, value)) if isinstance(value, list | tuple) \
+                else "" if value is None else str(value)
+    return found
