@@ -73,15 +73,20 @@ def compare(
 def class_scores(
     targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, rng: np.random.Generator
 ) -> tuple[ClassScores, ...]:
-    """Precision and recall of each class by Wilson's interval, F1 by the bootstrap."""
+    """Precision and recall of each class by Wilson's interval, F1 by the bootstrap.
+
+    F1 of a class asks only whether a row is of it and was called so: its table is two by two.
+    """
     counts = classification.confusion(targets, predicted, len(labels))
     f1 = classification.class_f1(counts)
-    low, high = intervals.confusion_intervals(classification.class_f1, counts, rng=rng)
     found = []
     for number, label in enumerate(labels):
         right, true, called = (
             int(counts[number, number]), int(counts[number].sum()), int(counts[:, number].sum())
         )
+        apart = np.array([[right, true - right],
+                          [called - right, len(targets) - true - called + right]])
+        low, high = intervals.confusion_interval(_first_f1, apart, rng=rng)
         found.append(
             ClassScores(
                 label,
@@ -90,10 +95,14 @@ def class_scores(
                     "precision", right / max(called, 1), *intervals.wilson(right, called), called
                 ),
                 Score("recall", right / max(true, 1), *intervals.wilson(right, true), true),
-                Score("f1", float(f1[number]), float(low[number]), float(high[number]), true),
+                Score("f1", float(f1[number]), low, high, true),
             )
         )
     return tuple(found)
+
+
+def _first_f1(counts: np.ndarray) -> np.ndarray:
+    return classification.class_f1(counts)[..., 0]
 
 
 def confusion_table(
