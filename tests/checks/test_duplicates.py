@@ -29,7 +29,8 @@ def test_what_changes_the_meaning_is_kept(one, other):
 
 def test_repeats_are_counted_with_those_to_the_letter_and_clustered_over_all_parts():
     texts = ["Hi there", "hi there!", "Hi there", "other", "Other", "third"]
-    found = duplicates(evidence(["a", "b"] * 3, texts, ["", "", "", "", "test", ""]))
+    given = evidence(["a", "b"] * 3, texts, ["", "", "", "", "test", ""])
+    found = duplicates(given)
 
     (finding,) = found.findings
     assert finding.count == 2
@@ -37,7 +38,7 @@ def test_repeats_are_counted_with_those_to_the_letter_and_clustered_over_all_par
     assert finding.sentence == (
         "2 learning rows of 5 repeat an earlier one (1 to the letter), in 1 cluster."
     )
-    assert found.twins == ((0, 1, 2), (3, 4))
+    assert given.alike.clusters == ((0, 1, 2), (3, 4))
     assert found.left_out == ()
 
 
@@ -50,10 +51,22 @@ def test_many_repeats_are_a_warning_and_few_a_note():
 
 
 def test_blank_rows_are_not_twins():
-    assert duplicates(evidence(["a", "b", "a"], ["", " ", None])).twins == ()
+    given = evidence(["a", "b", "a"], ["", " ", None])
+
+    assert duplicates(given).findings == ()
+    assert given.alike.clusters == ()
 
 
 def test_the_same_word_in_another_column_is_another_text():
-    found = duplicates(evidence(["a", "b"], ["x", None], body=[None, "x"]))
+    given = evidence(["a", "b"], ["x", None], body=[None, "x"])
 
-    assert found.twins == ()
+    assert given.alike.clusters == ()
+
+
+def test_a_repeat_with_the_same_label_is_proposed_to_be_dropped_and_no_other():
+    texts = ["Hi there", "hi there!", "Hi there", "x", "x"]
+    found = duplicates(evidence(["a", "b", "a", "b", "b"], texts, ["", "", "", "test", "test"]))
+
+    assert [(one.row, one.action, one.why) for one in found.proposals] == [
+        (2, "drop", "it says the same as t.csv:2")
+    ]

@@ -116,10 +116,10 @@ def test_a_hundred_thousand_rows_take_seconds():
     labels = [f"class_{row % 77}" for row in range(rows)]
     dataset = table_of({"text": texts, "label": labels}, ["train"] * 80_000 + ["test"] * 20_000)
 
-    start = time.perf_counter()
+    start = time.process_time()
     audit(dataset)
 
-    assert time.perf_counter() - start < 15  # 1.5 s on an idle core
+    assert time.process_time() - start < 15  # 8 s: texts of one pattern are the worst
 
 
 def test_sms_spam_repeats_414_messages_to_the_letter(shared_data):

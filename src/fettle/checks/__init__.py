@@ -12,6 +12,7 @@ from fettle.checks.duplicates import duplicates
 from fettle.checks.evidence import Evidence, Found
 from fettle.checks.leaks import leaks
 from fettle.checks.missing import missing
+from fettle.checks.near import near
 from fettle.checks.one_class import one_class
 from fettle.checks.small_classes import small_classes
 from fettle.checks.unseen import unseen
@@ -23,6 +24,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "missing": missing,
     "variants": variants,
     "duplicates": duplicates,
+    "near": near,
     "conflicts": conflicts,
     "leaks": leaks,
     "answer": answer,

@@ -1,11 +1,13 @@
-"""Duplicates: rows that say the same as an earlier row, and the clusters that they form.
+"""Duplicates: rows that say the same as an earlier row.
 
 Texts are compared after Unicode form, case, spaces and punctuation at the ends are made alike.
-Nothing is removed: a split keeps each cluster on one side.
+Nothing is removed: a split keeps rows that say the same on one side.
 """
 
 from fettle.checks.evidence import Evidence, Found, counted, finding
 from fettle.core.audit import Finding, Severity
+from fettle.core.fixes import Action, Proposal
+from fettle.measures.clusters import clusters
 
 __all__ = ["duplicates"]
 
@@ -14,21 +16,28 @@ _MANY = 0.05
 
 
 def duplicates(evidence: Evidence) -> Found:
-    """Clusters over all parts; a note on repeats in learning and in given test rows.
-
-    More than 5% of the learning rows are a warning.
-    """
-    clusters: dict[str, list[int]] = {}
-    for row, text in enumerate(evidence.texts):
-        if text:
-            clusters.setdefault(text, []).append(row)
-    twins = tuple(tuple(rows) for rows in clusters.values() if len(rows) > 1)
-
+    """A note on repeats in learning and in given test rows; above 5% of the learning rows, warn."""
+    twins = clusters(evidence.alike.same)
+    learning = evidence.train_rows
     findings = [
-        *_repeats(evidence, twins, evidence.train_rows, "learning row", many=_MANY),
+        *_repeats(evidence, twins, learning, "learning row", many=_MANY),
         *_repeats(evidence, twins, evidence.test_rows, "test row", many=1.0),
     ]
-    return Found(tuple(findings), twins=twins)
+    return Found(tuple(findings), proposals=tuple(_proposals(evidence, twins, set(learning))))
+
+
+def _proposals(
+    evidence: Evidence, twins: tuple[tuple[int, ...], ...], learning: set[int]
+) -> list[Proposal]:
+    """To drop each learning row that repeats an earlier one with the same label."""
+    proposals = []
+    for cluster in twins:
+        first: dict[str | None, int] = {}
+        for row in cluster:
+            if row in learning and first.setdefault(evidence.labels[row], row) != row:
+                why = f"it says the same as {evidence.dataset.ids[first[evidence.labels[row]]]}"
+                proposals.append(Proposal(row, Action.DROP, "", why, "duplicates"))
+    return proposals
 
 
 def _repeats(
@@ -41,16 +50,16 @@ def _repeats(
 ) -> list[Finding]:
     """At most one Finding on those rows that repeat an earlier one of them."""
     inside = set(rows)
-    clusters = [[row for row in cluster if row in inside] for cluster in twins]
-    clusters = [cluster for cluster in clusters if len(cluster) > 1]
-    if not clusters:
+    groups = [[row for row in cluster if row in inside] for cluster in twins]
+    groups = [group for group in groups if len(group) > 1]
+    if not groups:
         return []
-    repeats = sorted(row for cluster in clusters for row in cluster[1:])
-    exact = _exact_repeats(evidence, clusters)
+    repeats = sorted(row for group in groups for row in group[1:])
+    exact = _exact_repeats(evidence, groups)
     verb = "repeats" if len(repeats) == 1 else "repeat"
     sentence = (
         f"{counted(len(repeats), kind)} of {len(rows):,} {verb} an earlier one "
-        f"({exact:,} to the letter), in {counted(len(clusters), 'cluster')}."
+        f"({exact:,} to the letter), in {counted(len(groups), 'cluster')}."
     )
     severity = Severity.WARN if len(repeats) > many * len(rows) else Severity.NOTE
     remedy = (
@@ -62,7 +71,7 @@ def _repeats(
     return [finding(evidence, "duplicates", severity, repeats, (sentence, remedy))]
 
 
-def _exact_repeats(evidence: Evidence, clusters: list[list[int]]) -> int:
-    """How many rows are the same as an earlier one of their cluster, to the letter."""
-    rows = [row for cluster in clusters for row in cluster]
+def _exact_repeats(evidence: Evidence, groups: list[list[int]]) -> int:
+    """How many rows are the same as an earlier one of their group, to the letter."""
+    rows = [row for group in groups for row in group]
     return len(rows) - len(set(evidence.dataset.fields(rows)))

@@ -1,6 +1,7 @@
 """Evidence: what every check looks at, and the Found that it hands back.
 
-The normalised texts and labels are worked out once and shared. Nothing here judges a row.
+The normalised texts, the labels and what is alike are worked out once and shared. Nothing here
+judges a row.
 """
 
 import unicodedata
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fettle.checks.resemblance import Alike, resemblance
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
+from fettle.core.fixes import Proposal
 
 __all__ = ["Evidence", "Found", "counted", "finding", "listed", "look", "quoted", "same_text"]
 
@@ -27,7 +30,8 @@ class Found:
     findings: tuple[Finding, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """Rows that must not be fitted on. Given test rows only where they cannot be scored."""
-    twins: tuple[tuple[int, ...], ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    """What could be done about single rows; of two checks, the first one's proposal counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +43,7 @@ class Evidence:
     """The target cells, untouched; None where blank."""
     texts: Sequence[str]
     """The inputs of each row, normalised; rows of one text say the same; "" is a blank row."""
+    alike: Alike = field(repr=False)
     train: np.ndarray = field(repr=False)
     """bool (rows,): rows given for learning, part "" or "train"."""
     validation: np.ndarray = field(repr=False)
@@ -69,18 +74,25 @@ class Evidence:
         return Counter(label for label in labels if label is not None)
 
 
-def look(dataset: Dataset) -> Evidence:
-    """The Evidence of a Dataset that has a target, with every row still in use."""
+def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
+    """The Evidence of a Dataset that has a target, with every row still in use.
+
+    Args:
+        dataset: rows with a target.
+        features: float32 (rows, width) of a frozen encoder, or None where there are none.
+    """
     cells = dataset.targets()
     parts = np.asarray(dataset.parts, dtype=str)
+    texts = [_text(row) for row in dataset.fields()]
     return Evidence(
         dataset=dataset,
         labels=[None if cell is None or not cell.strip() else cell for cell in cells],
-        texts=[_text(row) for row in dataset.fields()],
+        texts=texts,
+        alike=resemblance(texts, features),
         train=(parts == "") | (parts == "train"),
         validation=parts == "validation",
         test=parts == "test",
-        used=np.ones(dataset.rows, dtype=bool),
+        used=parts != "out",
     )
 
 

@@ -4,8 +4,11 @@ Neither can teach, so they are left out of fitting; a test row without an answer
 scored. A test row without text stays: the model must answer it all the same.
 """
 
+import numpy as np
+
 from fettle.checks.evidence import Evidence, Found, counted, finding, quoted
 from fettle.core.audit import Finding, LeftOut, Severity
+from fettle.core.fixes import Action, Proposal
 
 __all__ = ["missing"]
 
@@ -13,12 +16,9 @@ __all__ = ["missing"]
 def missing(evidence: Evidence) -> Found:
     """Rows whose target or whose every input is missing or blank (warn), or some inputs (note)."""
     target = evidence.dataset.schema.target or ""
-    unanswered = [row for row, label in enumerate(evidence.labels) if label is None]
-    blank = [
-        row
-        for row, text in enumerate(evidence.texts)
-        if not text and evidence.labels[row] is not None
-    ]
+    rows = [int(row) for row in np.flatnonzero(evidence.used)]
+    unanswered = [row for row in rows if evidence.labels[row] is None]
+    blank = [row for row in rows if not evidence.texts[row] and evidence.labels[row] is not None]
     blank_learning = [row for row in blank if not evidence.test[row]]
     findings = []
     if unanswered:
@@ -30,7 +30,12 @@ def missing(evidence: Evidence) -> Found:
         LeftOut("missing", f"nothing stands in {quoted(target)}", tuple(unanswered)),
         LeftOut("missing", "there is nothing to read", tuple(blank_learning)),
     )
-    return Found(tuple(findings), tuple(out for out in left_out if out.rows))
+    proposals = (
+        Proposal(row, Action.DROP, "", out.reason, "missing")
+        for out in left_out
+        for row in out.rows
+    )
+    return Found(tuple(findings), tuple(out for out in left_out if out.rows), tuple(proposals))
 
 
 def _unanswered(evidence: Evidence, rows: list[int], target: str) -> Finding:

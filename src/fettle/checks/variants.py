@@ -14,6 +14,7 @@ import numpy as np
 
 from fettle.checks.evidence import Evidence, Found, counted, finding, listed, quoted
 from fettle.core.audit import LeftOut, Severity
+from fettle.core.fixes import Action, Proposal
 
 __all__ = ["variants"]
 
@@ -49,17 +50,20 @@ def variants(evidence: Evidence) -> Found:
             rows_of[label].append(row)
     tests = [row for row in evidence.test_rows if evidence.labels[row] in usual]
     left = [row for rows in rows_of.values() for row in rows]
+    why = {
+        label: f"the label {quoted(label)} may be another spelling of {quoted(commoner)}"
+        for label, commoner in usual.items()
+    }
+    labels = {row: evidence.labels[row] or "" for row in left + tests}
     said = _said(usual, here, left, tests)
     return Found(
         (finding(evidence, "variants", Severity.WARN, left + tests, said),),
         tuple(
-            LeftOut(
-                "variants",
-                f"the label {quoted(label)} may be another spelling of {quoted(usual[label])}",
-                tuple(rows),
-            )
-            for label, rows in rows_of.items()
-            if rows
+            LeftOut("variants", why[label], tuple(rows)) for label, rows in rows_of.items() if rows
+        ),
+        tuple(
+            Proposal(row, Action.MERGE, usual[label], why[label], "variants")
+            for row, label in labels.items()
         ),
     )
 

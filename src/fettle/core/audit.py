@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fettle.core.errors import Blocked
+from fettle.core.fixes import Proposal
 
 __all__ = ["Audit", "Finding", "LeftOut", "Severity"]
 
@@ -47,8 +48,12 @@ class Audit:
     """Fingerprint of the Dataset that the numbers belong to."""
     findings: tuple[Finding, ...]
     twins: tuple[tuple[int, ...], ...] = ()
-    """Clusters of rows that say the same; a split keeps each cluster on one side."""
+    """Clusters of rows that say the same, or nearly; a split keeps each cluster on one side."""
+    near: tuple[tuple[int, ...], ...] = ()
+    """Those of the clusters in which not all rows say the same to the letter."""
     left_out: tuple[LeftOut, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    """What could be done row by row, at most one a row; suspected labels the likeliest first."""
 
     def blockers(self, allowed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         """The findings that stop the story, without those that the user allows."""

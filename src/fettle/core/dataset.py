@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from fettle.core.columns import numbers
 from fettle.core.errors import ShapeError
+from fettle.core.fixes import Fixes
 
 __all__ = ["PARTS", "Dataset", "Refused", "Schema"]
 
-PARTS = ("", "train", "validation", "test")
-"""Where a row was given: "" leaves it to the split."""
+PARTS = ("", "train", "validation", "test", "out")
+"""Where a row was given: "" leaves it to the split; "out" is on no side, as a person decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Dataset:
     parts: tuple[str, ...]
     """One of PARTS per row: the file it was given in."""
     refused: tuple[Refused, ...] = ()
+    fixes: Fixes | None = None
+    """The file of fixes that was applied; cells and parts are as they are after it."""
+    dropped: tuple[Refused, ...] = ()
+    """The rows that it took out, with the reasons given there."""
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.parts) == self.table.num_rows:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from fettle.core.fixes import Fixes
+
 __all__ = [
     "Attention", "Cost", "Machine", "Plan", "Products", "Reading", "Rung", "Setting", "Threads",
 ]
@@ -113,6 +115,8 @@ class Reading:
     """The column that says when; the newest rows judge."""
     slices: tuple[str, ...] = ()
     """Columns whose values are judged apart, beside unused ones of few values."""
+    fixes: Fixes | None = None
+    """Repairs that a person approved; in a plan with the hash of the file and what it did."""
 
 
 @dataclass(frozen=True, slots=True)

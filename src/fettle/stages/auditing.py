@@ -4,24 +4,31 @@ Every check looks at the rows; what one leaves out of fitting, the next does not
 here changes a row, or lets a test row say more than that it is a twin or of an unknown class.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
+
+import numpy as np
 
 from fettle.checks import CHECKS
 from fettle.checks.evidence import look
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
 from fettle.core.errors import InputError
+from fettle.core.fixes import Proposal
 
 __all__ = ["audit"]
 
 _SHOWN = 100
 
 
-def audit(dataset: Dataset) -> Audit:
+def audit(dataset: Dataset, *, features: np.ndarray | None = None) -> Audit:
     """What is wrong with the rows, which of them say the same, and which are left out of fitting.
 
     A row is left out once, by the first check that says so.
+
+    Args:
+        dataset: rows with a target.
+        features: float32 (rows, width) of a frozen encoder, one row a row of the Dataset; None
+            to look at the rows alone, which takes seconds and leaves out the label errors.
 
     Raises:
         InputError: the Dataset has no rows, or no column of answers.
@@ -32,14 +39,15 @@ def audit(dataset: Dataset) -> Audit:
         )
     if dataset.rows == 0:
         raise InputError(f"{dataset.name} has no rows. Give a file with at least one.")
-    evidence = look(dataset)
+    evidence = look(dataset, features)
     findings = _refused(dataset)
     left_out: list[LeftOut] = []
-    clusters: list[tuple[int, ...]] = []
+    proposals: dict[int, Proposal] = {}
     for check in CHECKS.values():
         found = check(evidence)
         findings += found.findings
-        clusters += found.twins
+        for proposal in found.proposals:
+            proposals.setdefault(proposal.row, proposal)
         used = evidence.used.copy()
         for out in found.left_out:
             rows = tuple(row for row in out.rows if used[row])
@@ -50,8 +58,10 @@ def audit(dataset: Dataset) -> Audit:
     return Audit(
         dataset=dataset.fingerprint(),
         findings=tuple(findings),
-        twins=_merged(clusters),
+        twins=evidence.alike.clusters,
+        near=evidence.alike.near_clusters,
         left_out=tuple(left_out),
+        proposals=tuple(proposals.values()),
     )
 
 
@@ -75,23 +85,3 @@ def _refused(dataset: Dataset) -> list[Finding]:
             remedy="They are not used. Mend the file to use them.",
         )
     ]
-
-
-def _merged(clusters: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], ...]:
-    """Clusters that share a row become one; rows and clusters in ascending order."""
-    parent: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        while parent.setdefault(row, row) != row:
-            parent[row] = parent[parent[row]]  # halves the path for the next who comes by
-            row = parent[row]
-        return row
-
-    for first, *others in clusters:
-        for other in others:
-            one, two = sorted((root(first), root(other)))
-            parent[two] = one
-    merged: dict[int, list[int]] = {}
-    for row in sorted(parent):
-        merged.setdefault(root(row), []).append(row)
-    return tuple(tuple(rows) for rows in merged.values())
