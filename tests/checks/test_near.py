@@ -34,6 +34,10 @@ def test_a_row_that_nearly_repeats_an_earlier_one_is_a_note_that_shows_both():
     assert found.proposals[0].action == "drop"
 
 
+def test_short_texts_that_differ_by_a_letter_are_different():
+    assert near(evidence(["a", "b"], ["model number 12", "model number 120"])).findings == ()
+
+
 def test_exact_repeats_are_none_of_its_business():
     found = near(evidence(["a", "b", "a"], [ONE, OTHER, ONE]))
 

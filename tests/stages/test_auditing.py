@@ -1,13 +1,14 @@
 import csv
 import time
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from fettle.core.audit import Severity
 from fettle.core.dataset import Dataset, Refused, Schema
-from fettle.core.errors import Blocked, InputError
-from fettle.stages.auditing import audit
+from fettle.core.errors import Blocked, InputError, ShapeError
+from fettle.stages.auditing import audit, held_out_noise
 
 
 def table_of(columns, parts=None, *, target="label", refused=()):
@@ -120,6 +121,79 @@ def test_a_hundred_thousand_rows_take_seconds():
     audit(dataset)
 
     assert time.process_time() - start < 15  # 8 s: texts of one pattern are the worst
+
+
+def clouds(rows, rng, *, width=16, apart=3.0):
+    """Features of two classes in turns, and the classes."""
+    labels = np.arange(rows) % 2
+    features = rng.normal(size=(rows, width)).astype(np.float32)
+    features[:, 0] += apart * (2 * labels - 1)
+    return features, labels
+
+
+def deep(labels, features, texts=None, parts=None):
+    rows = range(len(labels))
+    texts = texts or [f"{row * 7919} {row * 104_729} {row * 1_299_709}" for row in rows]
+    given = ["ab"[label] for label in labels]
+    return audit(table_of({"text": texts, "label": given}, parts), features=features)
+
+
+def test_planted_label_errors_are_found_and_clean_labels_are_not_accused():
+    rng = np.random.default_rng(0)
+    features, labels = clouds(600, rng)
+    planted = rng.choice(600, 30, replace=False)
+    wrong = labels.copy()
+    wrong[planted] = 1 - wrong[planted]
+
+    (finding,) = [one for one in deep(wrong, features).findings if one.check == "label_errors"]
+    assert len(set(finding.rows) & {f"t.csv:{row + 2}" for row in planted}) >= 28
+    assert 25 <= finding.count <= 36
+    assert "label_errors" not in {one.check for one in deep(labels, features).findings}
+
+
+def test_no_test_row_is_judged_or_learned_from():
+    rng = np.random.default_rng(1)
+    features, labels = clouds(400, rng)
+    parts = ["train"] * 300 + ["test"] * 100
+    wrong = labels.copy()
+    wrong[300:] = 1 - wrong[300:]  # every test row is labelled wrong
+
+    found = deep(wrong, features, parts=parts)
+
+    assert "label_errors" not in {one.check for one in found.findings}
+
+
+def test_twins_are_held_out_together():
+    rng = np.random.default_rng(2)
+    features, _ = clouds(100, rng, width=80, apart=0.0)  # nothing to learn but the rows by heart
+    features = np.repeat(features, 3, axis=0)
+    labels = np.repeat(rng.integers(2, size=100), 3)
+    groups = np.repeat(np.arange(100), 3)
+
+    together = held_out_noise(features, labels, groups, rng=np.random.default_rng(0))
+    apart = held_out_noise(features, labels, np.arange(300), rng=np.random.default_rng(0))
+
+    assert together.loss > 0.65  # a coin: 0.693
+    assert apart.loss < 0.6
+
+
+def test_a_class_with_too_few_rows_to_be_held_out_is_not_judged():
+    rng = np.random.default_rng(3)
+    features, labels = clouds(300, rng)
+    names = np.where(labels == 1, "b", "a").astype(object)
+    names[:4] = "rare"
+    dataset = table_of({"text": [f"{row * 7919} {row * 104_729}" for row in range(300)],
+                        "label": names.tolist()})
+
+    found = audit(dataset, features=features)
+
+    proposed = {one.row for one in found.proposals if one.check == "label_errors"}
+    assert not proposed & set(range(4))
+
+
+def test_features_must_stand_row_by_row():
+    with pytest.raises(ShapeError, match="each row needs its own"):
+        deep(np.array([0, 1] * 20), np.zeros((39, 4), np.float32))
 
 
 def test_sms_spam_repeats_414_messages_to_the_letter(shared_data):

@@ -7,18 +7,25 @@ from collections.abc import Callable
 
 from fettle.checks.answer import answer
 from fettle.checks.balance import balance
+from fettle.checks.characters import characters
 from fettle.checks.conflicts import conflicts
+from fettle.checks.coverage import coverage
 from fettle.checks.duplicates import duplicates
 from fettle.checks.evidence import Evidence, Found
+from fettle.checks.label_errors import label_errors
 from fettle.checks.leaks import leaks
+from fettle.checks.lengths import lengths
 from fettle.checks.missing import missing
 from fettle.checks.near import near
 from fettle.checks.one_class import one_class
+from fettle.checks.order import order
+from fettle.checks.outliers import outliers
 from fettle.checks.small_classes import small_classes
+from fettle.checks.telltales import telltales
 from fettle.checks.unseen import unseen
 from fettle.checks.variants import variants
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "DEEP_CHECKS"]
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "missing": missing,
@@ -28,8 +35,19 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "conflicts": conflicts,
     "leaks": leaks,
     "answer": answer,
+    "telltales": telltales,
     "one_class": one_class,
     "small_classes": small_classes,
     "balance": balance,
     "unseen": unseen,
+    "coverage": coverage,
+    "order": order,
+    "characters": characters,
+    "lengths": lengths,
 }
+
+DEEP_CHECKS: dict[str, Callable[[Evidence], Found]] = {
+    "label_errors": label_errors,
+    "outliers": outliers,
+}
+"""What needs the features of a frozen encoder."""

@@ -15,8 +15,20 @@ from fettle.checks.resemblance import Alike, resemblance
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
 from fettle.core.fixes import Proposal
+from fettle.measures.label_noise import LabelNoise
 
-__all__ = ["Evidence", "Found", "counted", "finding", "listed", "look", "quoted", "same_text"]
+__all__ = [
+    "Doubts",
+    "Evidence",
+    "Found",
+    "Sizes",
+    "counted",
+    "finding",
+    "listed",
+    "look",
+    "quoted",
+    "same_text",
+]
 
 _SHOWN_IDS = 100
 _OPENING = "'\"“”‘’«»¿¡ "
@@ -32,6 +44,31 @@ class Found:
     """Rows that must not be fitted on. Given test rows only where they cannot be scored."""
     proposals: tuple[Proposal, ...] = ()
     """What could be done about single rows; of two checks, the first one's proposal counts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doubts:
+    """What probes that never saw a row say about its label."""
+
+    rows: np.ndarray
+    """int (judged,): the rows that were judged."""
+    classes: tuple[str, ...]
+    """What the class numbers of `noise` stand for."""
+    noise: LabelNoise
+    unjudged: tuple[str, ...] = ()
+    """Classes with too few rows to be held out in turn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """How long each row is for the model."""
+
+    tokens: np.ndarray
+    """int (rows,), before anything is cut."""
+    limit: int
+    """The most tokens that the model reads of a row."""
+    estimated: bool
+    """From the letters, not from the model's tokenizer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +89,10 @@ class Evidence:
     """bool (rows,)."""
     used: np.ndarray = field(repr=False)
     """bool (rows,): rows that no check before this one has left out."""
+    features: np.ndarray | None = field(default=None, repr=False)
+    """float32 (rows, width) of a frozen encoder."""
+    doubts: Doubts | None = field(default=None, repr=False)
+    sizes: Sizes | None = field(default=None, repr=False)
 
     @property
     def train_rows(self) -> list[int]:
@@ -93,6 +134,7 @@ def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
         validation=parts == "validation",
         test=parts == "test",
         used=parts != "out",
+        features=features,
     )
 
 

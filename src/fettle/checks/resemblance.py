@@ -22,6 +22,8 @@ _LONG, _OVERLAP = 100, 125
 """Texts of 100 words and more are compared by runs of five words, shorter ones by runs of five
 letters: one word changed in a text of 25 words leaves 0.89 of its letters' runs and 0.62 of its
 words'. Both are done from 100 to 125 words, so that two texts on either side of the line meet."""
+_SHORT = 20
+"""Letters. In a shorter text one letter more is another thing: "windows 1" and "windows 10"."""
 _FAMILY_ROWS, _FAMILY_SHARE = 50, 0.01
 
 
@@ -91,9 +93,10 @@ def _same(texts: Sequence[str]) -> np.ndarray:
 def _pairs_of_texts(texts: Sequence[str]) -> np.ndarray:
     """Pairs of texts that are nearly the same: int (pairs, 2), numbers of these texts."""
     words = np.array([text.count(" ") + 1 for text in texts], dtype=int)
+    letters = np.array([len(text) for text in texts], dtype=int)
     found = [np.zeros((0, 2), dtype=int)]
     for rows, pieces in (
-        (np.flatnonzero(words < _OVERLAP), of_letters),
+        (np.flatnonzero((words < _OVERLAP) & (letters >= _SHORT)), of_letters),
         (np.flatnonzero(words >= _LONG), of_words),
     ):
         if len(rows) > 1:

@@ -4,23 +4,38 @@ Every check looks at the rows; what one leaves out of fitting, the next does not
 here changes a row, or lets a test row say more than that it is a twin or of an unknown class.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from fettle.checks import CHECKS
-from fettle.checks.evidence import look
+from fettle.checks import CHECKS, DEEP_CHECKS
+from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
-from fettle.core.errors import InputError
+from fettle.core.errors import InputError, ShapeError
 from fettle.core.fixes import Proposal
+from fettle.measures.folds import stratified_folds
+from fettle.measures.label_noise import LabelNoise, label_noise
 
-__all__ = ["audit"]
+__all__ = ["audit", "held_out_noise"]
 
 _SHOWN = 100
+FOLDS = 5
+PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
+"""Of the probe, per row, the strongest first; a weaker one is tried while it explains more."""
+_MOST_TAUGHT = 20_000
+"""Rows a probe learns from at most, taken evenly."""
+_FEWEST_JUDGED = 50
 
 
-def audit(dataset: Dataset, *, features: np.ndarray | None = None) -> Audit:
+def audit(
+    dataset: Dataset,
+    *,
+    features: np.ndarray | None = None,
+    sizes: Sizes | None = None,
+    seed: int = 0,
+) -> Audit:
     """What is wrong with the rows, which of them say the same, and which are left out of fitting.
 
     A row is left out once, by the first check that says so.
@@ -29,40 +44,129 @@ def audit(dataset: Dataset, *, features: np.ndarray | None = None) -> Audit:
         dataset: rows with a target.
         features: float32 (rows, width) of a frozen encoder, one row a row of the Dataset; None
             to look at the rows alone, which takes seconds and leaves out the label errors.
+        sizes: tokens a row and the model's limit; None where no model is named.
+        seed: of the folds and shuffles.
 
     Raises:
         InputError: the Dataset has no rows, or no column of answers.
+        ShapeError: there is not one row of features for each row.
     """
+    _require_rows(dataset, features)
+    evidence = replace(look(dataset, features), sizes=sizes)
+    gathered = _Gathered(evidence, _refused(dataset))
+    gathered.ask(CHECKS)
+    if features is not None:
+        gathered.evidence = replace(
+            gathered.evidence, doubts=_doubts(gathered.evidence, np.random.default_rng(seed))
+        )
+        gathered.ask(DEEP_CHECKS)
+    return Audit(
+        dataset=dataset.fingerprint(),
+        findings=tuple(gathered.findings),
+        twins=evidence.alike.clusters,
+        near=evidence.alike.near_clusters,
+        left_out=tuple(gathered.left_out),
+        proposals=tuple(gathered.proposals.values()),
+    )
+
+
+class _Gathered:
+    """What the checks have said so far, and the Evidence that the next one looks at."""
+
+    def __init__(self, evidence: Evidence, findings: list[Finding]) -> None:
+        self.evidence = evidence
+        self.findings = findings
+        self.left_out: list[LeftOut] = []
+        self.proposals: dict[int, Proposal] = {}
+
+    def ask(self, checks: Mapping[str, Callable[[Evidence], Found]]) -> None:
+        """Let each of the checks look, in their order."""
+        for check in checks.values():
+            found = check(self.evidence)
+            self.findings += found.findings
+            for proposal in found.proposals:
+                self.proposals.setdefault(proposal.row, proposal)
+            used = self.evidence.used.copy()
+            for out in found.left_out:
+                rows = tuple(row for row in out.rows if used[row])
+                used[list(rows)] = False
+                if rows:
+                    self.left_out.append(replace(out, rows=rows))
+            self.evidence = replace(self.evidence, used=used)
+
+
+def held_out_noise(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, rng: np.random.Generator
+) -> LabelNoise:
+    """The label noise that linear probes see in rows which they did not learn from.
+
+    Each of 5 stratified folds is answered by a probe solved on the other four; rows of one group
+    are held out together. Of several penalties, the one that explains the labels best counts.
+
+    Args:
+        features: float32 (rows, width).
+        labels: int (rows,), from 0, each class in at least 5 groups.
+        groups: int (rows,); rows of one number stay together.
+        rng: chooses the folds.
+    """
+    from fettle.engine.linear import Solved, solve_path
+
+    classes = int(labels.max()) + 1
+    fold = stratified_folds(labels, groups, FOLDS, rng)
+    paths: list[Iterator[Solved]] = []
+    for number in range(FOLDS):
+        taught = np.flatnonzero(fold != number)
+        taught = taught[np.unique(np.linspace(0, len(taught) - 1, _MOST_TAUGHT).astype(int))]
+        paths.append(solve_path(features[taught], labels[taught], classes=classes, l2=PENALTIES))
+    best: LabelNoise | None = None
+    for _ in PENALTIES:
+        outputs = np.zeros((len(labels), classes))
+        for number, path in enumerate(paths):
+            outputs[fold == number] = next(path).outputs(features[fold == number])
+        noise = label_noise(_probabilities(outputs), labels)
+        if best is not None and noise.loss >= best.loss:
+            break
+        best = noise
+    assert best is not None
+    return best
+
+
+def _doubts(evidence: Evidence, rng: np.random.Generator) -> Doubts | None:
+    """What probes say about the labels of the rows that may be learned from or chosen by."""
+    assert evidence.features is not None
+    rows = np.array(sorted(evidence.train_rows + evidence.validation_rows), dtype=int)
+    given = np.array([evidence.labels[row] for row in rows], dtype=str)
+    names, labels = np.unique(given, return_inverse=True)
+    groups = evidence.alike.near[rows]
+    pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
+    enough = np.bincount(pairs[:, 0], minlength=len(names)) >= FOLDS
+    judged = enough[labels]
+    rows, groups = rows[judged], groups[judged]
+    if len(rows) < _FEWEST_JUDGED or enough.sum() < 2:
+        return None
+    numbers = (np.cumsum(enough) - 1)[labels[judged]]
+    noise = held_out_noise(evidence.features[rows], numbers, groups, rng=rng)
+    return Doubts(rows, tuple(names[enough].tolist()), noise, tuple(names[~enough].tolist()))
+
+
+def _probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Raw outputs as shares of 1, (rows, classes)."""
+    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _require_rows(dataset: Dataset, features: np.ndarray | None) -> None:
     if dataset.schema.target is None:
         raise InputError(
             f"{dataset.name} has no column of answers to audit. Name it with --target."
         )
     if dataset.rows == 0:
         raise InputError(f"{dataset.name} has no rows. Give a file with at least one.")
-    evidence = look(dataset, features)
-    findings = _refused(dataset)
-    left_out: list[LeftOut] = []
-    proposals: dict[int, Proposal] = {}
-    for check in CHECKS.values():
-        found = check(evidence)
-        findings += found.findings
-        for proposal in found.proposals:
-            proposals.setdefault(proposal.row, proposal)
-        used = evidence.used.copy()
-        for out in found.left_out:
-            rows = tuple(row for row in out.rows if used[row])
-            used[list(rows)] = False
-            if rows:
-                left_out.append(replace(out, rows=rows))
-        evidence = replace(evidence, used=used)
-    return Audit(
-        dataset=dataset.fingerprint(),
-        findings=tuple(findings),
-        twins=evidence.alike.clusters,
-        near=evidence.alike.near_clusters,
-        left_out=tuple(left_out),
-        proposals=tuple(proposals.values()),
-    )
+    if features is not None and len(features) != dataset.rows:
+        raise ShapeError(
+            f"{len(features)} rows of features for {dataset.rows} rows of {dataset.name}: each "
+            "row needs its own."
+        )
 
 
 def _refused(dataset: Dataset) -> list[Finding]:
