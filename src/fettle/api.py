@@ -8,6 +8,7 @@ from typing import Any
 from fettle import pipeline, upkeep
 from fettle.core.audit import Audit
 from fettle.core.evaluation import Evaluation
+from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
 from fettle.core.progress import finish
 from fettle.core.settings import Settings
@@ -26,7 +27,7 @@ def tune(data: object, **asked: Any) -> Version:
     Args:
         data: a path (CSV, TSV, JSONL, Parquet, each also .gz), an Arrow table, a pandas or polars
             frame, or a `datasets.Dataset`.
-        asked: target, inputs, validation, test, encoding; name, model, task, rungs,
+        asked: target, inputs, validation, test, encoding, fixes; name, model, task, rungs,
             budget_seconds, seed, allow, out, registry, guard, keep_rows; or plan, a Plan to follow.
 
     Raises:
@@ -37,10 +38,16 @@ def tune(data: object, **asked: Any) -> Version:
     return finish(pipeline.build(settings, given=given, source=source))
 
 
-def audit(data: object, **asked: Any) -> Audit:
-    """What is wrong with the rows; takes what `tune` takes."""
+def audit(data: object, *, deep: bool = False, **asked: Any) -> Audit:
+    """What is wrong with the rows; takes what `tune` takes.
+
+    Args:
+        data: as for `tune`.
+        deep: also look with a frozen encoder: label errors, outliers, more near duplicates.
+        **asked: the settings of `tune`.
+    """
     source, settings = _settings(data, asked)
-    return pipeline.audit(settings, source=source)[1]
+    return finish(pipeline.audit(settings, deep=deep, source=source))[1]
 
 
 def plan(data: object, **asked: Any) -> Plan:
@@ -135,6 +142,8 @@ def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Setti
     for key in ("validation", "test"):
         if isinstance(reading.get(key), Path):
             reading[key] = str(reading[key])
+    if isinstance(reading.get("fixes"), str | Path):
+        reading["fixes"] = Fixes(str(reading["fixes"]))
     for name in asked:
         if name not in Settings.__dataclass_fields__:
             from fettle.core.errors import unknown_name

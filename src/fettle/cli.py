@@ -11,11 +11,13 @@ import typer
 
 from fettle import cli_upkeep, console, options
 from fettle.core.errors import FettleError, SettingError
+from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
 from fettle.core.settings import Settings
 from fettle.options import (
     HERE,
     Allow,
+    Approved,
     Blobs,
     Budget,
     CacheLimit,
@@ -85,6 +87,7 @@ def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, slices: Slices = None, guard: Guard = None,
+    fixes: Approved = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
@@ -93,13 +96,15 @@ def tune(
     cache_limit: CacheLimit = None, save_every: SaveEvery = "60s", as_json: Json = False,
 ) -> None:
     """From a file to a version that answers, with its report."""
-    reading = _reading(data, target, inputs, validation, test, encoding, group, time, slices)
+    reading = _reading(
+        data, target, inputs, validation, test, encoding, group, time, slices, fixes
+    )
     given: Plan | None = None
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
                 "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
-                "--group": group, "--time": time, "--slices": slices}
+                "--group": group, "--time": time, "--slices": slices, "--fixes": fixes}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
@@ -124,16 +129,23 @@ def tune(
 def audit(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
+    fixes: Approved = None,
     fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
-    as_json: Json = False,
+    fix: Annotated[Path | None, typer.Option(help="Write proposed fixes to this CSV")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also look with a frozen encoder")] = False,
+    model: Model = None, as_json: Json = False,
 ) -> None:
-    """What is wrong with the rows, and what to do about it. Changes nothing."""
+    """What is wrong with the rows, and what to do about it. Changes no row."""
     if fail_on not in (None, "warn", "blocker"):
         raise SettingError(f"--fail-on is {fail_on!r}; choose warn or blocker.")
     from fettle import pipeline
 
-    settings = Settings(reading=_reading(data, target, inputs, validation, test, encoding))
-    rows, found = pipeline.audit(settings)
+    reading = _reading(data, target, inputs, validation, test, encoding, fixes=fixes)
+    if model is not None and not deep:
+        raise SettingError("--model is the encoder of --deep; give both, or neither.")
+    with console.Watcher() as watcher:
+        story = pipeline.audit(Settings(reading=reading, model=model), deep=deep)
+        rows, found = watcher.finish(story)
     if as_json:
         from fettle.store import records
 
@@ -142,6 +154,9 @@ def audit(
     else:
         console.message(f"{rows.rows:,} rows of {rows.name}: {len(found.findings)} findings")
         console.findings(found)
+    if fix is not None:
+        number = pipeline.write_fixes(fix, rows, found)
+        console.error(f"{number:,} proposals in {fix}: edit it, then fettle tune --fixes {fix}")
     worst = {finding.severity.value for finding in found.findings}
     if (fail_on and "blocker" in worst) or (fail_on == "warn" and "warn" in worst):
         raise typer.Exit(3)
@@ -151,7 +166,7 @@ def audit(
 def plan(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
-    group: Group = None, time: Time = None,
+    group: Group = None, time: Time = None, fixes: Approved = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, allow: Allow = None,
     as_json: Json = False,
@@ -161,7 +176,8 @@ def plan(
     from fettle.store import records
 
     made = pipeline.plan(Settings(
-        reading=_reading(data, target, inputs, validation, test, encoding, group, time),
+        reading=_reading(data, target, inputs, validation, test, encoding, group, time,
+                         fixes=fixes),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
     ))
@@ -321,10 +337,11 @@ def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan
 def _reading(
     data: Path | None, target: str | None, inputs: str | None, validation: Path | None,
     test: Path | None, encoding: str | None, group: str | None = None, time: str | None = None,
-    slices: str | None = None,
+    slices: str | None = None, fixes: Path | None = None,
 ) -> Reading:
     return Reading(
         data=options.text(data) or "", validation=options.text(validation),
         test=options.text(test), target=target, inputs=options.many(inputs), encoding=encoding,
         group=group, time=time, slices=options.many(slices),
+        fixes=Fixes(str(fixes)) if fixes else None,
     )

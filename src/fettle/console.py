@@ -4,9 +4,9 @@ Progress and findings go to standard error; what a command gives goes to standar
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -28,6 +28,7 @@ __all__ = [
     "verdict",
 ]
 
+Noun = TypeVar("Noun")
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 RESULTS = Console(highlight=False, soft_wrap=True)
 COLORS = {"blocker": "bold red", "warn": "yellow", "note": "dim"}
@@ -68,6 +69,14 @@ class Watcher:
         for event in story:
             self.show(event)
 
+    def finish(self, story: Generator[Any, None, Noun]) -> Noun:
+        """Draw every event, and give back what the story returns."""
+        while True:
+            try:
+                self.show(next(story))
+            except StopIteration as end:
+                return end.value
+
     def show(self, event: Any) -> None:
         """One event."""
         if isinstance(event, progress.Progress):
@@ -77,7 +86,7 @@ class Watcher:
         if text:
             ERRORS.print(text)
         if isinstance(event, audit.Audit):
-            findings(event, console=ERRORS)
+            findings(event, console=ERRORS, most=SHOWN_FINDINGS)
 
     def _bar(self, event: progress.Progress) -> None:
         task = self._tasks.get(event.what)
@@ -161,14 +170,19 @@ def _evaluation(event: evaluation.Evaluation) -> str:
     return "\n".join(lines)
 
 
-def findings(found: audit.Audit, *, console: Console = RESULTS) -> None:
-    """Every finding, the worst first."""
+def findings(
+    found: audit.Audit, *, console: Console = RESULTS, most: int | None = None
+) -> None:
+    """Every finding, or so many, the worst first; then the rows that are left out."""
     order = {"blocker": 0, "warn": 1, "note": 2}
-    for one in sorted(found.findings, key=lambda f: order[f.severity])[:SHOWN_FINDINGS]:
+    ordered = sorted(found.findings, key=lambda f: order[f.severity])
+    for one in ordered[:most]:
         color = COLORS[one.severity]
         console.print(f"  [{color}]{one.severity:7}[/] {escape(one.check)}: {escape(one.sentence)}")
         if one.severity != "note":
             console.print(f"          {escape(one.remedy)}", style="dim")
+    if len(ordered) > len(ordered[:most]):
+        console.print(f"  and {len(ordered) - len(ordered[:most])} more, in the report")
     for left in found.left_out:
         console.print(
             f"  [yellow]left out[/] {len(left.rows):,} rows ({escape(left.check)}): "

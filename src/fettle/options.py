@@ -9,7 +9,7 @@ import typer
 from fettle.core.errors import SettingError
 
 __all__ = [
-    "HERE", "Allow", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Guard",
+    "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Guard",
     "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Slices",
     "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many", "one_or_many",
     "seconds", "size", "text",
@@ -21,6 +21,7 @@ Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas b
 Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
 Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
 Encoding = Annotated[str | None, typer.Option(help="Of the files; UTF-8 where not given")]
+Approved = Annotated[Path | None, typer.Option(help="Fixes to apply, from `fettle audit --fix`")]
 Group = Annotated[str | None, typer.Option(help="Rows with equal cells here stay on one side")]
 Time = Annotated[str | None, typer.Option(help="The newest rows by this column judge")]
 Slices = Annotated[str | None, typer.Option(help="Columns whose values are judged apart")]

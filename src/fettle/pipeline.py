@@ -28,17 +28,23 @@ from fettle.store.names import require_model_name
 from fettle.store.places import runs_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from fettle.checks.evidence import Sizes
     from fettle.core.parts import Card
     from fettle.stages.serving import Opened
     from fettle.store.registry import Registry
 
 __all__ = [
     "audit", "build", "compare", "evaluate", "open_version", "plan", "predict", "this_machine",
+    "write_fixes",
 ]
 
 Story = Generator[Any, None, Version]
 SHARED = 0.05
 """Of the rows that guard: where more of them are the run's own, they guard nothing."""
+_UNCUT = 2**31 - 1
+"""Tokens: more than any row has."""
 
 
 def build(
@@ -188,12 +194,68 @@ def _result(made: Plan, run: Run, evaluation: Evaluation, version: Version) -> d
     }
 
 
-def audit(settings: Settings, *, source: object | None = None) -> tuple[Dataset, Audit]:
-    """What is wrong with the rows."""
+def audit(
+    settings: Settings, *, deep: bool = False, source: object | None = None
+) -> Generator[Any, None, tuple[Dataset, Audit]]:
+    """What is wrong with the rows; deep, what only a frozen encoder sees as well.
+
+    Yields:
+        Progress, while features are computed.
+    """
     from fettle.stages import auditing, reading
 
     dataset = reading.read(settings.reading, source=source, name=settings.name or "")
-    return dataset, auditing.audit(dataset)
+    if not deep:
+        return dataset, auditing.audit(dataset, seed=settings.seed)
+    features, sizes = yield from _seen_by_a_model(dataset, settings.model)
+    return dataset, auditing.audit(dataset, features=features, sizes=sizes, seed=settings.seed)
+
+
+def _seen_by_a_model(
+    dataset: Dataset, model: str | None
+) -> Generator[Any, None, tuple["np.ndarray", "Sizes"]]:
+    """Features of every row by the frozen encoder, (rows, width), and how long each row is."""
+    import numpy as np
+
+    from fettle.checks.evidence import Sizes
+    from fettle.engine.device import set_threads
+    from fettle.engine.predict import taps_of
+    from fettle.modalities import ENCODERS
+    from fettle.models.cards import card_of
+    from fettle.models.network import open_network, tokenizer_json
+    from fettle.models.sources import DEFAULT_TEXT_MODEL
+    from fettle.stages.auditing import LIMIT
+
+    machine = this_machine()
+    set_threads(machine.cores)
+    card = card_of(model or DEFAULT_TEXT_MODEL)
+    limit = min(card.max_tokens, LIMIT)
+    whole, cut = (
+        ENCODERS["text"].fit(
+            card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=most
+        )
+        for most in (_UNCUT, limit)
+    )
+    sizes = Sizes(np.array([whole.size(item) for item in whole.encode(dataset.fields())]), limit)
+    found = yield from taps_of(
+        open_network(card), cut, cut.encode(dataset.fields()), names=(card.pooling,),
+        precision="bf16" if machine.bf16 else "fp32",
+    )
+    return found[card.pooling], sizes
+
+
+def write_fixes(path: Path, dataset: Dataset, found: Audit) -> int:
+    """The audit's proposals as a file for a person to edit; how many there are.
+
+    Raises:
+        SettingError: something lies there already: it may be somebody's work.
+    """
+    from fettle.formats.fixes import as_text
+
+    if path.exists():
+        raise SettingError(f"{path} exists and may hold edited fixes. Name another file.")
+    files.write_text(path, as_text(dataset, found.proposals))
+    return len(found.proposals)
 
 
 def plan(settings: Settings, *, source: object | None = None) -> Plan:
@@ -299,7 +361,7 @@ def _planned(
     if given is not None:
         made = planning.check(given, made, card)
     require_model_name(made.name)
-    return made
+    return replace(made, reading=replace(made.reading, fixes=dataset.fixes))
 
 
 def _request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:

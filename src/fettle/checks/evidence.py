@@ -67,7 +67,7 @@ class Sizes:
     """int (rows,), before anything is cut."""
     limit: int
     """The most tokens that the model reads of a row."""
-    estimated: bool
+    estimated: bool = False
     """From the letters, not from the model's tokenizer."""
 
 

@@ -52,8 +52,9 @@ class Fix:
     new: str
     why: str = ""
     check: str = ""
-    text: str | None = None
-    """How the row begins, so that a person can judge and a row that has changed is noticed."""
+    text: str = ""
+    """How the row begins, so that a person can judge and a row that has changed is noticed; ""
+    where that is not to be compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What was wrong with the data: each finding with its remedy, and every row that was not used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fettle.core.audit import Finding, Severity
+from fettle.core.dataset import Refused
 from fettle.pages import words
 from fettle.pages.blocks import Block, Notice, Section, Story, Text
 
@@ -27,7 +28,10 @@ def findings(story: Story) -> Section:
     blocks: list[Block] = [Text(_summary(story))]
     blocks += [_notice(one) for one in found]
     blocks += _left_out(story)
-    blocks += _refused(story)
+    blocks += _by_reason("dropped", "row", "", story.dataset.dropped)
+    blocks += _by_reason(
+        "refused", "record", "Could not be read as rows: ", story.dataset.refused
+    )
     return Section("data", "What was wrong with the data", tuple(blocks))
 
 
@@ -71,14 +75,13 @@ def _left_out(story: Story) -> list[Block]:
     ]
 
 
-def _refused(story: Story) -> list[Block]:
-    """Records that never became rows, by reason."""
+def _by_reason(badge: str, what: str, lead: str, records: Iterable[Refused]) -> list[Block]:
+    """Records that are not among the rows, by reason."""
     places: dict[str, list[str]] = {}
-    for refused in story.dataset.refused:
-        places.setdefault(refused.reason, []).append(refused.place)
+    for record in records:
+        places.setdefault(record.reason, []).append(record.place)
     return [
-        _unused("refused", words.count(len(named), "record"),
-                f"Could not be read as rows: {words.clip(reason, 600)}", named)
+        _unused(badge, words.count(len(named), what), lead + words.clip(reason, 600), named)
         for reason, named in places.items()
     ]
 

@@ -18,8 +18,11 @@ from fettle.core.fixes import Proposal
 from fettle.measures.folds import stratified_folds
 from fettle.measures.label_noise import LabelNoise, label_noise
 
-__all__ = ["audit", "held_out_noise"]
+__all__ = ["LIMIT", "audit", "held_out_noise"]
 
+LIMIT = 256
+"""Tokens that are read of a row at most, where the model reads as many."""
+_TOKENS_A_LETTER = 0.25
 _SHOWN = 100
 FOLDS = 5
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -44,7 +47,7 @@ def audit(
         dataset: rows with a target.
         features: float32 (rows, width) of a frozen encoder, one row a row of the Dataset; None
             to look at the rows alone, which takes seconds and leaves out the label errors.
-        sizes: tokens a row and the model's limit; None where no model is named.
+        sizes: tokens a row and the model's limit; None to estimate them from the letters.
         seed: of the folds and shuffles.
 
     Raises:
@@ -52,8 +55,8 @@ def audit(
         ShapeError: there is not one row of features for each row.
     """
     _require_rows(dataset, features)
-    evidence = replace(look(dataset, features), sizes=sizes)
-    gathered = _Gathered(evidence, _refused(dataset))
+    evidence = replace(look(dataset, features), sizes=sizes or _estimated(dataset))
+    gathered = _Gathered(evidence, _refused(dataset) + _fixed(dataset), _moved(dataset))
     gathered.ask(CHECKS)
     if features is not None:
         gathered.evidence = replace(
@@ -73,10 +76,12 @@ def audit(
 class _Gathered:
     """What the checks have said so far, and the Evidence that the next one looks at."""
 
-    def __init__(self, evidence: Evidence, findings: list[Finding]) -> None:
+    def __init__(
+        self, evidence: Evidence, findings: list[Finding], left_out: list[LeftOut]
+    ) -> None:
         self.evidence = evidence
         self.findings = findings
-        self.left_out: list[LeftOut] = []
+        self.left_out = left_out
         self.proposals: dict[int, Proposal] = {}
 
     def ask(self, checks: Mapping[str, Callable[[Evidence], Found]]) -> None:
@@ -155,6 +160,12 @@ def _probabilities(outputs: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def _estimated(dataset: Dataset) -> Sizes:
+    """About how many tokens each row has, by its letters."""
+    letters = np.array([sum(map(len, fields)) for fields in dataset.fields()])
+    return Sizes((letters * _TOKENS_A_LETTER).astype(int) + 2, LIMIT, estimated=True)
+
+
 def _require_rows(dataset: Dataset, features: np.ndarray | None) -> None:
     if dataset.schema.target is None:
         raise InputError(
@@ -189,3 +200,22 @@ def _refused(dataset: Dataset) -> list[Finding]:
             remedy="They are not used. Mend the file to use them.",
         )
     ]
+
+
+def _fixed(dataset: Dataset) -> list[Finding]:
+    """A note on what a person's fixes did before the audit looked."""
+    fixes = dataset.fixes
+    if fixes is None:
+        return []
+    done = ", ".join(f"{number:,} {action}" for action, number in fixes.counts.items()) or "no row"
+    sentence = f"{fixes.path} (sha256 {fixes.sha256[:12]}...) was applied: {done}."
+    remedy = "Everything else here is about the rows after it."
+    rows = tuple(record.place for record in dataset.dropped[:_SHOWN])
+    count = sum(fixes.counts.values())
+    return [Finding("fixes", Severity.NOTE, count, rows, sentence, remedy)]
+
+
+def _moved(dataset: Dataset) -> list[LeftOut]:
+    """The rows that the fixes moved out of training."""
+    rows = tuple(row for row, part in enumerate(dataset.parts) if part == "out")
+    return [LeftOut("fixes", "a person moved it out of training", rows)] if rows else []

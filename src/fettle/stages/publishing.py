@@ -82,7 +82,7 @@ def publish(
     if keep_rows:
         _write_rows(target / "rows.arrow", dataset, split)
     difference = _proved(target, source, dataset, split, plan, keep_rows=keep_rows)
-    lineage = _lineage(card, split, run)
+    lineage = _lineage(card, plan, split, run)
     manifest = {
         "plan": plan.id,
         "task": plan.task,
@@ -124,8 +124,9 @@ def _write_model(target: Path, source: Path, plan: Plan, evaluation: Evaluation)
     )
 
 
-def _lineage(card: Card, split: Split, run: Run) -> dict[str, str]:
+def _lineage(card: Card, plan: Plan, split: Split, run: Run) -> dict[str, str]:
     """What the version was made of, and with what."""
+    fixes = plan.reading.fixes
     return {
         "base_model": card.name,
         "base_weights": card.sha256,
@@ -133,6 +134,8 @@ def _lineage(card: Card, split: Split, run: Run) -> dict[str, str]:
         "data": split.dataset,
         "learning_rows": split.learning,
         "test_rows": split.vault.fingerprint,
+        "fixes": fixes.sha256 if fixes else "",
+        "fixed_rows": ", ".join(f"{n} {name}" for name, n in fixes.counts.items()) if fixes else "",
         "run": run.folder,
         "rung": run.kept,
         "code": CODE,

@@ -16,10 +16,12 @@ import pyarrow.compute as pc
 from fettle.core.columns import numbers
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import InputError, unknown_name
+from fettle.core.fixes import Fixes
 from fettle.core.plan import Reading
 from fettle.formats import FORMATS, TEXT_FORMATS
 from fettle.formats.columns import find_schema
 from fettle.formats.files import rows_of_file, rows_of_stream, stem
+from fettle.formats.fixes import fixed, read_fixes
 from fettle.formats.frames import rows_of_frame
 from fettle.formats.looks import present
 from fettle.formats.rows import Rows
@@ -66,8 +68,9 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         known, else what the file, or a column called split, says.
 
     Raises:
-        UnknownName: there is no such column or encoding.
-        InputError: the rows cannot be read or cannot teach anything; the message says why.
+        UnknownName: there is no such column, encoding, or action of a fix.
+        InputError: the rows cannot be read or cannot teach anything, or a fix does not fit them;
+            the message says why.
     """
     data, *further = _given(reading, source)
     parts, split_column = _parts(data, told=(
@@ -99,7 +102,24 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         parts=parts + tuple(given.part for given in further for _ in given.rows.ids),
         refused=tuple(record for given in everything for record in given.rows.refused),
     )
+    if reading.fixes is not None:
+        dataset = _fixed(dataset, reading.fixes)
     _require_judging(dataset)
+    return dataset
+
+
+def _fixed(dataset: Dataset, fixes: Fixes) -> Dataset:
+    """The Dataset after a person's fixes; it must still be one that can teach."""
+    approved = read_fixes(Path(fixes.path))
+    if fixes.sha256 and approved.sha256 != fixes.sha256:
+        raise InputError(
+            f"{fixes.path} is not the file that the plan was made with (sha256 "
+            f"{approved.sha256[:12]}... instead of {fixes.sha256[:12]}...). Make the plan anew, or "
+            "restore the file."
+        )
+    dataset = fixed(dataset, approved)
+    learns = [row for row, part in enumerate(dataset.parts) if part in ("", "train", "validation")]
+    _require_teaching(dataset.table.take(numbers(learns)), dataset.schema, dataset.name)
     return dataset
 
 
