@@ -8,7 +8,8 @@ import pytest
 from fettle.core.audit import Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import Blocked, InputError, ShapeError
-from fettle.stages.auditing import audit, held_out_noise
+from fettle.measures.label_noise import label_noise
+from fettle.stages.auditing import audit, held_out
 
 
 def table_of(columns, parts=None, *, target="label", refused=()):
@@ -170,11 +171,13 @@ def test_twins_are_held_out_together():
     labels = np.repeat(rng.integers(2, size=100), 3)
     groups = np.repeat(np.arange(100), 3)
 
-    together = held_out_noise(features, labels, groups, rng=np.random.default_rng(0))
-    apart = held_out_noise(features, labels, np.arange(300), rng=np.random.default_rng(0))
+    together, apart = (
+        held_out(features, labels, kept, rng=np.random.default_rng(0))
+        for kept in (groups, np.arange(300))
+    )
 
-    assert together.loss > 0.65  # a coin: 0.693
-    assert apart.loss < 0.6
+    assert label_noise(together, labels).loss > 0.65  # a coin: 0.693
+    assert label_noise(apart, labels).loss < 0.6
 
 
 def test_a_class_with_too_few_rows_to_be_held_out_is_not_judged():

@@ -16,9 +16,9 @@ from fettle.core.dataset import Dataset
 from fettle.core.errors import InputError, ShapeError
 from fettle.core.fixes import Proposal
 from fettle.measures.folds import stratified_folds
-from fettle.measures.label_noise import LabelNoise, label_noise
+from fettle.measures.label_noise import label_noise
 
-__all__ = ["LIMIT", "audit", "held_out_noise"]
+__all__ = ["LIMIT", "audit", "held_out"]
 
 LIMIT = 256
 """Tokens that are read of a row at most, where the model reads as many."""
@@ -100,13 +100,14 @@ class _Gathered:
             self.evidence = replace(self.evidence, used=used)
 
 
-def held_out_noise(
+def held_out(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, rng: np.random.Generator
-) -> LabelNoise:
-    """The label noise that linear probes see in rows which they did not learn from.
+) -> np.ndarray:
+    """What linear probes say of rows that they did not learn from: float (rows, classes).
 
     Each of 5 stratified folds is answered by a probe solved on the other four; rows of one group
-    are held out together. Of several penalties, the one that explains the labels best counts.
+    are held out together. Of several penalties, the one that explains the labels best counts,
+    wrong ones among them allowed for.
 
     Args:
         features: float32 (rows, width).
@@ -123,16 +124,17 @@ def held_out_noise(
         taught = np.flatnonzero(fold != number)
         taught = taught[np.unique(np.linspace(0, len(taught) - 1, _MOST_TAUGHT).astype(int))]
         paths.append(solve_path(features[taught], labels[taught], classes=classes, l2=PENALTIES))
-    best: LabelNoise | None = None
+    best = np.zeros((len(labels), classes))
+    lowest = np.inf
     for _ in PENALTIES:
         outputs = np.zeros((len(labels), classes))
         for number, path in enumerate(paths):
             outputs[fold == number] = next(path).outputs(features[fold == number])
-        noise = label_noise(_probabilities(outputs), labels)
-        if best is not None and noise.loss >= best.loss:
+        found = _probabilities(outputs)
+        loss = label_noise(found, labels).loss
+        if loss >= lowest:
             break
-        best = noise
-    assert best is not None
+        best, lowest = found, loss
     return best
 
 
@@ -150,7 +152,8 @@ def _doubts(evidence: Evidence, rng: np.random.Generator) -> Doubts | None:
     if len(rows) < _FEWEST_JUDGED or enough.sum() < 2:
         return None
     numbers = (np.cumsum(enough) - 1)[labels[judged]]
-    noise = held_out_noise(evidence.features[rows], numbers, groups, rng=rng)
+    found = held_out(evidence.features[rows], numbers, groups, rng=rng)
+    noise = label_noise(found, numbers)
     return Doubts(rows, tuple(names[enough].tolist()), noise, tuple(names[~enough].tolist()))
 
 
