@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from measuring import announce, data_folder, last_json, peak_bytes, report
 
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.plan import Reading
 from fettle.core.progress import finish
+from measuring import announce, data_folder, last_json, peak_bytes, report
 from peers import environment_of
 from planting import Rows, flipped, with_leaks, with_near_twins, with_variants
 
@@ -224,7 +224,8 @@ def told(cases: dict[str, dict[str, float]], theirs: dict[str, Any] | None) -> l
         line = (
             f"  labels {name:18} planted {ours['planted']:4.0f}, estimated "
             f"{ours['estimated']:5.0f} ({ours['low']:.0f} to {ours['high']:.0f}); listed "
-            f"{ours['listed']:4.0f}, right {ours['right']:4.0f} (false expected {ours['false_expected']:.0f}); proposed "
+            f"{ours['listed']:4.0f}, right {ours['right']:4.0f} "
+            f"(false expected {ours['false_expected']:.0f}); proposed "
             f"{ours['proposed']:4.0f}, right {ours['proposed_right']:4.0f}"
         )
         if theirs is not None:

@@ -9,8 +9,8 @@ import typer
 from fettle.core.errors import SettingError
 
 __all__ = [
-    "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group", "Guard",
-    "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Slices",
+    "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
+    "Guard", "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Slices",
     "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many", "one_or_many",
     "seconds", "size", "text",
 ]

@@ -4,8 +4,6 @@ Each verb takes nouns and makes one; here is where they meet. Whoever watches re
 yielded: nouns as they are made, and progress between them.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -22,10 +20,9 @@ from fettle.core.progress import Note, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
 from fettle.core.split import Opening, Split
-from fettle.core.version import Prediction, Report, Version
-from fettle.store import files, folders, locks, records
+from fettle.core.version import Prediction, Version
+from fettle.store import files, folders, locks, records, runs
 from fettle.store.names import require_model_name
-from fettle.store.places import runs_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,18 +59,18 @@ def build(
         Report, and at last the Version, which is returned too.
     """
     dataset, found, split, card = yield from _before_planning(settings, given, source)
-    request = _request(settings, given, split, card)
-    made = _begun(settings, request) or _planned(settings, given, dataset, split, card)
+    request = runs.request(settings, given, split, card)
+    made = runs.begun(settings, request) or _planned(settings, given, dataset, split, card)
     yield made
-    folder = Path(settings.out or runs_folder(settings.registry) / f"{made.name}-{made.id}")
-    _require_ours(folder)
+    folder = runs.folder_of(settings, made)
+    runs.require_ours(folder)
     with locks.hold(folder):
-        finished = _begin(folder, made, found, split)
+        finished = runs.begin(folder, made, found, split)
         if finished is not None:
             yield Note(f"This run is finished; {folder} holds its result.")
             yield finished
             return finished
-        files.write_json(_pointer(settings, request), {"folder": str(folder), "plan": made.id})
+        runs.remember(settings, request, folder, made)
         return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
 
 
@@ -152,7 +149,7 @@ def _version_before(
     made: Plan, split: Split, registry: "Registry"
 ) -> tuple[Callable[[Sequence[tuple[str, ...]]], tuple[str, list[str]]] | None, tuple[str, ...]]:
     """The champion of this name, where it was tested on these very rows and so never saw them."""
-    held = [one for one in registry.versions(made.name) if one["champion"]]
+    held = [one for one in registry.versions() if one["champion"] and one["name"] == made.name]
     if not held:
         return None, ()
     name = f"{made.name}@{held[0]['number']}"
@@ -364,50 +361,6 @@ def _planned(
     return replace(made, reading=replace(made.reading, fixes=dataset.fixes))
 
 
-def _request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
-    """Twelve hex digits over what was asked for, of which rows and which model.
-
-    The same command finds by it the run that it began, and goes on with the plan that lies there:
-    a new plan might differ, since it depends on the machine and on how busy it is.
-    """
-    from importlib.metadata import version
-
-    asked = {
-        key: value for key, value in records.to_plain(settings).items()
-        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows")
-    }
-    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id,
-             version("fettle")]
-    text = json.dumps(whole, sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _begun(settings: Settings, request: str) -> Plan | None:
-    """The plan of the run that an earlier command with the same request began."""
-    pointer = _pointer(settings, request)
-    if not pointer.is_file():
-        return None
-    path = Path(files.read_json(pointer)["folder"]) / "plan.json"
-    return records.load(path, Plan) if path.is_file() else None
-
-
-def _pointer(settings: Settings, request: str) -> Path:
-    return runs_folder(settings.registry).parent / "requests" / f"{request}.json"
-
-
-def _require_ours(folder: Path) -> None:
-    """Stop before anything is written where something else lies."""
-    if (folder / "plan.json").is_file() or not folder.is_dir():
-        return
-    foreign = sorted(one.name for one in folder.iterdir()
-                     if one.name != ".lock" and not one.name.endswith(".tmp"))
-    if foreign:
-        raise SettingError(
-            f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
-            "folder with --out."
-        )
-
-
 def _require_possible(settings: Settings, seed: int) -> None:
     """What was asked for can be meant, before anything is read.
 
@@ -423,32 +376,6 @@ def _require_possible(settings: Settings, seed: int) -> None:
         raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
     if settings.name is not None:
         require_model_name(settings.name)
-
-
-def _begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:
-    """Lay the run's folder out; the Version where an earlier command finished it.
-
-    Raises:
-        SettingError: the folder holds another plan's run.
-    """
-    path = folder / "plan.json"
-    if path.is_file():
-        held = records.load(path, Plan)
-        if held.id != made.id:
-            raise SettingError(
-                f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
-                "Name another folder with --out, or leave --out away."
-            )
-        same_rows = records.load(folder / "split.json", Split).vault == split.vault
-        if (folder / "version.json").is_file() and same_rows:
-            made_before = records.load(folder / "version.json", Version)
-            report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
-            return replace(made_before, folder=str(folder / "version"), report=report)
-    records.save(path, made)
-    records.save(folder / "audit.json", found)
-    records.save(folder / "split.json", split)
-    files.write_text(folder / "plan.yaml", records.to_yaml(made))
-    return None
 
 
 def _texts(texts: Sequence[object], schema: Schema) -> Dataset:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import torch
 
+# Of the processor library's kernels, one for each shape of a batch: a thousand are kept otherwise,
+# which takes hundreds of megabytes and saves no time (measured).
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+
 __all__ = [
     "autocast",
     "cores",

@@ -1,0 +1,100 @@
+"""Runs: where a command's run lies, and whether the same command began or finished one before."""
+
+import hashlib
+import json
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fettle.core.audit import Audit
+from fettle.core.errors import SettingError
+from fettle.core.plan import Plan
+from fettle.core.settings import Settings
+from fettle.core.split import Split
+from fettle.core.version import Report, Version
+from fettle.store import files, records
+from fettle.store.places import runs_folder
+
+if TYPE_CHECKING:
+    from fettle.core.parts import Card
+
+__all__ = ["begin", "begun", "folder_of", "remember", "request", "require_ours"]
+
+
+def folder_of(settings: Settings, made: Plan) -> Path:
+    """Where the run of this plan lies: where it was asked for, else beside the others."""
+    return Path(settings.out or runs_folder(settings.registry) / f"{made.name}-{made.id}")
+
+
+def request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
+    """Twelve hex digits over what was asked for, of which rows and which model.
+
+    The same command finds by it the run that it began, and goes on with the plan that lies there:
+    a new plan might differ, since it depends on the machine and on how busy it is.
+    """
+    asked = {
+        key: value for key, value in records.to_plain(settings).items()
+        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows")
+    }
+    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id,
+             version("fettle")]
+    text = json.dumps(whole, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
+    """Note where the run of this request lies."""
+    files.write_json(_pointer(settings, asked), {"folder": str(folder), "plan": made.id})
+
+
+def begun(settings: Settings, asked: str) -> Plan | None:
+    """The plan of the run that an earlier command with the same request began."""
+    pointer = _pointer(settings, asked)
+    if not pointer.is_file():
+        return None
+    path = Path(files.read_json(pointer)["folder"]) / "plan.json"
+    return records.load(path, Plan) if path.is_file() else None
+
+
+def _pointer(settings: Settings, asked: str) -> Path:
+    return runs_folder(settings.registry).parent / "requests" / f"{asked}.json"
+
+
+def require_ours(folder: Path) -> None:
+    """Stop before anything is written where something else lies."""
+    if (folder / "plan.json").is_file() or not folder.is_dir():
+        return
+    foreign = sorted(one.name for one in folder.iterdir()
+                     if one.name != ".lock" and not one.name.endswith(".tmp"))
+    if foreign:
+        raise SettingError(
+            f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
+            "folder with --out."
+        )
+
+
+def begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:
+    """Lay the run's folder out; the Version where an earlier command finished it.
+
+    Raises:
+        SettingError: the folder holds another plan's run.
+    """
+    path = folder / "plan.json"
+    if path.is_file():
+        held = records.load(path, Plan)
+        if held.id != made.id:
+            raise SettingError(
+                f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
+                "Name another folder with --out, or leave --out away."
+            )
+        same_rows = records.load(folder / "split.json", Split).vault == split.vault
+        if (folder / "version.json").is_file() and same_rows:
+            made_before = records.load(folder / "version.json", Version)
+            report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
+            return replace(made_before, folder=str(folder / "version"), report=report)
+    records.save(path, made)
+    records.save(folder / "audit.json", found)
+    records.save(folder / "split.json", split)
+    files.write_text(folder / "plan.yaml", records.to_yaml(made))
+    return None
