@@ -127,7 +127,6 @@ ARGUMENTS = {
     "a task that is not there": (["--task", "clasification"], ["Did you mean 'classification'"]),
     "a check that is not there": (["--allow", "smal_classes"], ["Did you mean 'small_classes'"]),
     "an encoding that is not there": (["--encoding", "utf9"], ["Did you mean 'utf-8'"]),
-    "a budget that no rung fits": (["--budget", "0.01s"], ["--budget", "features"]),
     "a seed below 0": (["--seed", "-1"], ["seed", "-1"]),
     "a name that is a path": (["--name", "../up"], ["--name"]),
     "a config that is not there": (["--config", "plan.yaml"], ["--model and --config"]),

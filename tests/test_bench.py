@@ -75,7 +75,7 @@ def test_a_job_reads_as_it_was_written(tmp_path):
 @pytest.mark.parametrize("name", peers.known())
 def test_a_peers_list_holds_names_and_no_addresses(name):
     text = (peers.LISTS / f"{name}.txt").read_text(encoding="utf-8")
-    assert "torch" in peers.requirements(text)
+    assert peers.requirements(text)
 
 
 @pytest.mark.parametrize("line", ["--index-url x", "-e .", "name @ file:///x", "git+ssh://x/y"])

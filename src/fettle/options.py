@@ -10,9 +10,9 @@ from fettle.core.errors import SettingError
 
 __all__ = [
     "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
-    "Guard", "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery", "Seed", "Slices",
-    "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many", "one_or_many",
-    "seconds", "size", "text",
+    "Guard", "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery",
+    "Seed", "Slices", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many",
+    "one_or_many", "seconds", "size", "text",
 ]
 
 Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]

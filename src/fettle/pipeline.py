@@ -95,7 +95,7 @@ def _train_and_publish(
         return registry.count_opening(opening.test, opening.reason)
 
     guards, unguarded = _guards(settings, dataset, run)
-    before, untold = _version_before(made, split, registry)
+    before, untold = _version_before(made, split, registry, settings.registry)
     yield from (Note(sentence) for sentence in (*unguarded, *untold))
     evaluation = yield from evaluating.evaluate(
         dataset, split, made, run, card=card, count=count, guards=guards, before=before
@@ -146,7 +146,7 @@ def _guards(
 
 
 def _version_before(
-    made: Plan, split: Split, registry: "Registry"
+    made: Plan, split: Split, registry: "Registry", place: str
 ) -> tuple[Callable[[Sequence[tuple[str, ...]]], tuple[str, list[str]]] | None, tuple[str, ...]]:
     """The champion of this name, where it was tested on these very rows and so never saw them."""
     held = [one for one in registry.versions() if one["champion"] and one["name"] == made.name]
@@ -160,7 +160,7 @@ def _version_before(
         )
 
     def answers(fields: Sequence[tuple[str, ...]]) -> tuple[str, list[str]]:
-        opened = open_version(name, registry=str(registry.root))
+        opened = open_version(name, registry=place)
         said = opened.outputs(fields).argmax(axis=1)
         return name, [opened.task.classes[one] for one in said]
 

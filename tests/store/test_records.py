@@ -58,7 +58,7 @@ NOUNS = [
             (Attention("bf16", 32, 0.25, 0.5),), 0, 32, 1e-3, 4e10, 0.0, 1e9, 2**36, 1e12, 4e12),
     Split((0, 2), (1,), Vault((4,), "f"), "d", "l", (LEFT,), ("By hand.",)),
     Audit("d", (Finding("twins", Severity.WARN, 2, ("t.csv:2",), "Two.", "None."),),
-          ((0, 1), (2, 3)), (LEFT,)),
+          ((0, 1), (2, 3)), left_out=(LEFT,)),
     Run("id", "run", (
         RungResult("full", "rungs/full", SCORE, 1.5, 2**33,
                    (Epoch(1, 0.5, None, None, 0.1), Epoch(2, 0.25, 0.5, 0.75, 0.1)),

@@ -16,6 +16,8 @@ _WORD = np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd factors of the polynomials that roll over letters and over words, modulo 2**64."""
 _SPACES = np.array([9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xA0, 0x2028, 0x2029, 0x3000])
 _LETTERS_AT_ONCE = 4_000_000
+_LONGEST = 100_000
+"""Letters; of a longer text its beginning stands for it."""
 _PAIRS_AT_ONCE = 4_000_000
 """Pieces that are compared at a time."""
 
@@ -47,7 +49,7 @@ def of_letters(texts: Sequence[str], length: int = 5) -> Shingles:
         texts: one a row.
         length: letters a piece.
     """
-    return _joined([_letter_pieces(part, length) for part in _portions(texts)])
+    return _joined([_letter_pieces(part, length) for part in _portions(_cut(texts))])
 
 
 def of_words(texts: Sequence[str], length: int = 5) -> Shingles:
@@ -57,7 +59,7 @@ def of_words(texts: Sequence[str], length: int = 5) -> Shingles:
         texts: one a row; blanks separate words.
         length: words a piece.
     """
-    return _joined([_word_pieces(part, length) for part in _portions(texts)])
+    return _joined([_word_pieces(part, length) for part in _portions(_cut(texts))])
 
 
 def jaccard(shingles: Shingles, pairs: np.ndarray) -> np.ndarray:
@@ -92,6 +94,10 @@ def _shared(shingles: Shingles, pairs: np.ndarray) -> np.ndarray:
     keys = np.sort(number << np.uint64(32) | found)
     twice = keys[1:][keys[1:] == keys[:-1]] >> np.uint64(32)
     return np.bincount(twice.astype(np.int64), minlength=len(pairs))
+
+
+def _cut(texts: Sequence[str]) -> list[str]:
+    return [text[:_LONGEST] for text in texts]
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:

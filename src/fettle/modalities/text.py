@@ -22,6 +22,9 @@ __all__ = ["TextEncoder"]
 
 TOKENIZER, SETTINGS = "tokenizer.json", "encoder.json"
 JOIN = "\n"
+LETTERS, LETTERS_A_TOKEN = 100_000, 100
+"""A text is cut to the greater of these before it is tokenized: the tokens behind the last one that
+is read would be made and thrown away, gigabytes of them for a cell of some megabytes."""
 
 
 class TextEncoder:
@@ -62,7 +65,8 @@ class TextEncoder:
 
     def encode(self, rows: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
         """One int32 array of token ids a row, special tokens included."""
-        texts = [JOIN.join(part for part in row if part) for row in rows]
+        most = max(LETTERS, self.settings["max_tokens"] * LETTERS_A_TOKEN)
+        texts = [JOIN.join(part for part in row if part)[:most] for row in rows]
         return [
             np.asarray(found.ids, dtype=np.int32)
             for found in self.tokenizer.encode_batch_fast(texts)

@@ -264,8 +264,9 @@ def _folds(
     if split.validation:
         return [(every[: len(split.train)], every[len(split.train) :])]
     rng = np.random.default_rng((plan.seed, len(every)))
-    texts = dataset.fields(split.learners)
-    groups = np.unique(np.array(["\x1f".join(one) for one in texts]), return_inverse=True)[1]
+    number: dict[tuple[str, ...], int] = {}
+    groups = np.array([number.setdefault(one, len(number))
+                       for one in dataset.fields(split.learners)])
     held = folds.stratified_folds(targets, groups, FOLDS, rng)
     return [(every[held != fold], every[held == fold]) for fold in range(FOLDS)]
 
