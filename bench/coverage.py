@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from fettle.measures import classification, intervals, judging
+from measuring import report
 
 SIZES = (50, 200, 1000)
 LEAST, MOST = 0.93, 0.97
@@ -115,6 +116,7 @@ def main() -> None:
           f"{asked.draws} draws each, {time.perf_counter() - begun:.0f} s")
     if asked.json:
         asked.json.write_text(json.dumps(lines, indent=1))
+    report("coverage", {f"{line['what']}, n {line['rows']}": line["share"] for line in lines})
 
 
 if __name__ == "__main__":

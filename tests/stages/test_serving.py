@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 from fettle.core.dataset import Schema
-from fettle.core.errors import CorruptFile, InputError, SettingError, UnknownName
+from fettle.core.errors import (
+    CorruptFile,
+    FettleError,
+    InputError,
+    SettingError,
+    UnknownName,
+)
 from fettle.stages import reading, serving
 from fettle.store import checkpoints
 from fettle.store.registry import Registry
-from stories import copy_of, flip_byte
+from stories import copy_of, digest, flip_byte
 
 
 def reference(told):
@@ -129,6 +135,39 @@ def test_a_list_of_files_that_is_broken_is_named(copied, content):
     folder = copied.run_folder / "version"
     (folder / "version.json").write_text(content)
     with pytest.raises(CorruptFile, match=r"version\.json"):
+        serving.open_version(str(folder), copied.registry)
+
+
+def altered(folder, change):
+    """The version in this folder with other weights, and the hash of those in its list."""
+    path = folder / "model.safetensors"
+    tensors = checkpoints.read_tensors(path)
+    change(tensors)
+    checkpoints.write_tensors(path, tensors)
+    facts = json.loads((folder / "version.json").read_text())
+    facts["files"]["model.safetensors"] = digest(path)
+    (folder / "version.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_do_not_answer(copied, value):
+    def spoil(tensors):
+        name = next(one for one in tensors if one.endswith("weight"))
+        tensors[name].view(-1)[0] = value
+
+    folder = altered(copied.run_folder / "version", spoil)
+    with pytest.raises(CorruptFile, match=r"model\.safetensors: .*weight holds values that are no"):
+        serving.open_version(str(folder), copied.registry)
+
+
+def test_weights_of_another_shape_do_not_answer(copied):
+    def cut(tensors):
+        name = next(one for one in tensors if one.startswith("head") and one.endswith("weight"))
+        tensors[name] = tensors[name][:, :-1]
+
+    folder = altered(copied.run_folder / "version", cut)
+    with pytest.raises(FettleError):
         serving.open_version(str(folder), copied.registry)
 
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from encodings.aliases import aliases
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any
 
 from fettle.core.errors import InputError, unknown_name
 
 __all__ = ["Source", "packed_error", "source_of_bytes", "source_of_file", "text_lines"]
 
+UNPACKED_BYTES, UNPACKED_TIMES = 64_000_000, 200
+"""A .gz may grow to the larger of so many bytes and so many times its size."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8"),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
@@ -50,8 +52,42 @@ class Source:
 def source_of_file(path: Path, *, name: str = "") -> Source:
     """The bytes of a file, unpacked if its name ends in .gz."""
     if path.name.lower().endswith(".gz"):
-        return Source(name or path.name, lambda: cast(IO[bytes], gzip.open(path, "rb")))
+        return Source(name or path.name, lambda: _unpacked(path, name or path.name))
     return Source(name or path.name, lambda: path.open("rb"), path)
+
+
+def _unpacked(path: Path, name: str) -> IO[bytes]:
+    """What a .gz holds, as long as it grows no more than text does."""
+    return io.BufferedReader(_Unpacked(path, name))
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a gzip file, counted as they come: a few kilobytes may claim to be a disk."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._stream = gzip.GzipFile(path, "rb")
+        self._most = max(UNPACKED_BYTES, UNPACKED_TIMES * path.stat().st_size)
+        self._name = name
+        self._seen = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._stream.read(len(buffer))
+        self._seen += len(content)
+        if self._seen > self._most:
+            raise InputError(
+                f"{self._name} unpacks to more than {UNPACKED_TIMES} times its size, as no table "
+                "does. If it is one all the same, unpack it yourself and give the unpacked file."
+            )
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
 
 
 def source_of_bytes(content: bytes, *, name: str) -> Source:

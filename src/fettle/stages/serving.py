@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile, InputError
@@ -142,9 +143,16 @@ def open_files(id: str, paths: Mapping[str, Path]) -> Opened:
     """The version that these files make, whose hashes were checked."""
     set_threads(cores())
     facts = files.read_json(paths["task.json"])
+    network = open_saved(paths)
+    for name, value in network.module.named_parameters():
+        if not torch.isfinite(value).all():
+            raise CorruptFile(
+                f"{paths['model.safetensors']}: {name} holds values that are no finite numbers, so "
+                f"{id} cannot answer. Train it again, or `fettle rollback` to the version before."
+            )
     return Opened(
         id=id,
-        network=open_saved(paths),
+        network=network,
         encoder=ENCODERS[facts["modality"]].load(paths),
         task=TASKS[facts["task"]](facts["classes"]),
         precision=facts["precision"],
