@@ -6,10 +6,12 @@ every single operation.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ SERVED = """
 import nursery
 nursery.serve()
 """
-KILLED = -9
+KILLED, STOPPED = -signal.SIGKILL, -signal.SIGSTOP
 COMMAND = (
     "torch._dynamo", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "scipy.stats",
     "sklearn.linear_model", "sklearn.feature_extraction.text", "matplotlib.backends.backend_svg",
@@ -43,17 +45,27 @@ class Nursery:
     def close(self) -> None:
         self._process.communicate("", timeout=30)
 
-    def exit_code(self, act: str, *given: Any, failpoint: str = "") -> int:
-        """What a process that does this ends with; below 0 where a signal ended it.
+    def start(self, act: str, *given: Any, failpoint: str = "") -> int:
+        """The number of a process that does this from now on.
 
         Args:
             act: "module:function".
             given: its arguments, as JSON.
             failpoint: as in FETTLE_FAILPOINT.
         """
-        self._process.stdin.write(json.dumps([act, given, failpoint], default=str) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return self._asked("start", [act, given, failpoint])
+
+    def ended(self, process: int) -> int | None:
+        """What it ended with, once it has; below 0 where a signal ended it, None where it stopped.
+
+        One that has stopped goes on after a SIGCONT.
+        """
+        code = self._asked("wait", [process])
+        return None if code == STOPPED else code
+
+    def exit_code(self, act: str, *given: Any, failpoint: str = "") -> int | None:
+        """What a process that does this ends with."""
+        return self.ended(self.start(act, *given, failpoint=failpoint))
 
     def deaths(
         self, again: Callable[[], object], act: str, *given: Any
@@ -85,41 +97,64 @@ class Nursery:
         assert found, "no operation passed a failpoint"
         return found
 
-    def command(
-        self, machine: Path, *words: object, folder: Path, failpoint: str = "", limit: int = 0
-    ) -> Done:
-        """The command line in such a process, to its end.
+    def _asked(self, verb: str, words: list[Any]) -> int:
+        self._process.stdin.write(json.dumps([verb, words], default=str) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command line in a process of a nursery."""
+
+    nursery: Nursery
+    machine: Path
+    """The folder of what is measured of this machine."""
+    words: tuple[object, ...]
+    folder: Path
+    """To stand in."""
+
+    def start(self, failpoint: str = "", *, limit: int = 0) -> int:
+        """The number of the process.
 
         Args:
-            machine: the folder of what is measured of this machine.
-            words: of the command.
-            folder: to stand in.
             failpoint: as in FETTLE_FAILPOINT.
             limit: no file may grow beyond so many bytes, as where the disk is full; 0 is no limit.
         """
-        said = folder.parent / f"{folder.name}.said"
-        code = self.exit_code(
-            "nursery:tell", machine, [str(one) for one in words], folder, said, limit,
-            failpoint=failpoint,
-        )
-        return Done(code, *(Path(f"{said}.{name}").read_text() for name in ("out", "err")))
+        words = [str(one) for one in self.words]
+        given = (str(self.machine), words, self.folder, limit)
+        return self.nursery.start("nursery:tell", *given, failpoint=failpoint)
+
+    def ended(self, process: int) -> Done:
+        """What it came to; the code is -19 where it has stopped."""
+        code = self.nursery.ended(process)
+        said = [Path(f"{self.folder}.{process}.{name}").read_text() for name in ("out", "err")]
+        return Done(STOPPED if code is None else code, *said)
+
+    def __call__(self, failpoint: str = "", *, limit: int = 0) -> Done:
+        return self.ended(self.start(failpoint, limit=limit))
 
 
 def serve() -> None:
-    """Fork for every line, and answer with an exit code."""
+    """Fork and wait, as every line asks, and answer with a number."""
     for name in sys.argv[1:]:
         import_module(name)
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            os._exit(_done(*json.loads(line)))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        verb, words = json.loads(line)
+        if verb == "start":
+            number = os.fork()
+            if number == 0:
+                os._exit(_done(*words))
+        else:
+            status = os.waitpid(words[0], os.WUNTRACED)[1]
+            number = STOPPED if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
+        print(number, flush=True)
 
 
 def _done(act: str, given: list[Any], failpoint: str) -> int:
     from fettle.store import failpoints
 
-    os.dup2(2, 1)  # the answer stands alone on the real one
+    os.dup2(2, 1)  # the answers stand alone on the real one
     module, name = act.split(":")
     function = getattr(import_module(module), name)
     failpoints.arm(failpoint)
@@ -130,13 +165,14 @@ def _done(act: str, given: list[Any], failpoint: str) -> int:
         return 1
 
 
-def tell(machine: str, words: list[str], folder: str, said: str, limit: int) -> int:
+def tell(machine: str, words: list[str], folder: str, limit: int) -> int:
+    """The command line, what it says in files beside the folder."""
     import resource
 
     from fettle import cli
 
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{said}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(f"{folder}.{os.getpid()}.{name}", os.O_WRONLY | os.O_CREAT), number)
     os.chdir(folder)
     os.environ.update(XDG_CACHE_HOME=machine, COLUMNS="160")
     if limit:

@@ -44,6 +44,10 @@ def put(folder: str) -> None:
     Blobs(folder).put(Path(folder) / "source")
 
 
+def copy(folder: str) -> None:
+    files.copy_file(Path(folder) / "source", Path(folder) / "a.json")
+
+
 def remove(folder: str) -> None:
     files.remove_folder(Path(folder) / "sub")
 

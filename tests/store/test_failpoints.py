@@ -187,6 +187,14 @@ def test_a_killed_blob_is_not_there_or_whole(place, nursery):
         assert files.sha256(path) == digest, death
 
 
+def test_a_killed_copy_is_the_old_file_or_the_whole_new_one(place, nursery):
+    again, folder = place
+    (folder / "source").write_bytes(b"weights" * 1000)
+    (folder / "a.json").write_bytes(b"old")
+    for _, death in nursery.deaths(again, "store.deeds:copy", folder):
+        assert (folder / "a.json").read_bytes() in (b"old", b"weights" * 1000), death
+
+
 def test_a_folder_whose_remover_is_killed_can_be_removed_again(place, nursery):
     again, folder = place
     files.write_text(folder / "sub" / "a", "text")
@@ -206,7 +214,7 @@ def test_a_killed_holder_hinders_nobody_and_what_it_began_is_swept(place, nurser
 
 
 @pytest.mark.parametrize(
-    "act", [deeds.write_json, deeds.write_below, deeds.append, deeds.put, deeds.remove],
+    "act", [deeds.write_json, deeds.write_below, deeds.append, deeds.copy, deeds.remove],
     ids=lambda one: one.__name__,
 )
 def test_an_error_at_any_operation_is_a_store_error_that_leaves_no_litter(place, armed, act):
@@ -264,6 +272,15 @@ def test_an_error_at_any_operation_of_a_save_leaves_a_whole_checkpoint(place, ar
         found, passed_over = checkpoints.latest(folder)
         assert passed_over == (), failure
         assert is_checkpoint(found, 2) or is_checkpoint(found, 3), failure
+
+
+def test_a_folder_that_cannot_be_locked_for_want_of_room_says_so(place, armed):
+    _, folder = place
+    for number in (1, 2, 3):
+        armed(f"enospc@{number}")
+        with pytest.raises(StoreError, match=r"Could not lock .*new: No space left .* Make room"):
+            locks.hold(folder / "new").__enter__()
+        shutil.rmtree(folder / "new", ignore_errors=True)
 
 
 def test_a_failed_flush_is_not_tried_again(tmp_path, monkeypatch):

@@ -2,10 +2,11 @@
 
 FETTLE_FAILPOINT says how and where; it is read once, when the process starts. `kill@7` dies before
 the seventh operation of the store, `kill-after@7` after it, `torn@7` with half of it written;
-`interrupt@7` is a Ctrl-C there; `enospc@7`, `eio@7` and every other error of the system fail it,
-half written. In place of the number may stand an operation, a file's name, or both ("rename
-plan.json"): the first such one. `list@FILE` fails nothing; FILE gets one line for each operation.
-Without the variable nothing is counted and nothing happens.
+`enospc@7`, `eio@7` and every other error of the system fail it, half written; `interrupt@7` is a
+Ctrl-C there, and `stop@7` waits before it for a SIGCONT. In place of the number may stand an
+operation, a file's name, or both ("rename plan.json"): the first such one. `list@FILE` fails
+nothing; FILE gets one line for each operation. Without the variable nothing is counted and nothing
+happens.
 """
 
 import errno
@@ -21,7 +22,7 @@ __all__ = ["arm", "operation", "reach"]
 
 VARIABLE = "FETTLE_FAILPOINT"
 DEADLY = ("kill", "kill-after", "torn")
-KINDS = (*DEADLY, "interrupt", "list")
+KINDS = (*DEADLY, "interrupt", "stop", "list")
 """Beside the errors of the system, by the names that errno has for them."""
 
 
@@ -43,6 +44,10 @@ class _Failpoint:
             yield
             return
         self._spent = True
+        if self._kind == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+            yield
+            return
         if self._kind == "kill" or (into is None and self._kind != "kill-after"):
             self._fail(path)
         before = _size(into)
@@ -75,7 +80,7 @@ def arm(text: str) -> None:
     if text and not (at and (kind in KINDS or hasattr(errno, kind.upper()))):
         raise SettingError(
             f"{VARIABLE} is {text!r}. KIND@N is what it takes, where KIND is kill, kill-after, "
-            "torn, interrupt, list, or an error of the system such as enospc or eio."
+            "torn, interrupt, stop, list, or an error of the system such as enospc or eio."
         )
     _armed = _Failpoint(kind, at) if text else None
 

@@ -5,7 +5,6 @@ matters). A failed flush is final; nothing is retried and nothing is pretended (
 ATC'20: after a failed flush a second one may succeed without the bytes being there).
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -55,6 +54,7 @@ def write_with(
         with failpoints.operation("write", path, into=temporary):
             make(temporary)
         folders.flush(temporary, of=path)
+        locks.require_held(path)  # still: writing may have taken a while
         with failpoints.operation("rename", path):
             os.replace(temporary, path)
         folders.flush(path.parent)
@@ -266,12 +266,5 @@ def _not_read(path: Path, error: OSError) -> StoreError:
 
 
 def _not_written(path: Path, error: OSError, needed_bytes: int | None = None) -> StoreError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    hint = "Check that the folder exists and may be written to."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
-        needed = "" if needed_bytes is None else f"It needs {needed_bytes:,} bytes, and "
-        hint = f"{needed}{free:,} bytes are free there. Make room and give the same command again."
-    elif error.errno == errno.EIO:
-        hint = "The disk fails: copy what lies on it, and go on with --out on another one."
-    return StoreError(f"Could not write {path}: {reason}. {hint}")
+    locks.require_held(path)  # where the whole folder went meanwhile, that is what to say
+    return folders.refused("write", path, error, needed_bytes=needed_bytes)

@@ -1,9 +1,10 @@
 """Folders: made and flushed so that what lies in them lasts; swept, and asked for room.
 
 An OSError of `make`, `flush` and `sweep` is for the caller in the store, which knows what was to
-be written and says so.
+be done and has `refused` say so.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -13,7 +14,10 @@ from pathlib import Path
 from fettle.core.errors import StoreError
 from fettle.store import failpoints
 
-__all__ = ["cache", "flush", "is_temporary", "make", "require_room", "sweep", "temporary"]
+__all__ = [
+    "LOCK", "cache", "flush", "is_temporary", "make", "refused", "require_room", "sweep",
+    "temporary",
+]
 
 LOCK = ".lock"
 """The file in a folder that the process at work there holds."""
@@ -98,3 +102,25 @@ def require_room(folder: Path, needed_bytes: int) -> None:
             f"{needed_bytes:,} bytes are needed in {folder}, and {free:,} bytes are free there. "
             "Make room and give the same command again, or name another folder with --out."
         )
+
+
+def refused(
+    verb: str, path: Path, error: OSError, *, needed_bytes: int | None = None
+) -> StoreError:
+    """What the disk said, and what to do next.
+
+    Args:
+        verb: what could not be done: write, lock.
+        path: to what.
+        error: of the system.
+        needed_bytes: how much was to be written, where that is known.
+    """
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = "Check that the folder exists and may be written to, or name another one with --out."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
+        needed = "" if needed_bytes is None else f"It needs {needed_bytes:,} bytes, and "
+        hint = f"{needed}{free:,} bytes are free there. Make room and give the same command again."
+    elif error.errno == errno.EIO:
+        hint = "The disk fails: copy what lies on it, and go on with --out on another one."
+    return StoreError(f"Could not {verb} {path}: {reason}. {hint}")

@@ -79,9 +79,7 @@ def _locked(folder: Path) -> int:
     except OSError as error:
         if descriptor >= 0:
             os.close(descriptor)
-        raise StoreError(
-            f"Could not lock {folder}: {error.strerror}. Name another folder with --out."
-        ) from error
+        raise folders.refused("lock", folder, error) from error
     return descriptor
 
 
