@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fettle.store import checkpoints, files, locks
+from fettle.store import arrays, checkpoints, files, locks
 from fettle.store.blobs import Blobs
 
 OLD, NEW = {"answer": "old", "padding": "x" * 300}, {"answer": "new", "padding": "y" * 200}
@@ -46,6 +46,19 @@ def put(folder: str) -> None:
 
 def copy(folder: str) -> None:
     files.copy_file(Path(folder) / "source", Path(folder) / "a.json")
+
+
+def fill(folder: str) -> None:
+    one = arrays.Filling(Path(folder), "a", (5, 7), "float32")
+    try:
+        one.values[:] = 3.0
+        one.finish({"of": "a"})
+    finally:
+        one.drop()
+
+
+def make_room(folder: str) -> None:
+    assert arrays.make_room(Path(folder), 100, 200)
 
 
 def remove(folder: str) -> None:

@@ -16,6 +16,10 @@ def save(folder, number):
     checkpoints.save(folder, number, {"w": torch.full((3,), float(number))}, {"epoch": number})
 
 
+def files_of(*numbers):
+    return [f"{number:012d}.{kind}" for number in numbers for kind in ("json", "safetensors")]
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -59,22 +63,24 @@ def test_nothing_there_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda folder: flip(folder / "000002.safetensors"),
-        lambda folder: (folder / "000002.safetensors").write_bytes(
-            (folder / "000002.safetensors").read_bytes()[:-4]
+        lambda folder: flip(folder / "000000000002.safetensors"),
+        lambda folder: (folder / "000000000002.safetensors").write_bytes(
+            (folder / "000000000002.safetensors").read_bytes()[:-4]
         ),
-        lambda folder: append(folder / "000002.safetensors", b"\0"),
-        lambda folder: (folder / "000002.safetensors").write_bytes(b""),
+        lambda folder: append(folder / "000000000002.safetensors", b"\0"),
+        lambda folder: (folder / "000000000002.safetensors").write_bytes(b""),
         lambda folder: safetensors.torch.save_file(
-            {"w": torch.full((3, 1), 2.0)}, folder / "000002.safetensors"
+            {"w": torch.full((3, 1), 2.0)}, folder / "000000000002.safetensors"
         ),
-        lambda folder: os.replace(folder / "000001.safetensors", folder / "000002.safetensors"),
-        lambda folder: (folder / "000002.safetensors").unlink(),
-        lambda folder: (folder / "000002.json").write_text(""),
-        lambda folder: (folder / "000002.json").write_text('{"number": 2,'),
-        lambda folder: (folder / "000002.json").write_text("[]"),
-        lambda folder: (folder / "000002.json").write_text(
-            (folder / "000002.json").read_text().replace('"epoch": 2', '"epoch": 3')
+        lambda folder: os.replace(
+            folder / "000000000001.safetensors", folder / "000000000002.safetensors"
+        ),
+        lambda folder: (folder / "000000000002.safetensors").unlink(),
+        lambda folder: (folder / "000000000002.json").write_text(""),
+        lambda folder: (folder / "000000000002.json").write_text('{"number": 2,'),
+        lambda folder: (folder / "000000000002.json").write_text("[]"),
+        lambda folder: (folder / "000000000002.json").write_text(
+            (folder / "000000000002.json").read_text().replace('"epoch": 2', '"epoch": 3')
         ),
     ],
     ids=["flipped", "torn", "appended", "empty", "other shape", "other tensors", "gone",
@@ -83,17 +89,17 @@ def test_nothing_there_is_no_checkpoint(tmp_path):
 def test_a_newest_that_is_not_whole_is_passed_over_aloud_for_the_one_before(tmp_path, harm):
     for number in (1, 2):
         save(tmp_path, number)
-    kept = files.copy_file(tmp_path / "000001.safetensors", tmp_path / "kept")
+    kept = files.copy_file(tmp_path / "000000000001.safetensors", tmp_path / "kept")
     harm(tmp_path)
-    os.replace(kept, tmp_path / "000001.safetensors")
+    os.replace(kept, tmp_path / "000000000001.safetensors")
     found, (sentence,) = checkpoints.latest(tmp_path)
     assert (found.number, found.facts) == (1, {"epoch": 1})
     assert torch.equal(found.tensors["w"], torch.full((3,), 1.0))
-    assert "Checkpoint 000002 is not whole" in sentence
-    assert f"{tmp_path / '000002'}" in sentence
+    assert "Checkpoint 000000000002 is not whole" in sentence
+    assert f"{tmp_path / '000000000002'}" in sentence
 
 
-@pytest.mark.parametrize("name", ["000002.safetensors", "000002.json"])
+@pytest.mark.parametrize("name", ["000000000002.safetensors", "000000000002.json"])
 def test_no_byte_of_a_checkpoint_can_change_or_be_missing_unseen(tmp_path, name):
     for number in (1, 2):
         save(tmp_path, number)
@@ -110,7 +116,7 @@ def test_no_byte_of_a_checkpoint_can_change_or_be_missing_unseen(tmp_path, name)
 def test_a_checkpoint_under_the_name_of_another_is_passed_over(tmp_path):
     save(tmp_path, 1)
     for suffix in ("json", "safetensors"):
-        files.copy_file(tmp_path / f"000001.{suffix}", tmp_path / f"000007.{suffix}")
+        files.copy_file(tmp_path / f"000000000001.{suffix}", tmp_path / f"000000000007.{suffix}")
     found, (sentence,) = checkpoints.latest(tmp_path)
     assert found.number == 1
     assert "under another name" in sentence
@@ -119,11 +125,11 @@ def test_a_checkpoint_under_the_name_of_another_is_passed_over(tmp_path):
 def test_when_none_is_whole_each_is_named(tmp_path):
     for number in (1, 2):
         save(tmp_path, number)
-        flip(tmp_path / f"{number:06d}.safetensors")
+        flip(tmp_path / f"{number:012d}.safetensors")
     found, (newest, before) = checkpoints.latest(tmp_path)
     assert found is None
-    assert "Checkpoint 000002" in newest
-    assert "Checkpoint 000001" in before
+    assert "Checkpoint 000000000002" in newest
+    assert "Checkpoint 000000000001" in before
 
 
 def test_a_checkpoint_that_the_disk_gives_back_with_other_bytes_is_a_store_error(
@@ -142,30 +148,24 @@ def test_a_checkpoint_that_the_disk_gives_back_with_other_bytes_is_a_store_error
         monkeypatch.setattr(os, "replace", rots)
         with pytest.raises(StoreError, match="did not give back what was written"):
             save(tmp_path, 3)
-        assert names(tmp_path)[:4] == [
-            "000001.json", "000001.safetensors", "000002.json", "000002.safetensors"
-        ]  # fmt: skip
+        assert names(tmp_path)[:4] == files_of(1, 2)
         assert checkpoints.latest(tmp_path)[0].number == 2
 
 
-def test_numbers_may_jump_and_outgrow_their_six_digits(tmp_path):
-    for number in (40, 999_999, 1_000_000):
-        save(tmp_path, number)
+def test_numbers_may_jump_and_outgrow_their_twelve_digits(tmp_path):
+    for number in (40, 10**12 - 1, 10**12):
+        checkpoints.save(tmp_path, number, {"w": torch.zeros(1)}, {})
     found, _ = checkpoints.latest(tmp_path)
-    assert found.number == 1_000_000
-    assert names(tmp_path) == [
-        "1000000.json", "1000000.safetensors", "999999.json", "999999.safetensors"
-    ]  # fmt: skip
+    assert found.number == 10**12
+    assert names(tmp_path) == files_of(10**12, 10**12 - 1)
 
 
 def test_tensors_that_never_got_a_manifest_go_with_the_next_save(tmp_path):
     save(tmp_path, 1)
-    files.write_bytes(tmp_path / "000002.safetensors", b"of a killed save")
+    files.write_bytes(tmp_path / "000000000002.safetensors", b"of a killed save")
     files.write_bytes(tmp_path / "notes.json", b"{}")
     save(tmp_path, 3)
-    assert names(tmp_path) == [
-        "000001.json", "000001.safetensors", "000003.json", "000003.safetensors", "notes.json"
-    ]  # fmt: skip
+    assert names(tmp_path) == [*files_of(1, 3), "notes.json"]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_weights_that_are_not_finite_are_refused_by_name_where_that_is_asked(tmp
     assert found.number == 1
     assert "2 of 3 numbers of 'best.w' in" in sentence
 
-    path = tmp_path / "000002.safetensors"
+    path = tmp_path / "000000000002.safetensors"
     assert checkpoints.read_tensors(path).keys() == tensors.keys()
     with pytest.raises(CorruptFile, match=r"1 of 1 numbers of 'optimizer.w' in .* not finite"):
         checkpoints.read_tensors(path, finite=("optimizer.",))
@@ -256,7 +256,7 @@ print(between - before, peak() - between)
 def test_weights_without_a_manifest_are_as_if_they_were_not_there(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
-    (tmp_path / "000002.json").unlink()  # killed between the two files
+    (tmp_path / "000000000002.json").unlink()  # killed between the two files
     found, _ = checkpoints.latest(tmp_path)
     assert found.number == 1
 
@@ -266,7 +266,7 @@ def test_older_ones_go_only_after_the_newer_is_whole(tmp_path, monkeypatch):
         save(tmp_path, number)
 
     def killed(*_):
-        assert names(tmp_path)[:2] == ["000001.json", "000001.safetensors"]
+        assert names(tmp_path)[:2] == files_of(1)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -275,15 +275,13 @@ def test_older_ones_go_only_after_the_newer_is_whole(tmp_path, monkeypatch):
             save(tmp_path, 3)
     assert checkpoints.latest(tmp_path)[0].number == 2
     save(tmp_path, 3)
-    assert names(tmp_path) == [
-        "000002.json", "000002.safetensors", "000003.json", "000003.safetensors"
-    ]  # fmt: skip
+    assert names(tmp_path) == files_of(2, 3)
 
 
 def test_what_is_saved_after_broken_ones_is_not_what_is_removed(tmp_path):
     for number in (4, 5):
         save(tmp_path, number)
-        flip(tmp_path / f"{number:06d}.safetensors")
+        flip(tmp_path / f"{number:012d}.safetensors")
     for number in (1, 2):  # begun again, as none was whole
         save(tmp_path, number)
         found, passed_over = checkpoints.latest(tmp_path)
@@ -295,7 +293,7 @@ def test_a_number_that_is_saved_again_is_the_new_one(tmp_path):
     checkpoints.save(tmp_path, 1, {"w": torch.zeros(1)}, {"again": True})
     found, _ = checkpoints.latest(tmp_path)
     assert found.facts == {"again": True}
-    assert json.loads((tmp_path / "000001.json").read_text())["number"] == 1
+    assert json.loads((tmp_path / "000000000001.json").read_text())["number"] == 1
 
 
 def test_a_broken_tensor_file_is_named(tmp_path):

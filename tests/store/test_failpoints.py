@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fettle.core.errors import SettingError, StoreError
-from fettle.store import checkpoints, failpoints, files, locks
+from fettle.store import arrays, checkpoints, failpoints, files, locks
 from fettle.store.blobs import Blobs
 from nursery import Nursery
 from store import deeds
@@ -106,9 +106,8 @@ def test_a_save_that_is_killed_anywhere_leaves_a_whole_checkpoint_and_can_be_don
             deeds.save(folder, 3)
         found, _ = checkpoints.latest(folder)
         assert is_checkpoint(found, 3), death
-        assert names(folder) == [
-            ".lock", "000002.json", "000002.safetensors", "000003.json", "000003.safetensors",
-        ], death  # fmt: skip
+        left = [f"{one:012d}.{kind}" for one in (2, 3) for kind in ("json", "safetensors")]
+        assert names(folder) == [".lock", *left], death
     assert seen == {2, 3}
 
 
@@ -124,11 +123,11 @@ def test_a_save_writes_the_manifest_last_and_removes_nothing_before(place, nurse
     _, folder = place
     for number in (1, 2):
         deeds.save(folder, number)
+    weights, manifest = "000000000003.safetensors", "000000000003.json"
     assert nursery_with_torch.operations("store.deeds:save", folder, 3) == [
-        "write 000003.safetensors", "flush 000003.safetensors", "rename 000003.safetensors",
-        "flush place",
-        "write 000003.json", "flush 000003.json", "rename 000003.json", "flush place",
-        "unlink 000001.json", "unlink 000001.safetensors",
+        f"write {weights}", f"flush {weights}", f"rename {weights}", "flush place",
+        f"write {manifest}", f"flush {manifest}", f"rename {manifest}", "flush place",
+        "unlink 000000000001.json", "unlink 000000000001.safetensors",
     ]  # fmt: skip
 
 
@@ -193,6 +192,39 @@ def test_a_killed_copy_is_the_old_file_or_the_whole_new_one(place, nursery):
     (folder / "a.json").write_bytes(b"old")
     for _, death in nursery.deaths(again, "store.deeds:copy", folder):
         assert (folder / "a.json").read_bytes() in (b"old", b"weights" * 1000), death
+
+
+def is_filled(found):
+    values, facts = found
+    return values.shape == (5, 7) and (values == 3.0).all() and facts == {"of": "a"}
+
+
+def test_a_killed_array_is_not_there_or_whole_and_can_be_filled_again(place, nursery):
+    again, folder = place
+    seen = []
+    for _, death in nursery.deaths(again, "store.deeds:fill", folder):
+        found = arrays.read(folder, "a")
+        assert found is None or is_filled(found), death
+        seen.append(found is None)
+        deeds.fill(folder)
+        assert is_filled(arrays.read(folder, "a")), death
+    assert set(seen) == {True, False}
+
+
+def test_an_array_that_is_killed_while_it_makes_room_is_gone_or_whole(place, nursery):
+    again, folder = place
+    deeds.fill(folder)
+    for _, death in nursery.deaths(again, "store.deeds:make_room", folder):
+        found = arrays.read(folder, "a")
+        assert found is None or is_filled(found), death
+
+
+def test_an_error_while_an_array_is_filled_is_a_store_error_and_leaves_no_litter(place, armed):
+    again, folder = place
+    for failure, _ in failing(armed, again, deeds.fill, folder):
+        found = arrays.read(folder, "a")
+        assert found is None or is_filled(found), failure
+        assert set(names(folder)) <= {"a.array", "a.json"}, failure
 
 
 def test_a_folder_whose_remover_is_killed_can_be_removed_again(place, nursery):

@@ -18,7 +18,7 @@ from fettle.core.parts import Encoder, Item, Network, tap_of_block
 from fettle.core.progress import Note, Progress
 from fettle.engine.batches import by_length
 from fettle.engine.predict import BUDGET, taps_by_batch
-from fettle.store import arrays
+from fettle.store import arrays, folders
 
 __all__ = ["CODE", "Kept", "States", "features", "prefix"]
 
@@ -197,7 +197,7 @@ def _begin(
         raise StoreError(
             f"{needed:,} bytes would be kept{beside}, and the limit is {limit:,} (--cache-limit)."
         )
-    free = arrays.free(folder)
+    free = folders.free(folder)
     if needed + RESERVE > free:
         raise StoreError(f"{needed:,} bytes would be kept, and {free:,} are free in {folder}.")
     dtype = "uint16" if value.dtype == torch.bfloat16 else "float32"

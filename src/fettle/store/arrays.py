@@ -7,7 +7,6 @@ its hash. Arrays of one folder stay inside a limit: those not read for longest g
 import hashlib
 import json
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fettle.core.errors import CorruptFile, StoreError
-from fettle.store import files
+from fettle.store import failpoints, files, folders
 
-__all__ = ["Filling", "free", "make_room", "read"]
+__all__ = ["Filling", "make_room", "read"]
 
 DATA, MANIFEST, PARTIAL = ".array", ".json", ".partial"
 FORGOTTEN_SECONDS = 86_400
-"""A half-filled array this old belongs to a process that is gone."""
+"""What was begun and is this old belongs to a process that is gone."""
 
 
 class Filling:
@@ -40,8 +39,11 @@ class Filling:
         self._partial = folder / f".{name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
         size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with self._partial.open("wb") as stream:
+            folders.make(folder)
+            with (
+                failpoints.operation("write", folder / f"{name}{DATA}", into=self._partial),
+                self._partial.open("wb") as stream,
+            ):
                 _take_room(stream, size)
         except OSError as error:
             self.drop()
@@ -51,11 +53,18 @@ class Filling:
         self.values: np.ndarray = np.memmap(self._partial, dtype=dtype, mode="r+", shape=shape)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """The array is whole: give it its name."""
+        """The array is whole: give it its name.
+
+        Raises:
+            StoreError: the disk is full, gone or not writable.
+        """
         shape, dtype = list(self.values.shape), str(self.values.dtype)
-        self.values.flush()  # type: ignore[attr-defined]
         path = self.folder / f"{self.name}{DATA}"
-        files.write_with(path, lambda temporary: os.replace(self._partial, temporary))
+        try:
+            self.values.flush()  # type: ignore[attr-defined]
+        except OSError as error:
+            raise folders.refused("write", path, error) from error
+        files.settle(self._partial, path)
         manifest = {"shape": shape, "dtype": dtype, "sha256": files.sha256(path),
                     "facts": dict(facts)}
         files.write_json(self.folder / f"{self.name}{MANIFEST}",
@@ -88,14 +97,6 @@ def read(folder: Path, name: str) -> tuple[np.ndarray, Mapping[str, Any]] | None
     return np.memmap(path, dtype=manifest["dtype"], mode="c", shape=shape), manifest["facts"]
 
 
-def free(folder: Path) -> int:
-    """Bytes that are free on the folder's disk; the folder itself may not be there yet."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return shutil.disk_usage(place).free
-
-
 def make_room(folder: Path, needed: int, limit: int, *, keep: Sequence[str] = ()) -> bool:
     """Whether `needed` more bytes fit in the folder, after what was read longest ago has gone.
 
@@ -108,10 +109,10 @@ def make_room(folder: Path, needed: int, limit: int, *, keep: Sequence[str] = ()
     if needed > limit:
         return False
     now = time.time()
-    for partial in folder.glob(f".*{PARTIAL}"):
+    for begun in (*folder.glob(f".*{PARTIAL}"), *filter(folders.is_temporary, folder.glob(".*"))):
         with suppress(OSError):
-            if now - partial.stat().st_mtime > FORGOTTEN_SECONDS:
-                partial.unlink()
+            if now - begun.stat().st_mtime > FORGOTTEN_SECONDS:
+                begun.unlink()
     ages = sorted((path.stat().st_mtime, path) for path in folder.glob(f"*{DATA}"))
     held = sum(path.stat().st_size for _, path in ages)
     for _, path in ages:
@@ -120,8 +121,8 @@ def make_room(folder: Path, needed: int, limit: int, *, keep: Sequence[str] = ()
         if path.stem in keep:
             continue
         held -= path.stat().st_size
-        path.with_suffix(MANIFEST).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        files.remove_file(path.with_suffix(MANIFEST))
+        files.remove_file(path)
     return held + needed <= limit
 
 

@@ -131,7 +131,7 @@ def latest(
             found = Checkpoint(number, read_tensors(weights, finite=finite), manifest["facts"])
             return found, tuple(passed_over)
         except StoreError as error:
-            passed_over.append(f"Checkpoint {number:06d} is not whole and is passed over: {error}")
+            passed_over.append(f"Checkpoint {number:012d} is not whole and is passed over: {error}")
     return None, tuple(passed_over)
 
 
@@ -141,11 +141,11 @@ def _numbers(folder: Path) -> set[int]:
 
 
 def _manifest_of(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.json"
+    return folder / f"{number:012d}.json"
 
 
 def _tensors_of(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.safetensors"
+    return folder / f"{number:012d}.safetensors"
 
 
 def _manifest(folder: Path, number: int) -> dict[str, Any]:

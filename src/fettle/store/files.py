@@ -25,6 +25,7 @@ __all__ = [
     "remove_file",
     "remove_folder",
     "require_hash",
+    "settle",
     "sha256",
     "write_bytes",
     "write_chunks",
@@ -53,16 +54,28 @@ def write_with(
         folders.make(path.parent)
         with failpoints.operation("write", path, into=temporary):
             make(temporary)
-        folders.flush(temporary, of=path)
-        locks.require_held(path)  # still: writing may have taken a while
-        with failpoints.operation("rename", path):
-            os.replace(temporary, path)
-        folders.flush(path.parent)
+        return settle(temporary, path)
     except OSError as error:
         raise _not_written(path, error, needed_bytes) from error
     finally:
         with suppress(OSError):  # what went wrong before says more
             temporary.unlink(missing_ok=True)
+
+
+def settle(whole: Path, path: Path) -> Path:
+    """Give a file that is whole, and lies in the same folder under another name, its own name.
+
+    Raises:
+        StoreError: the disk is full, gone or not writable.
+    """
+    locks.require_held(path)
+    try:
+        folders.flush(whole, of=path)
+        with failpoints.operation("rename", path):
+            os.replace(whole, path)
+        folders.flush(path.parent)
+    except OSError as error:
+        raise _not_written(path, error) from error
     return path
 
 

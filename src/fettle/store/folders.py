@@ -15,7 +15,7 @@ from fettle.core.errors import StoreError
 from fettle.store import failpoints
 
 __all__ = [
-    "LOCK", "cache", "flush", "is_temporary", "make", "refused", "require_room", "sweep",
+    "LOCK", "cache", "flush", "free", "is_temporary", "make", "refused", "require_room", "sweep",
     "temporary",
 ]
 
@@ -83,6 +83,14 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
+def free(folder: Path) -> int:
+    """Bytes that are free on the folder's disk; the folder itself may not be there yet."""
+    standing = folder.absolute()
+    while not standing.exists():
+        standing = standing.parent
+    return shutil.disk_usage(standing).free
+
+
 def require_room(folder: Path, needed_bytes: int) -> None:
     """Stop before anything is written where it would not fit.
 
@@ -93,13 +101,9 @@ def require_room(folder: Path, needed_bytes: int) -> None:
     Raises:
         StoreError: the disk has less room than that; the message says how much of each.
     """
-    standing = folder.absolute()
-    while not standing.exists():
-        standing = standing.parent
-    free = shutil.disk_usage(standing).free
-    if free < needed_bytes:
+    if (left := free(folder)) < needed_bytes:
         raise StoreError(
-            f"{needed_bytes:,} bytes are needed in {folder}, and {free:,} bytes are free there. "
+            f"{needed_bytes:,} bytes are needed in {folder}, and {left:,} bytes are free there. "
             "Make room and give the same command again, or name another folder with --out."
         )
 
@@ -118,9 +122,9 @@ def refused(
     reason = os.strerror(error.errno) if error.errno else str(error)
     hint = "Check that the folder exists and may be written to, or name another one with --out."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
         needed = "" if needed_bytes is None else f"It needs {needed_bytes:,} bytes, and "
-        hint = f"{needed}{free:,} bytes are free there. Make room and give the same command again."
+        room = f"{needed}{free(path.parent):,} bytes are free there"
+        hint = f"{room}. Make room and give the same command again."
     elif error.errno == errno.EIO:
         hint = "The disk fails: copy what lies on it, and go on with --out on another one."
     return StoreError(f"Could not {verb} {path}: {reason}. {hint}")

@@ -13,7 +13,7 @@ from fettle.core.plan import Plan
 from fettle.core.settings import Settings
 from fettle.core.split import Split
 from fettle.core.version import Report, Version
-from fettle.store import files, records
+from fettle.store import files, folders, records
 from fettle.store.places import runs_folder
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def require_ours(folder: Path) -> None:
     if (folder / "plan.json").is_file() or not folder.is_dir():
         return
     foreign = sorted(one.name for one in folder.iterdir()
-                     if one.name != ".lock" and not one.name.endswith(".tmp"))
+                     if one.name != folders.LOCK and not folders.is_temporary(one))
     if foreign:
         raise SettingError(
             f"{folder} is not empty ({foreign[0]} lies there) and holds no run. Name another "
@@ -88,8 +88,8 @@ def begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | Non
                 f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
                 "Name another folder with --out, or leave --out away."
             )
-        same_rows = records.load(folder / "split.json", Split).vault == split.vault
-        if (folder / "version.json").is_file() and same_rows:
+        is_finished = (folder / "version.json").is_file()
+        if is_finished and records.load(folder / "split.json", Split).vault == split.vault:
             made_before = records.load(folder / "version.json", Version)
             report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
             return replace(made_before, folder=str(folder / "version"), report=report)
