@@ -189,10 +189,11 @@ def tuned_in(epochs, *, seconds, test):
 
 
 def test_replay_is_compared_with_runs_that_replay_nothing(monkeypatch, tmp_path):
+    plain_top = tuned_in([6.0, 5.0, 8.0], seconds=20.0, test=0.7)("top")
     runs = {
         ("--rungs", "top"): tuned_in([9.0, 1.0, 2.0], seconds=12.0, test=0.75)("top"),
-        ("--rungs", "top", "--no-replay"): tuned_in([6.0, 5.0, 8.0], seconds=20.0, test=0.7)("top"),
-        ("--rungs", "full", "--no-replay"): tuned_in([20.0], seconds=48.0, test=0.5)("full"),
+        ("--rungs", "top", *ladder.PLAIN): plain_top,
+        ("--rungs", "full", *ladder.PLAIN): tuned_in([20.0], seconds=48.0, test=0.5)("full"),
     }
     monkeypatch.setattr(ladder, "tuned", lambda data, name, out, more: runs[more])
     monkeypatch.setattr(ladder, "prefix_twice", lambda data, name, rungs: {})
