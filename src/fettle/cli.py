@@ -197,7 +197,8 @@ def predict(
         raise SettingError("Give texts to answer, or a file with --input; one of the two.")
     from fettle import pipeline
 
-    answers, rows = pipeline.predict(version, texts or input, registry=registry)
+    asked = options.texts(texts or ())
+    answers, rows = pipeline.predict(version, asked or input, registry=registry)
     if as_json:
         for one in answers:
             console.message(json.dumps({
@@ -284,6 +285,7 @@ cli_upkeep.register(app)
 
 def main() -> None:
     """Run the command and end the process with its exit code."""
+    console.speak_utf8()
     sys.exit(_guarded(lambda: app(standalone_mode=False)))
 
 

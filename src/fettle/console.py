@@ -3,8 +3,10 @@
 Progress and findings go to standard error; what a command gives goes to standard output.
 """
 
+import codecs
 import sys
 from collections.abc import Generator, Iterable
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -24,8 +26,8 @@ from rich.table import Table
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 
 __all__ = [
-    "Watcher", "compared", "error", "evaluated", "findings", "message", "predictions", "table",
-    "verdict",
+    "Watcher", "compared", "error", "evaluated", "findings", "message", "predictions",
+    "speak_utf8", "table", "verdict",
 ]
 
 Noun = TypeVar("Noun")
@@ -255,6 +257,13 @@ def table(title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> N
     for row in rows:
         drawn.add_row(*(escape(str(cell)) for cell in row))
     RESULTS.print(drawn)
+
+
+def speak_utf8() -> None:
+    """Say every letter, where the locale knows of ASCII alone (LC_ALL=C) too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and codecs.lookup(stream.encoding).name == "ascii":
+            stream.reconfigure(encoding="utf-8")
 
 
 def message(text: str) -> None:

@@ -1,6 +1,8 @@
 """What the commands take: each option once, and how its text is read."""
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ __all__ = [
     "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
     "Guard", "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery",
     "Seed", "Slices", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many",
-    "one_or_many", "seconds", "size", "text",
+    "one_or_many", "seconds", "size", "text", "texts",
 ]
 
 Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
@@ -53,6 +55,20 @@ HERE = ".fettle"
 def text(path: Path | None) -> str | None:
     """A path as text; nothing stays nothing."""
     return None if path is None else str(path)
+
+
+def texts(given: Sequence[str]) -> list[str]:
+    """What was typed, as UTF-8 has it, whatever the locale made of it.
+
+    Raises:
+        SettingError: a text is no UTF-8.
+    """
+    try:
+        return [os.fsencode(one).decode("utf-8") for one in given]
+    except UnicodeError as error:
+        raise SettingError(
+            f"A text is not UTF-8: {error}. Give it in a file with --input, or set LC_ALL=C.UTF-8."
+        ) from error
 
 
 def many(text: str | None) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile, InputError
@@ -26,6 +25,8 @@ from fettle.tasks.classification import Classification
 __all__ = ["Opened", "open_files", "open_version", "predict", "prove"]
 
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
+LONGEST = 200
+"""Letters of the name of a folder; no system has longer ones, and no model a longer name."""
 TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 """Largest difference of a raw output from the one that was written down where the version was
 made, as a share of the largest output; other processors round otherwise."""
@@ -62,9 +63,9 @@ def open_version(reference: str, registry: str | Path) -> Opened:
         CorruptFile: a file is missing or altered.
     """
     folder = Path(reference)
-    if (folder / "version.json").is_file():
+    if len(folder.name) <= LONGEST and (folder / "version.json").is_file():
         return open_files(*_listed(folder))
-    if folder.is_dir():
+    if len(folder.name) <= LONGEST and folder.is_dir():
         raise CorruptFile(f"{folder} holds no version.json, so it is not a version's folder.")
     held = Registry(registry, create=False)
     name, number, manifest = held.find(reference)
@@ -142,21 +143,22 @@ def _listed(folder: Path) -> tuple[str, dict[str, Path]]:
 def open_files(id: str, paths: Mapping[str, Path]) -> Opened:
     """The version that these files make, whose hashes were checked."""
     set_threads(cores())
+    if not set(paths) >= NEEDED:
+        raise CorruptFile(f"{id} has no {min(NEEDED - set(paths))}, so it cannot be opened.")
     facts = files.read_json(paths["task.json"])
-    network = open_saved(paths)
-    for name, value in network.module.named_parameters():
-        if not torch.isfinite(value).all():
-            raise CorruptFile(
-                f"{paths['model.safetensors']}: {name} holds values that are no finite numbers, so "
-                f"{id} cannot answer. Train it again, or `fettle rollback` to the version before."
-            )
-    return Opened(
-        id=id,
-        network=network,
-        encoder=ENCODERS[facts["modality"]].load(paths),
-        task=TASKS[facts["task"]](facts["classes"]),
-        precision=facts["precision"],
-        plan=files.read_json(paths["plan.json"]),
-        paths=dict(paths),
-        temperature=float(facts.get("temperature", 1.0)),
-    )
+    try:
+        return Opened(
+            id=id,
+            network=open_saved(paths),
+            encoder=ENCODERS[facts["modality"]].load(paths),
+            task=TASKS[facts["task"]](facts["classes"]),
+            precision=facts["precision"],
+            plan=files.read_json(paths["plan.json"]),
+            paths=dict(paths),
+            temperature=float(facts.get("temperature", 1.0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:  # whole files that say other things
+        raise CorruptFile(
+            f"{id} is no version that this fettle can open ({error!r}): a file or a key of it is "
+            "not there, or says something else. Train it again, or update fettle."
+        ) from error
