@@ -62,6 +62,16 @@ def test_a_verdict_is_in_the_log_with_every_gate_whether_or_not_the_pointer_move
     assert upkeep.inspect(registry=here).problems == ()
 
 
+def test_the_gate_judges_the_probabilities_that_are_served(two, here):
+    opened = pipeline.open_version("tickets@2", registry=here)
+    assert opened.temperature != 1.0
+    rows = two.split.vault.sealed
+    found = upkeep._candidate(opened).answers(two.dataset.fields(rows)).max(axis=1)
+    texts = two.dataset.column("text", rows)
+    served = [one.confidence for one in pipeline.predict("tickets@2", texts, registry=here)[0]]
+    assert found == pytest.approx(served, abs=1e-6)
+
+
 def test_force_needs_a_reason_and_is_written_down(here):
     for reason in ("", "   "):
         with pytest.raises(SettingError, match="--reason"):

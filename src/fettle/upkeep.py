@@ -285,7 +285,7 @@ def _probabilities(opened: "Opened") -> "Callable[[Sequence[tuple[str, ...]]], n
     from fettle.tasks.classification import softmax
 
     def answers(fields: Sequence[tuple[str, ...]]) -> "np.ndarray":
-        return softmax(opened.outputs(fields).astype(float))
+        return softmax(opened.outputs(fields).astype(float) / opened.temperature)
 
     return answers
 
