@@ -52,27 +52,19 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 def encoder() -> Embed:
     """Texts to features of the frozen default encoder, (rows, width); each text once."""
     from fettle import pipeline
-    from fettle.engine.device import set_threads
-    from fettle.engine.predict import taps_of
-    from fettle.modalities import ENCODERS
     from fettle.models.cards import card_of
-    from fettle.models.network import open_network, tokenizer_json
     from fettle.models.sources import DEFAULT_TEXT_MODEL
+    from fettle.stages import auditing, encoding
 
-    machine = pipeline.this_machine()
-    set_threads(machine.cores)
-    card = card_of(DEFAULT_TEXT_MODEL)
-    network = open_network(card)
-    eats = ENCODERS["text"].fit(card, tokenizer_json(card), fields=("text",), max_tokens=256)
+    machine, card = pipeline.this_machine(), card_of(DEFAULT_TEXT_MODEL)
     known: dict[str, np.ndarray] = {}
 
     def embed(texts: Sequence[str]) -> np.ndarray:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
+        new = tuple(text for text in dict.fromkeys(texts) if text not in known)
         if new:
-            items = eats.encode([(text,) for text in new])
-            taps = taps_of(network, eats, items, names=("mean",),
-                           precision="bf16" if machine.bf16 else "fp32")
-            known.update(zip(new, finish(taps)["mean"], strict=True))
+            given = dataset_of(Rows(new, ("",) * len(new), ("train",) * len(new)))
+            work = encoding.encode(given, card, machine, most_tokens=auditing.LIMIT)
+            known.update(zip(new, finish(work)[0], strict=True))
         return np.stack([known[text] for text in texts])
 
     return embed

@@ -25,9 +25,6 @@ from fettle.store import files, folders, locks, records, runs
 from fettle.store.names import require_model_name
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from fettle.checks.evidence import Sizes
     from fettle.core.parts import Card
     from fettle.stages.serving import Opened
     from fettle.store.registry import Registry
@@ -40,8 +37,6 @@ __all__ = [
 Story = Generator[Any, None, Version]
 SHARED = 0.05
 """Of the rows that guard: where more of them are the run's own, they guard nothing."""
-_UNCUT = 2**31 - 1
-"""Tokens: more than any row has."""
 
 
 def build(
@@ -204,41 +199,15 @@ def audit(
     dataset = reading.read(settings.reading, source=source, name=settings.name or "")
     if not deep:
         return dataset, auditing.audit(dataset, seed=settings.seed)
-    features, sizes = yield from _seen_by_a_model(dataset, settings.model)
-    return dataset, auditing.audit(dataset, features=features, sizes=sizes, seed=settings.seed)
-
-
-def _seen_by_a_model(
-    dataset: Dataset, model: str | None
-) -> Generator[Any, None, tuple["np.ndarray", "Sizes"]]:
-    """Features of every row by the frozen encoder, (rows, width), and how long each row is."""
-    import numpy as np
-
-    from fettle.checks.evidence import Sizes
-    from fettle.engine.device import set_threads
-    from fettle.engine.predict import taps_of
-    from fettle.modalities import ENCODERS
     from fettle.models.cards import card_of
-    from fettle.models.network import open_network, tokenizer_json
     from fettle.models.sources import DEFAULT_TEXT_MODEL
-    from fettle.stages.auditing import LIMIT
+    from fettle.stages import encoding
 
-    machine = this_machine()
-    set_threads(machine.cores)
-    card = card_of(model or DEFAULT_TEXT_MODEL)
-    limit = min(card.max_tokens, LIMIT)
-    whole, cut = (
-        ENCODERS["text"].fit(
-            card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=most
-        )
-        for most in (_UNCUT, limit)
+    card = card_of(settings.model or DEFAULT_TEXT_MODEL)
+    features, sizes = yield from encoding.encode(
+        dataset, card, this_machine(), most_tokens=auditing.LIMIT
     )
-    sizes = Sizes(np.array([whole.size(item) for item in whole.encode(dataset.fields())]), limit)
-    found = yield from taps_of(
-        open_network(card), cut, cut.encode(dataset.fields()), names=(card.pooling,),
-        precision="bf16" if machine.bf16 else "fp32",
-    )
-    return found[card.pooling], sizes
+    return dataset, auditing.audit(dataset, features=features, sizes=sizes, seed=settings.seed)
 
 
 def write_fixes(path: Path, dataset: Dataset, found: Audit) -> int:

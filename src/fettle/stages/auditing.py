@@ -6,6 +6,7 @@ here changes a row, or lets a test row say more than that it is a twin or of an 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from fettle.core.fixes import Proposal
 from fettle.measures.folds import stratified_folds
 from fettle.measures.label_noise import label_noise
 
+if TYPE_CHECKING:
+    from fettle.engine.linear import Solved
+
 __all__ = ["LIMIT", "audit", "held_out"]
 
 LIMIT = 256
@@ -29,6 +33,8 @@ PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 """Of the probe, per row, the strongest first; a weaker one is tried while it explains more."""
 _MOST_TAUGHT = 20_000
 """Rows a probe learns from at most, taken evenly."""
+_MOST_CHOOSING = 5_000
+"""Of more rows, one fold chooses the penalty for all: a fifth of them is enough for that."""
 _FEWEST_JUDGED = 50
 
 
@@ -115,26 +121,31 @@ def held_out(
         groups: int (rows,); rows of one number stay together.
         rng: chooses the folds.
     """
-    from fettle.engine.linear import Solved, solve_path
+    from fettle.engine.linear import solve_path
 
     classes = int(labels.max()) + 1
     fold = stratified_folds(labels, groups, FOLDS, rng)
-    paths: list[Iterator[Solved]] = []
-    for number in range(FOLDS):
+
+    def path(number: int, penalties: tuple[float, ...]) -> "Iterator[Solved]":
         taught = np.flatnonzero(fold != number)
         taught = taught[np.unique(np.linspace(0, len(taught) - 1, _MOST_TAUGHT).astype(int))]
-        paths.append(solve_path(features[taught], labels[taught], classes=classes, l2=PENALTIES))
-    best = np.zeros((len(labels), classes))
-    lowest = np.inf
-    for _ in PENALTIES:
-        outputs = np.zeros((len(labels), classes))
-        for number, path in enumerate(paths):
-            outputs[fold == number] = next(path).outputs(features[fold == number])
-        found = _probabilities(outputs)
-        loss = label_noise(found, labels).loss
+        return solve_path(features[taught], labels[taught], classes=classes, l2=penalties)
+
+    asking = range(FOLDS) if len(labels) <= _MOST_CHOOSING else range(1)
+    judged = fold < len(asking)
+    paths = [path(number, PENALTIES) for number in asking]
+    best, chosen, lowest = np.zeros((len(labels), classes)), PENALTIES[0], np.inf
+    for penalty in PENALTIES:
+        found = np.zeros((len(labels), classes))
+        for number, heads in zip(asking, paths, strict=True):
+            found[fold == number] = _answers(next(heads), features[fold == number])
+        loss = label_noise(found[judged], labels[judged]).loss
         if loss >= lowest:
             break
-        best, lowest = found, loss
+        best, chosen, lowest = found, penalty, loss
+    for number in range(len(asking), FOLDS):
+        head = next(path(number, (chosen,)))
+        best[fold == number] = _answers(head, features[fold == number])
     return best
 
 
@@ -157,8 +168,9 @@ def _doubts(evidence: Evidence, rng: np.random.Generator) -> Doubts | None:
     return Doubts(rows, tuple(names[enough].tolist()), noise, tuple(names[~enough].tolist()))
 
 
-def _probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Raw outputs as shares of 1, (rows, classes)."""
+def _answers(head: "Solved", features: np.ndarray) -> np.ndarray:
+    """What the head says of these rows: probabilities, (rows, classes)."""
+    outputs = head.outputs(features)
     powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
