@@ -77,7 +77,7 @@ class Spent:
     peak_bytes: int | None
     bytes_ratio: float | None
     flops_per_second: float | None = None
-    """Useful floating-point operations a second of training."""
+    """Useful floating-point operations a second of its epochs, judging included in the time."""
     share_of_peak: float | None = None
     """The same over the machine's measured peak."""
 

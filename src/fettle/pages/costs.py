@@ -65,7 +65,7 @@ def _explained(spending: Spending) -> str:
     if spending.peak is None:
         return said
     return (
-        f"{said} Useful operations are those that the weights and the real tokens ask for, for "
-        "each second of training: padding, judging and saving count for nothing. The peak is "
-        f"what matrix products reach on this machine, {words.speed(spending.peak)}."
+        f"{said} Useful operations are those that learning from the real tokens asks for, over "
+        "the seconds of all epochs: padding and judging take time and count for nothing. The peak "
+        f"is what matrix products reach on this machine, {words.speed(spending.peak)}."
     )
