@@ -17,6 +17,11 @@ def test_what_does_not_fit_is_refused_with_both_numbers(tmp_path):
     assert not (tmp_path / "not").exists()
 
 
+def test_a_folder_that_is_not_there_yet_has_the_room_of_its_disk(tmp_path):
+    there = folders.free(tmp_path)
+    assert folders.free(tmp_path / "not" / "there") == pytest.approx(there, rel=0.01)
+
+
 def test_what_fits_to_the_byte_fits(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 58, 42))

@@ -17,6 +17,7 @@ __all__ = [
     "ModelUnavailable",
     "NoTargets",
     "NonFinite",
+    "OutOfMemory",
     "PointerMoved",
     "SettingError",
     "ShapeError",
@@ -68,6 +69,10 @@ class NonFinite(FettleError):
 
 class NoTargets(FettleError):
     """Training met a batch in which no row has a target."""
+
+
+class OutOfMemory(FettleError):
+    """Not even the smallest part of a batch fits in memory."""
 
 
 class StoreError(FettleError):

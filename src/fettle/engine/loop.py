@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fettle.core.errors import NonFinite, NoTargets
+from fettle.core.errors import NonFinite, NoTargets, OutOfMemory
 from fettle.core.parts import Encoder, Item, Network, Strategy, Task
 from fettle.core.plan import Setting
 from fettle.core.progress import Note, finish
@@ -159,6 +159,7 @@ class Loop:
         Raises:
             NonFinite: the loss of a step, or its gradient, is not a finite number.
             NoTargets: no row of a batch has a target.
+            OutOfMemory: one row is too much for the memory.
         """
         sizes = [self.encoder.size(item) for item in train.items]
         lengths = [len(self._batches(sizes, epoch)) for epoch in range(self.epochs)]
@@ -206,8 +207,10 @@ class Loop:
                 loss = self._gradients(train, rows, sizes, states, awake, number, usual_rows)
                 break
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or not self._halve(len(rows)):
+                if not is_out_of_memory(error):
                     raise
+                if not self._halve(len(rows)):
+                    raise self._too_large(number, max(sizes[row] for row in rows)) from error
                 yield Note(
                     f"Step {number + 1}: memory ran out. The {len(rows)} rows of a batch now run "
                     f"in {2**self.halvings} parts; the step stays the same."
@@ -303,6 +306,17 @@ class Loop:
         parts = self.task.loss(torch.from_numpy(outputs), batch)
         loss = sum(float(part.sum) * part.weight / part.count for part in parts.values())
         return loss, score(outputs, rows.targets)
+
+    def _too_large(self, number: int, longest: int) -> OutOfMemory:
+        """No smaller part of this batch can be tried."""
+        what, key = "one row", "`max_tokens` in the plan"
+        if self.task.couples_rows:
+            what, key = "the rows of a batch, which this task needs together", "`batch_rows`"
+        return OutOfMemory(
+            f"Step {number + 1}: memory is too small for {what} (the longest has {longest:,} "
+            f"tokens). Lower {key}, take a smaller --model, or free memory and give the same "
+            "command again."
+        )
 
     def _diagnosis(
         self, loss: float, norm: float, number: int, rate: float, ids: Sequence[str]
