@@ -8,15 +8,19 @@ import torch
 
 from fettle.core.evaluation import Score
 from fettle.core.plan import Plan, Rung
-from fettle.core.progress import Note, finish
+from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult
 from fettle.engine import climbing
 from fettle.engine.climbing import Ground
 from fettle.engine.linear import choose, cross_entropy, solve_path
 from fettle.engine.predict import taps_of
+from fettle.engine.replay import prefix
+from fettle.models.bert import Bert
+from fettle.strategies import DEFAULTS as STRATEGY_DEFAULTS
 from fettle.strategies import STRATEGIES
 from fettle.strategies.full import DEFAULTS
 from small import encoder, lesson, network, task
+from stories import flip_byte
 
 ROWS = 48
 RUNG = Rung("full", {**DEFAULTS, "rate": 1e-2, "head_rate": 1e-2, "epochs": 3, "batch_rows": 8})
@@ -38,9 +42,10 @@ def folds(count):
     return [(every[every % count != fold], every[every % count == fold]) for fold in range(count)]
 
 
-def stand(folder, *, sides=1):
+def stand(folder, *, sides=1, blocks=2, kind=None):
     """The ground, and the head that validation chose."""
-    small = network(folder / "base")
+    small = network(folder / "base", num_hidden_layers=blocks)
+    small.backbone.__class__ = kind or small.backbone.__class__
     small.head = None
     read = encoder(small.card)
     given = lesson(read, ROWS)
@@ -58,7 +63,23 @@ def stand(folder, *, sides=1):
 
 
 def climb(ground, chosen, rung=RUNG):
-    return climbing.tuned(ground, PLAN, rung, STRATEGIES["full"](rung.settings), chosen)
+    strategy = STRATEGIES[rung.strategy](rung.settings)
+    return climbing.tuned(ground, PLAN, rung, strategy, chosen)
+
+
+def rung_of(name, **settings):
+    quick = {"rate": 1e-2, "head_rate": 1e-2, "epochs": 3, "batch_rows": 8}
+    return Rung(name, {**STRATEGY_DEFAULTS[name], **quick, **settings})
+
+
+def with_states(ground, *blocks):
+    """The ground, with what reaches these blocks."""
+    kept = finish(prefix(
+        ground.network, ground.encoder, ground.lesson.items, poolings=("mean",), blocks=blocks,
+        precision="fp32", folder=ground.folder / "kept", limit=1 << 30,
+    ))
+    lesson = dataclasses.replace(ground.lesson, states=kept.states)
+    return dataclasses.replace(ground, lesson=lesson)
 
 
 def watched(work):
@@ -176,6 +197,183 @@ def test_a_rung_that_was_killed_goes_on_to_the_same_bits(tmp_path, sides):
         return [(e.number, e.train_loss, e.validation_score) for e in climbed.history]
 
     assert bare(found) == bare(whole)
+
+
+@pytest.mark.parametrize("name", ["gradual", "lora"])
+@pytest.mark.parametrize("at", [0, 4, 9, 16])
+def test_a_rung_killed_at_any_step_goes_on_to_the_same_bits(tmp_path, name, at):
+    ground, chosen = stand(tmp_path, blocks=3)
+    ground = with_states(dataclasses.replace(ground, save_seconds=0.0), 2, 3)
+    whole, _ = watched(climb(ground, chosen, rung_of(name)))
+
+    again = dataclasses.replace(ground, folder=tmp_path / "killed")
+    work = climb(again, chosen, rung_of(name))
+    for number, _ in enumerate(work):
+        if number == at:
+            work.close()
+    torch.rand(7)  # another process has drawn other numbers
+    found, events = watched(climb(again, chosen, rung_of(name)))
+    going_on = [e.sentence for e in events if isinstance(e, Note)]
+    assert len(going_on) == (at > 0)  # at 0 nothing was saved
+    assert same(found.network, whole.network)
+    assert np.array_equal(found.outputs, whole.outputs)
+    assert found.chosen == whole.chosen
+
+
+def test_inside_an_epoch_it_says_after_how_many_steps_it_goes_on(tmp_path):
+    ground, chosen = stand(tmp_path)
+    ground = dataclasses.replace(ground, save_seconds=0.0)
+    work = climb(ground, chosen)
+    epochs = 0
+    while epochs < 1:
+        epochs += isinstance(next(work), Epoch)
+    next(work), next(work), next(work)  # each is saved when the next is asked for
+    work.close()
+    _, events = watched(climb(ground, chosen))
+    assert "Going on after 1 of 3 epochs and 2 steps." in [
+        e.sentence for e in events if isinstance(e, Note)
+    ]
+
+
+def test_between_epochs_nothing_is_saved_before_it_is_time(tmp_path):
+    ground, chosen = stand(tmp_path)
+    watched(climb(ground, chosen))
+    numbers = [int(path.stem) for path in ground.folder.glob("checkpoints/*/*.json")]
+    assert sorted(numbers) == [2_000_000, 3_000_000]
+
+
+def test_a_checkpoint_that_is_not_whole_is_passed_over_aloud_and_the_bits_are_the_same(tmp_path):
+    ground, chosen = stand(tmp_path)
+    whole, _ = watched(climb(ground, chosen))
+    again = dataclasses.replace(ground, folder=tmp_path / "killed")
+    work = climb(again, chosen)
+    for event in work:
+        if isinstance(event, Epoch) and event.number == 2:
+            work.close()
+    flip_byte(max(again.folder.glob("checkpoints/*/*.safetensors")))
+    found, events = watched(climb(again, chosen))
+    notes = [e.sentence for e in events if isinstance(e, Note)]
+    assert "is not whole and is passed over" in notes[0]
+    assert notes[1] == "Going on after 1 of 3 epochs."
+    assert same(found.network, whole.network)
+
+
+def test_a_rung_that_is_done_is_not_trained_again_but_judged(tmp_path):
+    ground, chosen = stand(tmp_path)
+    whole, _ = watched(climb(ground, chosen))
+    again, events = watched(climb(ground, chosen))
+    assert not [event for event in events if isinstance(event, Epoch | Progress)]
+    assert same(again.network, whole.network)
+    assert again.history == whole.history
+    assert again.flops == whole.flops
+
+
+# Replay.
+
+
+def test_replay_starts_where_the_frozen_part_ends():
+    def starts(name, *, blocks=8, epochs=4, **settings):
+        strategy = STRATEGIES[name]({**STRATEGY_DEFAULTS[name], **settings})
+        return climbing.replayed_blocks(strategy, blocks=blocks, epochs=epochs)
+
+    assert starts("top", top_blocks=2) == (5,)  # 0 the embeddings, 1 to 6, 7 the head
+    assert starts("top", top_blocks=6) == ()
+    assert starts("gradual") == (3, 4, 5, 6)
+    assert starts("gradual", epochs=9) == (2, 3, 4, 5, 6)  # below 2 there is nothing to gain
+    assert starts("full") == starts("features") == starts("lora") == ()
+
+
+def test_a_rung_on_kept_states_learns_what_it_learns_without(tmp_path):
+    ground, chosen = stand(tmp_path, blocks=3)
+    plain, _ = watched(climb(ground, chosen, rung_of("top", top_blocks=1)))
+    kept = with_states(dataclasses.replace(ground, folder=tmp_path / "other"), 3)
+    passes = []
+    kept.network.backbone.encoder["layer"][0].register_forward_hook(lambda *_: passes.append(1))
+    replayed, _ = watched(climb(kept, chosen, rung_of("top", top_blocks=1)))
+    # the lower blocks run only to be compared with, and for the answers of the tuned network
+    assert len(passes) == 5
+    losses = [[epoch.train_loss for epoch in one.history] for one in (plain, replayed)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert replayed.notes[0].startswith("Replayed from block 3")
+    assert plain.notes == ()
+
+
+class Leaky(Bert):
+    """Something of the first block reaches the output past all others."""
+
+    def forward(self, batch, *, start=0, hidden=None, seen=None):
+        last = super().forward(batch, start=start, hidden=hidden, seen=seen)
+        return last if start else last + 0.1 * self.embeddings(batch["input_ids"], None)
+
+
+def test_a_network_that_replay_does_not_follow_runs_plainly_aloud_with_the_same_result(tmp_path):
+    ground, chosen = stand(tmp_path, blocks=3, kind=Leaky)
+    plain, _ = watched(climb(ground, chosen, rung_of("top", top_blocks=1)))
+    kept = with_states(dataclasses.replace(ground, folder=tmp_path / "other"), 3)
+    climbed, events = watched(climb(kept, chosen, rung_of("top", top_blocks=1)))
+    (said,) = (event.sentence for event in events if isinstance(event, Note))
+    assert said.startswith("top: Replay is not used")
+    assert "block 3" in climbed.notes[0]
+    assert same(climbed.network, plain.network)
+    assert np.array_equal(climbed.outputs, plain.outputs)
+    assert climbed.flops == plain.flops
+
+
+# What it took.
+
+
+def test_flops_by_hand(tmp_path):
+    ground, chosen = stand(tmp_path, blocks=3)
+    tokens = sum(len(item) for item in ground.lesson.items[:32])
+    block, head = 4 * 8 * 8 + 2 * 8 * 16, 8 * 2
+
+    def flops(ground, name, **settings):
+        folder = tmp_path / f"{name}{len(ground.lesson.states)}"
+        rung = rung_of(name, patience=9, **settings)
+        climbed, _ = watched(climb(dataclasses.replace(ground, folder=folder), chosen, rung))
+        assert len(climbed.history) == 3
+        return climbed.flops / tokens
+
+    assert flops(ground, "full") == pytest.approx(3 * 6 * (3 * block + head))
+    top = 4 * block + 6 * head  # the gradient of what came in is not needed
+    assert flops(ground, "top", top_blocks=1) == pytest.approx(3 * (2 * 2 * block + top))
+    kept = with_states(ground, 2, 3)
+    assert flops(kept, "top", top_blocks=1) == pytest.approx(3 * top)
+    gradual = [top, top + 6 * block, top + 2 * 6 * block]  # from block 3, 2, and 1: all of it
+    assert flops(kept, "gradual") == pytest.approx(sum(gradual))
+
+
+def test_training_seconds_are_those_of_the_epochs_of_every_fold(tmp_path):
+    ground, chosen = stand(tmp_path, sides=2)
+    begun = time.perf_counter()
+    climbed, events = watched(climb(ground, chosen))
+    epochs = [event.seconds for event in events if isinstance(event, Epoch)]
+    assert climbed.training_seconds == pytest.approx(sum(epochs))
+    assert 0 < climbed.training_seconds < time.perf_counter() - begun
+    solved = climbing.solved(ground, chosen)
+    assert (solved.flops, solved.training_seconds) == (0, 0)
+
+
+# Adapters.
+
+
+def test_adapters_are_drawn_from_the_seed_alone_and_gone_in_the_end(tmp_path):
+    ground, chosen = stand(tmp_path)
+    ended = []
+    for seed, plan_seed in ((1, 0), (2, 0), (1, 5)):
+        torch.manual_seed(seed)  # what ran before in this process
+        rung = rung_of("lora", dropout=0.0, batch_rows=64)
+        folder = tmp_path / f"{seed}{plan_seed}"
+        climbed, _ = watched(climbing.tuned(
+            dataclasses.replace(ground, folder=folder), dataclasses.replace(PLAN, seed=plan_seed),
+            rung, STRATEGIES["lora"](rung.settings), chosen,
+        ))  # fmt: skip
+        ended.append(climbed.network)
+    assert same(ended[0], ended[1])
+    assert not same(ended[0], ended[2])
+    assert not [name for name, _ in ended[0].named_parameters() if "lora_" in name]
+    assert ground.network.state_dict().keys() <= ended[0].state_dict().keys()
 
 
 def test_over_folds_every_row_is_judged_once_and_one_network_learns_from_all(tmp_path):

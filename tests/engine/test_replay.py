@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fettle.core.progress import Note
+from fettle.core.progress import Note, finish
 from fettle.engine import replay
 from fettle.engine.predict import taps_of
 from fettle.engine.replay import Kept, States
@@ -149,10 +149,9 @@ def test_only_what_is_missing_is_computed(items, ask):
 
 
 def test_features_alone_need_no_state(small, read, items, ask, folder):
-    work = replay.features(small, read, items, names=("mean",), precision="fp32", folder=folder)
-    assert isinstance(next(work), replay.Progress)
-    for _ in work:
-        pass
+    found = finish(replay.features(
+        small, read, items, names=("mean",), precision="fp32", folder=folder))
+    assert found["mean"].shape == (30, 8)
     assert [name.partition("-")[2] for name in names(folder)] == ["mean.array", "mean.json"]
     assert ask(items, poolings=("mean",), blocks=())[2] == 0
 
@@ -326,11 +325,7 @@ def test_two_passes_at_once_do_not_disturb_each_other(small, read, items, ask, f
     first = replay.prefix(small, read, items, folder=folder, **ASKED)
     next(first)
     second, _, _ = ask(items)
-    try:
-        while True:
-            next(first)
-    except StopIteration as end:
-        assert equal(end.value, second)  # noqa: PT017
+    assert equal(finish(first), second)
     again, notes, passes = ask(items)
     assert (notes, passes) == ([], 0)
     assert equal(again, second)

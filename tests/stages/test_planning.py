@@ -115,6 +115,59 @@ def test_the_id_covers_what_changes_bytes_and_nothing_else(told):
     assert len({made.id, *(one.id for one in other)}) == len(other) + 1
 
 
+def test_features_come_first_and_the_others_follow_by_what_they_cost(told):
+    slow = replace(MACHINE, flops_fp32=1e7)
+    asked = ("full", "lora", "gradual", "top", "features")
+    made = planned(told, machine=slow, rungs=asked)
+    names = [rung.strategy for rung in made.rungs]
+    assert names[0] == "features"
+    assert set(names) == set(asked)
+    seconds = [cost.seconds for cost in made.predicted]
+    assert [cost.rung for cost in made.predicted] == names
+    assert seconds[1:] == sorted(seconds[1:])
+    assert names.index("top") < names.index("gradual") < names.index("full")
+
+
+def test_features_come_first_even_where_they_are_not_the_cheapest(told):
+    made = planned(told)
+    assert made.predicted[0].seconds > made.predicted[1].seconds  # tiny: only their start costs
+    assert made.rungs[0].strategy == "features"
+
+
+def test_replay_is_worth_what_the_frozen_part_costs(told):
+    slow = replace(MACHINE, flops_fp32=1e7)
+    kept = planned(told, machine=slow)
+    plain = planned(told, machine=slow, cache_limit=0)
+    assert (kept.cache_limit, plain.cache_limit) == (planning.CACHE_LIMIT, 0)
+    features, top, full = (
+        (one.seconds, other.seconds)
+        for one, other in zip(kept.predicted, plain.predicted, strict=True)
+    )
+    assert top[0] < top[1] < full[1]
+    assert features[0] == features[1]
+    assert full[0] == full[1]
+    assert kept.id != plain.id
+
+
+def test_a_large_network_gets_adapters_instead_of_full_fine_tuning(told):
+    large = replace(told.card, parameters=planning.LARGE + 1)
+    made = planned(told, card=large)
+    assert {rung.strategy for rung in made.rungs} == {"features", "top", "lora"}
+    assert any("adapters of rank 16" in reason for reason in made.reasons)
+
+
+@pytest.mark.parametrize(("blocks", "awake"), [(1, 1), (2, 1), (6, 2), (12, 4), (24, 8)])
+def test_the_top_is_a_third_of_the_blocks_and_at_least_one(told, blocks, awake):
+    made = planned(told, card=replace(told.card, blocks=blocks), rungs=("top",))
+    assert made.rungs[0].settings["top_blocks"] == awake
+
+
+@pytest.mark.parametrize(("width", "rate"), [(384, 1.5e-4), (768, 3.75e-5), (32, 1.5e-4)])
+def test_a_wider_network_learns_slower(told, width, rate):
+    made = planned(told, card=replace(told.card, width=width), rungs=("full",))
+    assert made.rungs[0].settings["rate"] == pytest.approx(rate)
+
+
 def test_a_rung_that_does_not_fit_the_budget_is_left_out_and_said(told):
     slow = replace(MACHINE, flops_fp32=1e7)
     first, second, _ = planned(told, machine=slow).predicted

@@ -11,10 +11,10 @@ import torch
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile
 from fettle.core.evaluation import Score
-from fettle.core.plan import Rung
-from fettle.core.progress import finish
+from fettle.core.plan import Cost, Rung
+from fettle.core.progress import Note, finish
 from fettle.core.run import RungResult
-from fettle.engine import linear
+from fettle.engine import climbing, linear
 from fettle.engine.predict import taps_of
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
@@ -24,11 +24,27 @@ from stories import digest
 
 RUNGS = ("features", "top", "full")
 
+pytestmark = pytest.mark.usefixtures("on_this_machine")  # with its cache of features
+
 
 def trained(told, folder, **changed):
     """The Run of this story's nouns, some of them replaced, in a fresh folder."""
     nouns = {"dataset": told.dataset, "split": told.split, "plan": told.plan, **changed}
     return finish(training.train(**nouns, card=told.card, folder=folder))
+
+
+def watched(work):
+    """What it returned, and what it yielded before."""
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            return end.value, events
+
+
+def notes(events):
+    return [event.sentence for event in events if isinstance(event, Note)]
 
 
 def climbing_only(told, *names):
@@ -158,6 +174,32 @@ def test_a_rung_that_is_finished_is_not_climbed_again(told, tmp_path, monkeypatc
     assert again.kept == first.kept
 
 
+def test_of_a_ladder_that_was_stopped_only_the_rungs_that_were_not_finished_are_climbed(
+    told, tmp_path, monkeypatch
+):
+    work = training.train(
+        told.dataset, told.split, told.plan, card=told.card, folder=tmp_path)
+    for event in work:
+        if isinstance(event, RungResult) and event.name == "top":
+            work.close()
+    assert not (tmp_path / "rungs" / "full").exists()
+
+    climbed = []
+    real = climbing.tuned
+
+    def tuned(ground, plan, rung, *others):
+        climbed.append(rung.strategy)
+        return real(ground, plan, rung, *others)
+
+    monkeypatch.setattr(climbing, "tuned", tuned)
+    run = trained(told, tmp_path)
+    assert climbed == ["full"]
+    assert tuple(rung.name for rung in run.rungs) == RUNGS
+    for rung in RUNGS:
+        assert weights(tmp_path, rung) == told.weights(rung)
+    assert run.kept == told.run.kept
+
+
 def test_one_named_rung_climbs_alone_and_starts_from_a_solved_head_all_the_same(told, tmp_path):
     run = trained(told, tmp_path, plan=climbing_only(told, "full"))
     assert [rung.name for rung in run.rungs] == ["full"]
@@ -166,10 +208,113 @@ def test_one_named_rung_climbs_alone_and_starts_from_a_solved_head_all_the_same(
     assert weights(tmp_path, "full") == told.weights("full")
 
 
+# Replay, and what it took.
+
+
+def test_a_rung_with_a_frozen_part_starts_from_kept_states_and_says_so(told, machine):
+    assert told.run.rung("top").notes[0].startswith("Replayed from block 2")
+    assert not any("eplay" in note for note in told.run.rung("full").notes)
+    assert list((machine / "fettle" / "replay").glob("*-block2.array"))
+
+
+def test_without_room_for_states_every_rung_is_climbed_plainly(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run = trained(told, tmp_path / "run", plan=replace(told.plan, cache_limit=0))
+    assert run.rung("top").notes == ()
+    assert not list((tmp_path / "cache").rglob("*-block*.array"))
+    assert weights(tmp_path / "run", "full") == told.weights("full")
+    found = [epoch.train_loss for epoch in run.rung("top").history]
+    expected = [epoch.train_loss for epoch in told.run.rung("top").history]
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert run.rung("top").flops > told.run.rung("top").flops
+
+
+def test_states_that_do_not_fit_are_said_and_done_without(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    work = training.train(
+        told.dataset, told.split, replace(climbing_only(told, "top"), cache_limit=10),
+        card=told.card, folder=tmp_path / "run")
+    run, events = watched(work)
+    assert any("Without replay from block 2" in note for note in notes(events))
+    assert run.rung("top").notes == ()
+
+
+def test_what_each_rung_took_is_told(told):
+    features, top, full = told.run.rungs
+    assert (features.flops, features.training_seconds) == (0.0, 0.0)
+    assert 0 < top.flops / len(top.history) < full.flops / len(full.history)
+    for rung in (top, full):
+        assert 0 < rung.training_seconds < rung.seconds
+        assert rung.training_seconds == pytest.approx(sum(e.seconds for e in rung.history))
+
+
+# The budget, on a ladder whose first rung is finished and took 95 s.
+
+
+def spent(told, folder, *, needs, budget=100.0):
+    """(Run, what was said) where the next rung is predicted to need so many seconds."""
+    laid_out(told, folder, {"features": wrong_on(told, [0, 1, 2, 3])}, seconds=95.0)
+    plan = replace(
+        climbing_only(told, "features", "full"), budget_seconds=budget,
+        predicted=(Cost("features", 3.0, 1), Cost("full", needs, 1)),
+    )
+    work = training.train(told.dataset, told.split, plan, card=told.card, folder=folder)
+    run, events = watched(work)
+    return run, notes(events)
+
+
+def test_a_rung_that_no_longer_fits_the_budget_is_left_out_aloud(told, tmp_path):
+    run, said = spent(told, tmp_path, needs=5.6)
+    assert [rung.name for rung in run.rungs] == ["features"]
+    assert run.kept == "features"
+    (sentence,) = run.left_out
+    assert sentence in said
+    assert sentence == (
+        "full is left out: it would take about 6 s, and 5 s of the budget of 100 s are left after "
+        "95 s."
+    )
+    assert json.loads((tmp_path / "decisions.json").read_text()) == {"full": sentence}
+
+
+def test_a_rung_that_fits_to_a_tenth_is_climbed(told, tmp_path):
+    run, said = spent(told, tmp_path, needs=5.4)
+    assert [rung.name for rung in run.rungs] == ["features", "full"]
+    assert run.left_out == ()
+    assert not any("left out" in note for note in said)
+    assert json.loads((tmp_path / "decisions.json").read_text()) == {"full": None}
+
+
+def test_what_was_decided_by_the_clock_is_followed_when_the_clock_says_otherwise(told, tmp_path):
+    for name, decided, needs in (("climb", None, 1e6), ("leave", "full is left out: so.", 0.1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "decisions.json").write_text(json.dumps({"full": decided}))
+        run, said = spent(told, tmp_path / name, needs=needs)
+        assert (len(run.rungs) == 2) == (name == "climb")
+        assert run.left_out == (() if name == "climb" else (decided,))
+        assert (decided in said) == (name == "leave")
+
+
+def test_a_decision_is_written_down_before_anything_follows_from_it(told, tmp_path, monkeypatch):
+    def tuned(*_):
+        assert json.loads((tmp_path / "decisions.json").read_text()) == {"full": None}
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(climbing, "tuned", tuned)
+    with pytest.raises(KeyboardInterrupt):
+        spent(told, tmp_path, needs=1.0)
+
+
+def test_the_first_rung_is_climbed_whatever_the_budget(told, tmp_path):
+    plan = replace(climbing_only(told, "features"), budget_seconds=0.001,
+                   predicted=(Cost("features", 3.0, 1),))  # fmt: skip
+    assert trained(told, tmp_path, plan=plan).kept == "features"
+
+
 # The keeping rule, on rungs that are finished already and said what is written here.
 
 
-def laid_out(told, folder, answers):
+def laid_out(told, folder, answers, *, seconds=1.0):
     """Finished rungs in a folder, of which each said this class number of each validation row."""
     for name, said in answers.items():
         place = folder / "rungs" / name
@@ -181,7 +326,7 @@ def laid_out(told, folder, answers):
         )
         score = Score(told.plan.metric, float(measured), 0.0, 1.0, len(targets))
         records.save(
-            place / "rung.json", RungResult(name, f"rungs/{name}", score, 1.0, 1)
+            place / "rung.json", RungResult(name, f"rungs/{name}", score, seconds, 1)
         )
     return folder
 

@@ -1,30 +1,22 @@
 import pytest
 
 from fettle.strategies import STRATEGIES
-from fettle.strategies.full import DEFAULTS, discriminative_rates
-from small import network
+from fettle.strategies.full import DEFAULTS
+from strategies.stepping import RATES, by_block, moves, small
 
 
-def test_each_block_learns_slower_than_the_one_above_it():
-    found = discriminative_rates(5, 3, rate=1e-4, slower=0.5, head_rate=1e-3)
-    assert found == pytest.approx((1.25e-5, 2.5e-5, 5e-5, 1e-4, 1e-3))
-
-
-def test_a_network_of_embeddings_and_head_has_two_rates():
-    assert discriminative_rates(2, 0, rate=1e-4, slower=0.5, head_rate=1e-3) == (1e-4, 1e-3)
+@pytest.mark.parametrize(("words", "asleep"), [("frozen", True), ("tuned", False)])
+def test_every_block_moves_at_its_rate_and_word_vectors_where_asked(tmp_path, words, asleep):
+    settings = {**DEFAULTS, **RATES, "epochs": 1, "word_embeddings": words}
+    found = small(tmp_path)
+    (moved,) = moves(found, STRATEGIES["full"](settings), settings)
+    expected = [6.25e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2, 0.1]
+    assert by_block(found, moved) == pytest.approx(expected, rel=1e-2)
+    assert (moved["backbone.embeddings.word_embeddings.weight"] == 0.0) == asleep
+    assert moved["backbone.embeddings.position_embeddings.weight"] > 0
 
 
 def test_the_settings_of_the_rung_are_the_rates():
     strategy = STRATEGIES["full"]({**DEFAULTS, "rate": 0.5, "slower": 0.1, "head_rate": 2})
-    assert strategy.rates(4, 0) == pytest.approx((0.005, 0.05, 0.5, 2.0))
+    assert strategy.rates(4, 0) == strategy.rates(4, 7) == pytest.approx((0.005, 0.05, 0.5, 2.0))
     assert not strategy.solved
-
-
-@pytest.mark.parametrize("act", ["gelu", "silu"], ids=["lean", "transformers"])
-@pytest.mark.parametrize(("words", "asleep"), [("frozen", 1), ("learn", 0)])
-def test_word_vectors_alone_stay_as_they_came_unless_asked(tmp_path, act, words, asleep):
-    learns = STRATEGIES["full"]({**DEFAULTS, "word_embeddings": words}).learns
-    names = [name for name, _ in network(tmp_path, hidden_act=act).named_parameters()]
-    still = [name for name in names if not learns(name)]
-    assert len(still) == asleep
-    assert all(name.endswith("word_embeddings.weight") for name in still)

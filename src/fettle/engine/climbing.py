@@ -17,6 +17,7 @@ from fettle.core.plan import Plan, Rung, Setting
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult, Step
 from fettle.engine import costs
+from fettle.engine.device import seeded
 from fettle.engine.faithful import compare
 from fettle.engine.linear import Chosen, Solved, solve_path
 from fettle.engine.loop import Lesson, Loop
@@ -109,7 +110,7 @@ def tuned(
     network: Any = None
     flops = 0.0
     for number, (teach, judge) in enumerate(ground.folds):
-        network = _start(ground, rung, strategy, chosen, teach)
+        network = _start(ground, plan, rung, strategy, chosen, teach)
         one = _One(ground, plan, rung, strategy, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(network, teach, judge)
         network = one.network
@@ -120,7 +121,7 @@ def tuned(
     if not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
-        network = _start(ground, rung, strategy, chosen, every)
+        network = _start(ground, plan, rung, strategy, chosen, every)
         one = _One(ground, plan, rung, strategy, f"{rung.strategy}-all", stop_after=wanted)
         history, _ = yield from one.tuned(network, every, every[:0])
         network = one.network
@@ -272,8 +273,9 @@ def _trusted(
               if block in ground.lesson.states}
     if not states:
         return _without_states(ground), ()
-    network = _start(ground, rung, dataclasses.replace(strategy, prepare=lambda one: one), chosen,
-                     np.arange(len(ground.lesson.targets))).eval()
+    plain = dataclasses.replace(strategy, prepare=lambda one: one)
+    every = np.arange(len(ground.lesson.targets))
+    network = _start(ground, plan, rung, plain, chosen, every).eval()
     sentences = []
     for block in sorted(states):
         found = compare(network, ground.encoder, ground.lesson.items, states[block],
@@ -291,7 +293,7 @@ def _without_states(ground: Ground) -> Ground:
 
 
 def _start(
-    ground: Ground, rung: Rung, strategy: Strategy, chosen: Chosen, teach: np.ndarray
+    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen, teach: np.ndarray
 ) -> Any:
     """A fresh copy of the pre-trained network under a head solved on these rows."""
     network = copy.deepcopy(ground.network)
@@ -299,7 +301,8 @@ def _start(
     head = _solve(ground, chosen.pooling, max(chosen.l2, START_L2), teach)
     _put_on(network, head, ground, chosen, dropout=dropout)
     network.set_dropout(dropout)
-    return strategy.prepare(network)
+    with seeded(plan.seed):  # adapters are drawn; what ran before must not matter
+        return strategy.prepare(network)
 
 
 def _solve(ground: Ground, pooling: str, l2: float, rows: np.ndarray) -> Solved:

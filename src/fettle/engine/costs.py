@@ -26,6 +26,8 @@ STEP = 0.004
 """Seconds of a step that are no matrix product, whatever its size."""
 ACTIVATIONS = 600e6
 """Bytes of what a batch leaves for the backward pass."""
+TRACE = 1e-6
+"""What a norm or a table that learns counts for: next to nothing, but its block is awake."""
 
 
 def matrix_weights(network: Network, strategy: Strategy) -> tuple[list[float], list[float]]:
@@ -33,12 +35,11 @@ def matrix_weights(network: Network, strategy: Strategy) -> tuple[list[float], l
     every = [0.0] * network.blocks
     learning = [0.0] * network.blocks
     for name, parameter in network.module.named_parameters():
-        if parameter.ndim < 2 or any(part in name for part in LOOKED_UP):
-            continue
         block = network.block_of(name)
-        every[block] += parameter.numel()
+        multiplied = parameter.ndim >= 2 and not any(part in name for part in LOOKED_UP)
+        every[block] += parameter.numel() if multiplied else 0
         if strategy.learns(name):
-            learning[block] += parameter.numel()
+            learning[block] += parameter.numel() if multiplied else TRACE
     return every, learning
 
 

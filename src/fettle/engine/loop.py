@@ -237,6 +237,7 @@ class Loop:
             [own] if self.task.couples_rows
             else micro_batches(own, sizes, budget=MICRO_TOKENS, least=2**self.halvings)
         )
+        weight = len(rows) / usual_rows  # more rows than usual weigh more: each counts the same
         total = 0.0
         for part, micro in enumerate(parts):
             with seeded(self.seed, number, part, self.world.rank), autocast(
@@ -247,11 +248,11 @@ class Loop:
                 loss = sum((one.sum * one.weight / counts[name] for name, one in losses.items()),
                            start=torch.zeros((), device=outputs.device))
                 total += float(loss.detach())
-                if self.strategy.penalty is not None and part == 0:
-                    loss = loss + self.strategy.penalty(self.network) / self.world.size
             if awake:
-                # a batch of more rows than usual weighs more: every row counts the same
-                (loss * (len(rows) / usual_rows)).backward()  # type: ignore[no-untyped-call]
+                (loss * weight).backward()  # type: ignore[no-untyped-call]
+        if awake and self.strategy.penalty is not None:
+            penalty = self.strategy.penalty(self.network)  # once, however many parts and ranks
+            (penalty * (weight / self.world.size)).backward()  # type: ignore[no-untyped-call]
         self.world.sum_gradients(awake)
         return self.world.summed(total)[0]
 

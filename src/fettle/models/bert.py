@@ -172,7 +172,7 @@ class _Attention(nn.Module):
         query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if plain:
             scores = (query * (query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
-            scores = scores if mask is None else scores + mask
+            scores = scores if mask is None else scores + mask.to(scores.dtype)
             mixed = scores.softmax(-1).to(value.dtype) @ value
         else:
             same = None if mask is None else mask.to(query.dtype)

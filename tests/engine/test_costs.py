@@ -1,0 +1,54 @@
+import pytest
+
+from fettle.core.parts import Strategy
+from fettle.engine.costs import matrix_weights, operations
+from fettle.strategies import DEFAULTS, STRATEGIES
+from small import network
+
+BLOCK = 4 * 8 * 8 + 2 * 8 * 16
+"""Weights of one block that are multiplied: attention's four maps, and the two layers."""
+HEAD = 8 * 2
+
+
+def all_learn(name):
+    return True
+
+
+def test_weights_in_matrix_products_by_hand(tmp_path):
+    found = network(tmp_path)
+    strategy = Strategy(lambda blocks, epoch: (1.0,) * blocks)
+    every, learning = matrix_weights(found, strategy)
+    assert every == [0, BLOCK, BLOCK, HEAD]  # tables, norms and biases are not multiplied
+    assert learning == pytest.approx(every, abs=1e-3)
+    assert learning[0] > 0  # its norm learns: the block is awake
+
+
+def test_of_adapters_only_the_adapters_learn(tmp_path):
+    strategy = STRATEGIES["lora"]({**DEFAULTS["lora"], "rank": 2})
+    every, learning = matrix_weights(strategy.prepare(network(tmp_path)), strategy)
+    adapters = 2 * (4 * (8 + 8) + 2 * (8 + 16))
+    assert learning == pytest.approx([0, adapters, adapters, HEAD], abs=1e-3)
+    assert learning[0] == 0
+    assert every == [0, BLOCK + adapters, BLOCK + adapters, HEAD]
+
+
+@pytest.mark.parametrize(
+    ("rates", "start", "expected"),
+    [
+        ((1, 1, 1, 1), 0, 6 * (20 + 30) + 6 * 4),  # what learns below needs every gradient
+        ((0, 1, 1, 1), 0, 4 * 20 + 6 * (30 + 4)),  # the lowest that learns needs none of its input
+        ((0, 0, 1, 1), 0, 2 * 20 + 4 * 30 + 6 * 4),
+        ((0, 0, 1, 1), 2, 4 * 30 + 6 * 4),  # replayed
+        ((0, 0, 0, 1), 3, 4 * 4),
+        ((0, 1, 0, 1), 0, 4 * 20 + 4 * 30 + 6 * 4),  # frozen between: only its input's gradient
+        ((0, 0, 0, 0), 0, 2 * (20 + 30 + 4)),
+    ],
+)
+def test_operations_of_one_token_by_hand(rates, start, expected):
+    weights = [0.0, 20.0, 30.0, 4.0]
+    learning = [1e-6, 20.0, 30.0, 4.0]
+    assert operations(weights, learning, rates, start=start) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_block_in_which_nothing_may_learn_is_not_awake():
+    assert operations([0, 20, 30], [0, 0, 5], (1, 1, 1), start=0) == 2 * 20 + 2 * 30 + 2 * 5
