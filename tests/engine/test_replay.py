@@ -13,7 +13,7 @@ from fettle.core.progress import Note, finish
 from fettle.engine import replay
 from fettle.engine.predict import taps_of
 from fettle.engine.replay import Kept, States
-from fettle.store import arrays
+from fettle.store import arrays, folders
 from small import encoder, network, texts
 
 BLOCKS = (2, 3, 4)
@@ -275,7 +275,7 @@ def test_a_full_disk_leaves_states_out_aloud(items, ask, folder, monkeypatch):
 
 
 def test_a_disk_that_is_nearly_full_is_left_alone(items, ask, monkeypatch):
-    monkeypatch.setattr(arrays, "free", lambda folder: replay.RESERVE + 100)
+    monkeypatch.setattr(folders, "free", lambda folder: replay.RESERVE + 100)
     found, notes, _ = ask(items)
     assert found.states == {}
     assert any("are free in" in note for note in notes)

@@ -62,8 +62,7 @@ def _repeats(
     verb = "repeats" if len(repeats) == 1 else "repeat"
     sentence = (
         f"{counted(len(repeats), kind)} of {among:,} nearly {verb} an earlier one{how}: "
-        f"{ids[row]} says {quoted(evidence.texts[row])}, and {ids[first]} "
-        f"{quoted(evidence.texts[first])}."
+        f"{ids[row]} is nearly {ids[first]}."
     )
     severity = Severity.WARN if len(repeats) > many * among else Severity.NOTE
     remedy = (

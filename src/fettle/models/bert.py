@@ -163,12 +163,16 @@ class _Attention(nn.Module):
         self, hidden: torch.Tensor, mask: torch.Tensor | None, plain: bool
     ) -> torch.Tensor:
         rows, tokens, width = hidden.shape
-        three = (self.query, self.key, self.value)  # one product of three widths is faster
-        joined = functional.linear(
-            hidden,
-            torch.cat([one.weight for one in three]),
-            torch.cat([one.bias for one in three]),
-        )
+        three = (self.query, self.key, self.value)
+        if all(type(one) is nn.Linear for one in three):
+            # one product of three widths is faster
+            joined = functional.linear(
+                hidden,
+                torch.cat([one.weight for one in three]),
+                torch.cat([one.bias for one in three]),
+            )
+        else:  # an adapter stands beside one of them
+            joined = torch.cat([one(hidden) for one in three], dim=-1)
         query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if plain:
             scores = (query * (query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
