@@ -409,3 +409,14 @@ def test_settings_of_the_plan_are_the_ones_that_train(told, tmp_path):
 
 def replace_rung(rung, **settings):
     return Rung(rung.strategy, {**rung.settings, **settings})
+
+
+def test_rows_of_one_group_stand_on_one_side_of_every_fold(told_of_few):
+    few = told_of_few.split
+    tied = tuple(tuple(few.learners[at : at + 4]) for at in range(0, len(few.learners), 4))
+    split = replace(few, tied=tied)
+    targets = np.arange(len(split.learners)) % 2
+    for teach, judge in training._folds(told_of_few.dataset, split, told_of_few.plan, targets):
+        for cluster in tied:
+            rows = {split.learners.index(row) for row in cluster}
+            assert rows <= set(teach.tolist()) or rows <= set(judge.tolist())

@@ -265,10 +265,12 @@ def _folds(
         return [(every[: len(split.train)], every[len(split.train) :])]
     rng = np.random.default_rng((plan.seed, len(every)))
     number: dict[tuple[str, ...], int] = {}
-    groups = np.array([number.setdefault(one, len(number))
-                       for one in dataset.fields(split.learners)])
-    held = folds.stratified_folds(targets, groups, FOLDS, rng)
-    return [(every[held != fold], every[held == fold]) for fold in range(FOLDS)]
+    equal = np.array([number.setdefault(one, len(number))
+                      for one in dataset.fields(split.learners)])
+    groups = folds.joined(equal, split.groups(split.learners))
+    several = min(FOLDS, len(np.unique(groups)))
+    held = folds.stratified_folds(targets, groups, several, rng)
+    return [(every[held != fold], every[held == fold]) for fold in range(several)]
 
 
 def _score(plan: Plan) -> Callable[[np.ndarray, np.ndarray], float]:
