@@ -145,7 +145,7 @@ def _version_before(
 ) -> tuple[Callable[[Sequence[tuple[str, ...]]], tuple[str, list[str]]] | None, tuple[str, ...]]:
     """The champion of this name, where it was tested on these very rows and so never saw them."""
     held = [one for one in registry.versions() if one["champion"] and one["name"] == made.name]
-    if not held:
+    if not held or held[0]["manifest"]["plan"] == made.id:  # its own: this run was stopped late
         return None, ()
     name = f"{made.name}@{held[0]['number']}"
     if held[0]["manifest"]["lineage"].get("test_rows") != split.vault.fingerprint:
