@@ -140,7 +140,7 @@ def _lines(source: Source, codec: str) -> Iterator[str]:
                     raise _nul(source.name, number, line)
                 yield line
     except UnicodeError as error:
-        raise _undecodable(source, codec, error) from error
+        raise _undecodable(source, codec, error, line=number) from error
     except (OSError, EOFError, zlib.error) as error:
         raise packed_error(source.name, error, line=number) from error
 
@@ -186,11 +186,14 @@ def _nul(name: str, number: int, line: str) -> InputError:
     return InputError(f"{name}, line {number}: a NUL character stands in the text. {hint}")
 
 
-def _undecodable(source: Source, codec: str, error: UnicodeError) -> InputError:
+def _undecodable(source: Source, codec: str, error: UnicodeError, *, line: int) -> InputError:
     """Where the first bad byte is, and the encoding that can read the whole file."""
     codec = "utf-8" if codec == "utf-8-sig" else codec
-    with source.open() as stream:
-        raw = stream.read()
+    try:
+        with source.open() as stream:
+            raw = stream.read()
+    except (OSError, EOFError, zlib.error) as damage:  # further on: what the bad byte came from
+        return packed_error(source.name, damage, line=line)
     try:
         raw.decode(codec)
     except UnicodeDecodeError as place:

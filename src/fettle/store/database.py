@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from fettle.core.errors import SettingError, StoreError
-from fettle.store import failpoints, mounts
+from fettle.store import failpoints, folders, mounts
 from fettle.store.migrations import bring_up_to_date
 from fettle.store.places import is_url
 from fettle.store.tables import HEAD, SCHEMA, schema_of
@@ -112,7 +112,7 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._refused(error.strerror or str(error)) from error
+            raise self._disk(error) from error
         engine = sql.create_engine(
             sql.URL.create("sqlite", database=str(path)), poolclass=sql.NullPool,
             connect_args={"timeout": PATIENCE_SECONDS},
@@ -129,7 +129,13 @@ class Database:
         except sql.exc.DBAPIError as error:
             raise self._refused(str(error.orig).strip()) from error
         except OSError as error:
-            raise self._refused(error.strerror or str(error)) from error
+            raise self._disk(error) from error
+
+    def _disk(self, error: OSError) -> StoreError:
+        """What the system said about the file, or about the way to the server."""
+        if self._file is None:
+            return self._refused(error.strerror or str(error))
+        return folders.refused("open the registry", self._file, error)
 
     def _refused(self, why: str) -> StoreError:
         if self._file is None:
@@ -138,9 +144,10 @@ class Database:
                 "server runs, and that the user may make tables in this database."
             )
         hint = (
-            "Check that there is room, that the folder may be written to, and that the file is a "
-            "fettle registry."
+            "Check that the folder may be written to, and that the file is a fettle registry."
         )
+        if "is full" in why:
+            hint = "Make room and give the same command again."
         if "malformed" in why or "not a database" in why:
             hint = (
                 "The file is damaged, or was copied while it was written to. Restore it from a "
