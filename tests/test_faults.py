@@ -65,10 +65,11 @@ class Place:
         assert done.code == 0, done.err
         for word in words:
             assert word in done.err, done.err
-        for rung in ("features", "full"):
+        rungs = [rung.name for rung in self.told.run.rungs]
+        for rung in rungs:
             weights = self.run / "rungs" / rung / "model.safetensors"
             assert digest(weights) == self.told.weights(rung), rung
-        for name in ("rungs/features/rung.json", "rungs/full/rung.json", "evaluation.json"):
+        for name in (*(f"rungs/{rung}/rung.json" for rung in rungs), "evaluation.json"):
             found = json.loads((self.run / name).read_text())
             assert lasting(found) == lasting(json.loads((self.told.run_folder / name).read_text()))
         assert done.json["version"] == f"{Path(self.tune.words[1]).stem}@1"
@@ -99,15 +100,21 @@ def lasting(facts):
 
 @pytest.fixture(scope="module")
 def new_place(tmp_path_factory, machine, nursery):
-    """new_place(story, model): a folder with the rows of this story, and nothing else."""
+    """new_place(story, model): a folder with the rows of this story, and nothing else.
 
-    def make(told: Told, model: Path) -> Place:
+    Checkpoints come after every epoch, and nothing hangs on the clock; or after every step.
+    """
+
+    def make(told: Told, model: Path, *, save_every: str = "9h") -> Place:
         folder = tmp_path_factory.mktemp("place") / "here"
         folder.mkdir()
         data = Path(told.plan.reading.data)
         shutil.copy(data, folder)
-        words = ("tune", data.name, "--model", model, "--json")
-        return Place(folder, told, Command(nursery, machine, words, folder))
+        home = shutil.copytree(  # what other runs kept of these rows is not there
+            machine, folder.parent / "cache", ignore=shutil.ignore_patterns("replay")
+        )
+        words = ("tune", data.name, "--model", model, "--json", "--save-every", save_every)
+        return Place(folder, told, Command(nursery, home, words, folder))
 
     return make
 
@@ -129,8 +136,8 @@ def operations(new_place, told, sentences):
 @pytest.fixture(scope="module")
 def third(operations):
     """The file of the third checkpoint: where its writing begins, two stand."""
-    numbers = {one.split()[1] for one in operations if re.fullmatch(r"write \d+\.safetensors", one)}
-    return sorted(numbers)[3]  # the kept features have number 0
+    numbers = [one.split()[1] for one in operations if re.fullmatch(r"write \d+\.safetensors", one)]
+    return numbers[2]
 
 
 def number_of(share: int, operations: list[str]) -> int:
@@ -162,6 +169,18 @@ def test_a_kill_within_a_checkpoint_is_continued_to_the_same_bits(place):
 def test_a_kill_at_any_operation_is_continued_to_the_same_bits(place, operations, share):
     number = number_of(share, operations)
     assert place.tune(f"{'torn' if share % 2 else 'kill'}@{number}").code == KILLED
+    place.require_same(place.tune())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", range(0, SHARES, 4))
+def test_a_kill_inside_an_epoch_is_continued_to_the_same_bits(new_place, told, sentences, share):
+    place = new_place(told, sentences, save_every="0.000001s")
+    listed = place.folder / "operations"
+    place.require_same(place.tune(f"list@{listed}"))
+    number = number_of(share, listed.read_text().splitlines())
+    shutil.rmtree(place.folder / ".fettle")
+    assert place.tune(f"kill@{number}").code == KILLED
     place.require_same(place.tune())
 
 
