@@ -301,6 +301,15 @@ def test_where_no_checkpoint_is_whole_the_rung_is_climbed_anew(place, third):
     assert "Going on after" not in done.err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["model.safetensors", "outputs.safetensors", "head.json"])
+@pytest.mark.parametrize("rung", ["features", "full"])
+def test_a_finished_rung_that_was_altered_is_climbed_again_aloud(place, rung, name):
+    assert place.tune("kill@write run.json").code == KILLED
+    flip_byte(place.run / "rungs" / rung / name)
+    place.require_same(place.tune(), f"{rung} is climbed again", name)
+
+
 # A folder that is gone (6).
 
 

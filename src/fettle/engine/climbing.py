@@ -240,7 +240,7 @@ class _One:
         self, loop: Loop
     ) -> Generator[Note, None, tuple[tuple[Epoch, ...], dict[str, torch.Tensor]]]:
         """Go on from the newest whole checkpoint, or from the start."""
-        found, passed_over = checkpoints.latest(self.folder)
+        found, passed_over = checkpoints.latest(self.folder, finite=("network.", "best."))
         for sentence in passed_over:
             yield Note(sentence)
         if found is None:

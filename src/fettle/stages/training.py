@@ -30,7 +30,7 @@ from fettle.engine.replay import Kept, prefix
 from fettle.measures import classification, folds, intervals, paired
 from fettle.modalities import ENCODERS
 from fettle.models.network import TextNetwork, open_network, tokenizer_json
-from fettle.store import checkpoints, files, folders, records
+from fettle.store import checkpoints, files, folders, records, seals
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
 
@@ -40,6 +40,8 @@ FOLDS = 5
 """Where there is no validation part, every choice is made on rows held out in turn."""
 REFERENCE_ROWS = 256
 """On these the trained network's outputs are kept; a published version must give the same."""
+IN_A_CHECKPOINT = 4
+"""Times the weights that learn: they, the best so far, and the optimizer's two moments."""
 SLACK = 1.1
 """A prediction that is off by a tenth leaves no rung out."""
 SCORES = {
@@ -67,15 +69,16 @@ def train(
 
     Raises:
         NonFinite: a loss was not a finite number.
-        StoreError: the disk is full or gone.
+        StoreError: the disk is full or gone, or what is to be saved does not fit on it.
     """
     set_threads(plan.threads)
     ground = yield from _ground(dataset, split, plan, card, folder, save_seconds)
+    _require_room(ground, plan)
     results: list[RungResult] = []
     left_out: list[str] = []
     chosen: Chosen | None = None
     for rung in plan.rungs:
-        result = _finished(folder, rung)
+        result = yield from _finished(folder, rung)
         if result is None:
             if sentence := _does_not_fit(plan, rung, results, folder):
                 yield Note(sentence)
@@ -86,6 +89,7 @@ def train(
                 chosen = yield from _heads(ground, plan)
             result = yield from _climb(ground, plan, rung, chosen, begun=begun)
             files.append_line(folder / "metrics.jsonl", climbing.line(result))
+        _clear(folder, rung)
         yield result
         results.append(result)
     kept, why = _kept(results, plan, folder)
@@ -230,6 +234,7 @@ def _climb(
         training_seconds=climbed.training_seconds,
     )
     records.save(folder / "rung.json", result)
+    seals.seal(folder)
     return result
 
 
@@ -247,13 +252,45 @@ def _keep_outputs(
     )
 
 
-def _finished(folder: Path, rung: Rung) -> RungResult | None:
-    """The rung, where an earlier command has climbed it to the end."""
-    path = folder / "rungs" / rung.strategy / "rung.json"
-    try:
-        return records.load(path, RungResult) if path.is_file() else None
-    except CorruptFile:
+def _finished(folder: Path, rung: Rung) -> Generator[Note, None, RungResult | None]:
+    """The rung, where an earlier command has climbed it and every byte of it is as it was."""
+    place = folder / "rungs" / rung.strategy
+    if not seals.is_sealed(place):
         return None
+    try:
+        seals.require_sealed(place)
+        return records.load(place / "rung.json", RungResult)
+    except CorruptFile as error:
+        yield Note(f"{rung.strategy} is climbed again: {error}")
+        return None
+
+
+def _clear(folder: Path, rung: Rung) -> None:
+    """The rung is finished: what it could have gone on from is not needed any more."""
+    for one in sorted((folder / "checkpoints").glob(f"{rung.strategy}-*")):
+        files.remove_folder(one)
+
+
+def _require_room(ground: Ground, plan: Plan) -> None:
+    """Stop before the first rung where the weights and checkpoints would not fit on the disk."""
+    network, folder = ground.network, ground.folder
+    largest = 0
+    for rung in plan.rungs:
+        strategy = STRATEGIES[rung.strategy](rung.settings)
+        if strategy.solved:
+            continue
+        rates = [strategy.rates(network.blocks, epoch)
+                 for epoch in range(int(rung.settings["epochs"]))]
+        largest = max(largest, sum(
+            value.nbytes for name, value in network.module.named_parameters()
+            if strategy.learns(name) and any(one[network.block_of(name)] for one in rates)
+        ))
+    parts = 1 if ground.held_out else len(ground.folds) + 1
+    saves = checkpoints.KEPT * parts + 1  # the one more is being written
+    whole = sum(value.nbytes for value in network.module.state_dict().values())
+    copies = len(plan.rungs) + 2  # the version, and its blobs
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    folders.require_room(folder, max(copies * whole + saves * IN_A_CHECKPOINT * largest - held, 0))
 
 
 def _folds(

@@ -17,7 +17,7 @@ from fettle.store import files
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Checkpoint", "latest", "read_tensors", "save", "write_tensors"]
+__all__ = ["KEPT", "Checkpoint", "latest", "read_tensors", "save", "write_tensors"]
 
 KEPT = 2
 """An older checkpoint goes only after a newer one is whole."""
