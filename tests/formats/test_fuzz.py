@@ -15,7 +15,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fettle.core.errors import FettleError
@@ -134,6 +134,8 @@ all_of_them = settings(few, max_examples=2000)
 
 
 @few
+@example((".jsonl", "packed, then damaged", [(0.87109375, 0, b"\x14")], None))
+@example((".parquet", "", [(0.5, 2, b"\x00\x80")], None))
 @given(files)
 def test_damaged_files_end_in_words_or_in_every_record(tmp_path_factory, file):
     look_at(tmp_path_factory.getbasetemp(), file)

@@ -93,3 +93,14 @@ def test_bytes_that_are_no_text_name_their_column(tmp_path):
 def test_a_file_without_rows_is_an_error(tmp_path):
     with pytest.raises(InputError, match="has no rows"):
         read_parquet(source_of_file(written(tmp_path, TABLE.slice(0, 0))))
+
+
+def test_text_that_is_no_utf8_is_told_with_its_column_and_rows(tmp_path):
+    path = tmp_path / "tickets.parquet"
+    parquet.write_table(
+        pa.table({"text": ["card lost", "late"], "label": ["a", "b"]}), path,
+        compression="none", use_dictionary=False,
+    )
+    path.write_bytes(path.read_bytes().replace(b"card lost", b"card\x80lost"))
+    with pytest.raises(InputError, match=r"tickets\.parquet, column 'text', rows 1 to 2: .*UTF8"):
+        read_parquet(source_of_file(path))

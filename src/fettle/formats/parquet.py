@@ -36,12 +36,28 @@ def read_parquet(source: Source, encoding: str | None = None) -> Rows:
     if not table.num_rows or not table.num_columns:
         raise InputError(f"{source.name} has no rows, or no columns. Check how it was written.")
     names, notes = column_names(table.column_names, place=source.name)
+    for name, column in zip(names, table.columns, strict=True):
+        _require_whole(column, name=name, place=source.name)
     columns = [
         text_column(column, name=name, place=source.name)
         for name, column in zip(names, table.columns, strict=True)
     ]
     ids = tuple(f"{source.name}:{row}" for row in range(1, table.num_rows + 1))
     return rows_of_columns(names, columns, place=source.name, ids=ids, notes=notes)
+
+
+def _require_whole(column: pa.ChunkedArray, *, name: str, place: str) -> None:
+    """Damage that the file's own structure does not show, such as text that is no UTF-8."""
+    row = 0
+    for chunk in column.chunks:
+        try:
+            chunk.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"{place}, column {name!r}, rows {row + 1} to {row + len(chunk)}: {error}. "
+                "Write the file anew, or restore it from a copy."
+            ) from error
+        row += len(chunk)
 
 
 def _table(source: Source) -> pa.Table:
