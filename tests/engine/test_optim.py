@@ -1,4 +1,9 @@
+import copy
+import subprocess
+import sys
+
 import pytest
+import torch
 
 from fettle.core.errors import SettingError
 from fettle.core.parts import Strategy
@@ -30,9 +35,9 @@ def groups(small, optimizer):
     """(block, rate, decay) by parameter's name."""
     names = {id(value): name for name, value in small.named_parameters()}
     return {
-        names[id(value)]: (group["block"], group["lr"], group["weight_decay"])
-        for group in optimizer.param_groups
-        for value in group["params"]
+        names[id(value)]: (group.block, group.rate, group.weight_decay)
+        for group in optimizer.groups
+        for value in group.parameters
     }
 
 
@@ -49,8 +54,8 @@ def test_a_share_scales_every_block_s_rate(small):
     optimizer = made(small, RATES)
     set_rates(optimizer, RATES, 0.5)
     set_rates(optimizer, RATES, 0.25)  # of the block's rate, not of the last one
-    for group in optimizer.param_groups:
-        assert group["lr"] == pytest.approx(RATES[group["block"]] / 4)
+    for group in optimizer.groups:
+        assert group.rate == pytest.approx(RATES[group.block] / 4)
 
 
 def test_norms_and_biases_do_not_decay_and_all_else_does(small):
@@ -68,7 +73,7 @@ def test_the_optimizer_holds_what_learns_in_some_epoch_and_nothing_else(small):
 def test_what_wakes_only_after_the_last_epoch_is_not_held(small):
     plan = strategy((0.0, 0.0, 0.0, 0.4), RATES)
     optimizer = adamw(small, plan, epochs=1, weight_decay=0.5)
-    assert {group["block"] for group in optimizer.param_groups} == {3}
+    assert {group.block for group in optimizer.groups} == {3}
 
 
 def test_nothing_that_ever_learns_is_an_error_that_names_the_keys(small):
@@ -100,3 +105,64 @@ def test_the_lowest_block_that_learns_comes_first(small):
     plan = strategy((0.0, 0.2, 0.3, 0.4), learns=lambda name: ".layer.0." not in name)
     assert awake_blocks(small, plan, 0) == (2, 3)
     assert awake_blocks(small, strategy((0.0,) * 4), 0) == ()
+
+
+def test_it_steps_as_torch_s_own_does_with_the_gradients_cut(small):
+    plan = strategy(RATES)
+    twin = copy.deepcopy(small)
+    ours = adamw(small, plan, epochs=1, weight_decay=0.5)
+    theirs = torch.optim.AdamW(
+        [{"params": [one], "lr": RATES[twin.block_of(name)],
+          "weight_decay": 0.5 if one.ndim >= 2 else 0.0} for name, one in twin.named_parameters()],
+        fused=False, foreach=False,
+    )
+    set_rates(ours, RATES, 1.0)
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        gradients = [torch.randn(one.shape, generator=generator) for one in small.parameters()]
+        for owner in (small, twin):
+            for one, gradient in zip(owner.parameters(), gradients, strict=True):
+                one.grad = gradient.clone()
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        ours.step(clip=1.0, norm=norm)
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        theirs.step()
+    assert norm > 10.0  # so that the cut shows
+    for (name, one), other in zip(small.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_what_it_kept_goes_on_to_the_same_bits(small):
+    twin = copy.deepcopy(small)
+    first, second = made(small, RATES), made(twin, RATES)
+    for owner, optimizer, steps in ((small, first, 3), (twin, second, 1)):
+        set_rates(optimizer, RATES, 1.0)
+        for _ in range(steps):
+            stepped(owner, optimizer)
+    third = made(twin, RATES)
+    third.restore({name: value.clone() for name, value in second.state().items()})
+    set_rates(third, RATES, 1.0)
+    for _ in range(2):
+        stepped(twin, third)
+    assert all(torch.equal(one, other)
+               for one, other in zip(small.parameters(), twin.parameters(), strict=True))
+
+
+def stepped(network, optimizer):
+    for one in network.parameters():
+        one.grad = one.detach().cos()
+    optimizer.step(clip=1.0, norm=0.5)
+
+
+def test_no_compiler_is_imported_for_a_step():
+    code = """
+import sys, torch
+from fettle.engine.optim import AdamW, Group
+one = torch.nn.Parameter(torch.ones(3))
+one.grad = torch.ones(3)
+AdamW([Group(0, 0.1, [one], 0.1)]).step(clip=1.0, norm=1.0)
+print(*({"torch._dynamo", "sympy"} & set(sys.modules)), float(one[0]))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (weight,) = said.stdout.split()
+    assert float(weight) == pytest.approx(1 - 0.1 * 0.1 - 0.1)

@@ -98,7 +98,7 @@ class Loop:
             network, strategy, epochs=self.epochs,
             weight_decay=float(settings["weight_decay"]),
         )
-        learning = {id(one) for group in self.optimizer.param_groups for one in group["params"]}
+        learning = {id(one) for one in self.optimizer.parameters}
         self._learned = [name for name, one in network.module.named_parameters()
                          if id(one) in learning]
 
@@ -126,8 +126,7 @@ class Loop:
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that the next step depends on, as named tensors; live ones, not copies."""
         found = {f"network.{name}": value for name, value in self.weights().items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            found.update({f"optimizer.{number}.{k}": v for k, v in moments.items()})
+        found.update({f"optimizer.{k}": v for k, v in self.optimizer.state().items()})
         found["loop"] = torch.tensor([self.epoch, self.at, self.halvings])
         found["loss"] = torch.tensor(self._loss, dtype=torch.float64)
         return found
@@ -138,13 +137,8 @@ class Loop:
         self._loss = float(state["loss"])
         self.put_back({k.removeprefix("network."): v for k, v in state.items()
                        if k.startswith("network.")})
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in state.items():
-            if key.startswith("optimizer."):
-                _, number, name = key.split(".")
-                moments.setdefault(int(number), {})[name] = value.clone()
-        plain = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**plain, "state": moments})
+        self.optimizer.restore({k.removeprefix("optimizer."): v for k, v in state.items()
+                                if k.startswith("optimizer.")})
 
     def fit(
         self, train: Lesson, validation: Lesson | None, score: Score
@@ -215,14 +209,12 @@ class Loop:
                     f"Step {number + 1}: memory ran out. The {len(rows)} rows of a batch now run "
                     f"in {2**self.halvings} parts; the step stays the same."
                 )
-        norm = 0.0
-        if awake:
-            found = torch.nn.utils.clip_grad_norm_(awake, float(self.settings["clip"]))
-            norm = float(found)
+        gradients = [one.grad for one in awake if one.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._diagnosis(loss, norm, number, max(rates) * share,
                                   [train.ids[row] for row in rows])
-        self.optimizer.step()
+        self.optimizer.step(clip=float(self.settings["clip"]), norm=norm)
         return Step(number, self.epoch, loss, norm, len(rows), time.perf_counter() - begun)
 
     def _gradients(
@@ -230,7 +222,7 @@ class Loop:
         awake: Sequence[torch.nn.Parameter], number: int, usual_rows: float,
     ) -> float:
         """The gradients of one batch, summed over its parts and over all ranks; the mean loss."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         own = rows[self.world.rank :: self.world.size]
         counts = self._counts(train, rows)
         parts = (
@@ -287,7 +279,7 @@ class Loop:
 
     def _halve(self, rows: int) -> bool:
         """Whether a batch of so many rows can run in more parts than it did."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         if self.task.couples_rows or 2**self.halvings >= rows:
             return False
         self.halvings += 1

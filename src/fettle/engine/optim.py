@@ -1,24 +1,104 @@
 """The optimizer: AdamW with one group of parameters a block, and no decay on norms and biases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from torch.optim.adamw import adamw as adamw_step
 
 from fettle.core.errors import SettingError
 from fettle.core.parts import Network, Strategy
 
-__all__ = ["adamw", "awake_blocks", "set_rates", "wake"]
+__all__ = ["AdamW", "Group", "adamw", "awake_blocks", "set_rates", "wake"]
 
 
-def adamw(
-    network: Network, strategy: Strategy, *, epochs: int, weight_decay: float
-) -> torch.optim.AdamW:
+@dataclass(slots=True)
+class Group:
+    """Parameters of one block that decay, or do not."""
+
+    block: int
+    weight_decay: float
+    parameters: list[torch.nn.Parameter]
+    rate: float = 0.0
+
+
+class AdamW:
+    """Torch's fused AdamW by its function: torch's class imports a compiler that nobody needs.
+
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+    """
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self.groups = tuple(groups)
+        self._kept: dict[int, dict[str, torch.Tensor]] = {}
+        """By the parameter's number, counted over all groups."""
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """All that learn in some epoch; a parameter's place is its number."""
+        return [one for group in self.groups for one in group.parameters]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for one in self.parameters:
+            one.grad = None
+
+    def step(self, *, clip: float, norm: float) -> None:
+        """Move every parameter that has a gradient.
+
+        Args:
+            clip: the length that all gradients together are cut to.
+            norm: the length that they have; they are cut while they are read, in one pass.
+        """
+        number = 0
+        for group in self.groups:
+            moved = []
+            for one in group.parameters:
+                if one.grad is not None:
+                    moved.append((one, one.grad, self._moments(number, one)))
+                number += 1
+            if not moved:
+                continue
+            adamw_step(
+                [one for one, _, _ in moved], [gradient for _, gradient, _ in moved],
+                [kept["exp_avg"] for *_, kept in moved],
+                [kept["exp_avg_sq"] for *_, kept in moved], [],
+                [kept["step"] for *_, kept in moved],
+                fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=group.rate,
+                weight_decay=group.weight_decay, eps=1e-8, maximize=False,
+                grad_scale=torch.tensor(
+                    max(1.0, (norm + 1e-6) / clip), device=moved[0][0].device
+                ),
+            )
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The moments, as NUMBER.NAME; live ones, not copies."""
+        return {f"{number}.{name}": value for number, kept in sorted(self._kept.items())
+                for name, value in kept.items()}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self._kept = {}
+        for key, value in state.items():
+            number, _, name = key.partition(".")
+            own = self._kept.setdefault(int(number), {})
+            own[name] = value.to(self.parameters[int(number)].device, copy=True)
+
+    def _moments(self, number: int, one: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """Of one parameter, from its first step on."""
+        if number not in self._kept:
+            self._kept[number] = {
+                "step": torch.zeros((), device=one.device),
+                "exp_avg": torch.zeros_like(one), "exp_avg_sq": torch.zeros_like(one),
+            }
+        return self._kept[number]
+
+
+def adamw(network: Network, strategy: Strategy, *, epochs: int, weight_decay: float) -> AdamW:
     """AdamW over the parameters that learn in some epoch; each group knows its block.
 
     Raises:
         SettingError: nothing learns in any epoch.
-
-    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     """
     ever = {
         block
@@ -36,17 +116,9 @@ def adamw(
             "No weight learns with these settings: every rate is 0. Raise `rate` or `head_rate` of "
             "this rung in the plan."
         )
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "block": block,
-                "lr": 0.0,
-                "weight_decay": weight_decay if decays else 0.0,
-            }
-            for (block, decays), parameters in sorted(groups.items(), key=lambda one: one[0])
-        ],
-        fused=True,
+    return AdamW(
+        Group(block, weight_decay if decays else 0.0, parameters)
+        for (block, decays), parameters in sorted(groups.items(), key=lambda one: one[0])
     )
 
 
@@ -77,7 +149,7 @@ def wake(network: Network, strategy: Strategy, epoch: int) -> list[torch.nn.Para
     return awake
 
 
-def set_rates(optimizer: torch.optim.AdamW, rates: Sequence[float], share: float) -> None:
+def set_rates(optimizer: AdamW, rates: Sequence[float], share: float) -> None:
     """Give every group its block's rate at this step."""
-    for group in optimizer.param_groups:
-        group["lr"] = rates[group["block"]] * share
+    for group in optimizer.groups:
+        group.rate = rates[group.block] * share
