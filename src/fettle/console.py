@@ -10,7 +10,8 @@ from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -51,20 +52,23 @@ class Watcher:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=ERRORS,
-            disable=not ERRORS.is_terminal,
-            transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._ladder = _Ladder()
+        self.below = Group(self._ladder, self._bars)
+        """What is drawn below the lines that stand."""
+        self._live = Live(self.below, console=ERRORS, transient=True)
 
     def __enter__(self) -> "Watcher":
-        self._bars.start()
+        if ERRORS.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        self._live.stop()
 
     def watch(self, story: Iterable[Any]) -> None:
         """Draw every event until the story ends."""
@@ -84,6 +88,7 @@ class Watcher:
         if isinstance(event, progress.Progress):
             self._bar(event)
             return
+        self._ladder.hear(event)
         text = _sentence(event)
         if text:
             ERRORS.print(text)
@@ -98,6 +103,46 @@ class Watcher:
             task = self._bars.add_task(event.what, total=event.total, unit=event.unit)
             self._tasks[event.what] = task
         self._bars.update(task, completed=event.done, total=event.total)
+
+
+class _Ladder:
+    """The rungs as they are climbed, below what was said and above the bars."""
+
+    def __init__(self) -> None:
+        self._predicted: dict[str, float] = {}
+        self._done: dict[str, run.RungResult] = {}
+        self._epoch: run.Epoch | None = None
+        """The last of the rung that is climbed."""
+
+    def hear(self, event: Any) -> None:
+        """What changes the table; the kept rung ends it."""
+        match event:
+            case plan.Plan():
+                self._predicted = {cost.rung: cost.seconds for cost in event.predicted}
+                self._done, self._epoch = {}, None
+            case run.Epoch():
+                self._epoch = event
+            case run.RungResult():
+                self._done[event.name], self._epoch = event, None
+            case run.Run():
+                self._predicted = {}
+
+    def __rich__(self) -> Table | str:
+        if not self._predicted:
+            return ""
+        drawn = Table("rung", "", "seconds", "predicted", "validation", box=None, padding=(0, 2))
+        climbed = next((name for name in self._predicted if name not in self._done), None)
+        for name, seconds in self._predicted.items():
+            state, taken, score = "waits", "", ""
+            if name in self._done:
+                one = self._done[name]
+                state, taken, score = "done", f"{one.seconds:.0f}", str(one.validation)
+            elif name == climbed:
+                state = "under way" if self._epoch is None else f"epoch {self._epoch.number} done"
+                if self._epoch is not None and self._epoch.validation_score is not None:
+                    score = f"{self._epoch.validation_score:.3f} so far"
+            drawn.add_row(escape(name), state, taken, f"{seconds:.0f}", escape(score))
+        return drawn
 
 
 def _sentence(event: Any) -> str:

@@ -3,16 +3,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
-from nouns import HOSTILE, SECRET, bare, hostile, many, story
 
 from fettle.core.run import Run
 from fettle.pages import SECTIONS
 from fettle.pages.blocks import Story
 from fettle.pages.confusion import RIGHT, WRONG
 from fettle.pages.document import page
+from nouns import HOSTILE, SECRET, bare, hostile, many, story
 
 TAGS = {
     *("html", "head", "meta", "link", "title", "style", "body", "header", "nav", "main"),
@@ -103,7 +104,7 @@ def test_a_page_is_small_and_holds_no_row_text_and_no_folder_of_its_owner(told):
 
 def test_the_same_story_gives_the_same_bytes_in_another_process():
     code = "import nouns; from fettle.pages.document import page; print(page(nouns.bare()), end='')"
-    folder = str(__file__).rpartition("/")[0]
+    folder = Path(__file__).parents[1]
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, cwd=folder,
         env={"PYTHONHASHSEED": "5", "PYTHONIOENCODING": "utf-8"},
