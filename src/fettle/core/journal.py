@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["STREAMS", "Answered", "Answers", "Label", "Labels", "is_audited"]
+__all__ = ["STREAMS", "Answered", "Answers", "Feedback", "Label", "Labels", "is_audited"]
 
 STREAMS = ("user", "audit")
 """Audit: a random share of all answers, so that labels of it say how good the whole is. User: the
@@ -96,6 +96,25 @@ class Labels:
             one.id: one.label for one in self.labels
             if source in (None, one.source) and one.id not in self.contradicted
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What became of the labels in one file."""
+
+    entered: tuple[Label, ...]
+    known: int
+    """Rows that said what had been said before, by the same source."""
+    unknown: tuple[str, ...]
+    """Ids that the journal does not hold; nothing was entered for them."""
+    strange: Mapping[str, int]
+    """Labels that are none of the classes, each with its rows; not entered, unless asked for."""
+    unaudited: tuple[str, ...]
+    """Ids that were to be of the audit stream and are not; nothing was entered for them."""
+    contradicted: Mapping[str, tuple[str, ...]]
+    """Ids of this file about which labels differ by now; all are kept, and none of them counts."""
+    empty: tuple[str, ...]
+    """Rows without an id or without a label."""
 
 
 def is_audited(id: str, share: float) -> bool:
