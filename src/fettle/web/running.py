@@ -19,7 +19,7 @@ from fettle.web.desk import Desk, Limits
 from fettle.web.diary import Diary
 from fettle.web.door import Door, is_loopback
 from fettle.web.meters import Meters
-from fettle.web.site import site
+from fettle.web.routes import application
 from fettle.web.telling import Keeping
 
 __all__ = ["Serving", "serve"]
@@ -92,7 +92,7 @@ def serve(
     try:
         desk = _desk(reference, settings, registry, say)
         app = Door(
-            site(desk, poll_seconds=settings.poll_seconds, say=say),
+            application(desk, poll_seconds=settings.poll_seconds, say=say),
             token=settings.token, host=settings.host, meters=desk.meters,
             most_seconds=_most_seconds(settings),
         )

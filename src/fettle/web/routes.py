@@ -1,4 +1,4 @@
-"""The site: what is asked where, and what runs beside it while the server is up."""
+"""Routes: what is asked where, and what runs beside it while the server is up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,10 +13,10 @@ from starlette.routing import Route
 from fettle.web.desk import Desk
 from fettle.web.door import refusal
 
-__all__ = ["site"]
+__all__ = ["application"]
 
 
-def site(desk: Desk, *, poll_seconds: float, say: Callable[[str], None]) -> Starlette:
+def application(desk: Desk, *, poll_seconds: float, say: Callable[[str], None]) -> Starlette:
     """The application inside the door.
 
     Args:
