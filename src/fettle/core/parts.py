@@ -166,6 +166,9 @@ class Network(Protocol):
             hidden: that, as `taps` gives it.
         """
 
+    def read(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same outputs, and the pooled vectors (rows, width) that the head made them of."""
+
 
 def tap_of_block(block: int) -> str:
     """The name of what reaches this block, for `Network.taps`."""

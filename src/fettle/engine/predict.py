@@ -14,7 +14,7 @@ from fettle.engine.device import device_of, placed
 if TYPE_CHECKING:
     from fettle.engine.replay import States
 
-__all__ = ["BUDGET", "outputs_of", "taps_by_batch", "taps_of"]
+__all__ = ["BUDGET", "outputs_of", "read_batch", "taps_by_batch", "taps_of"]
 
 BUDGET = 4096
 """Tokens of a batch: larger ones fall out of the processor's cache and are slower (measured)."""
@@ -83,3 +83,14 @@ def outputs_of(
     for numbers, part in parts:
         found[numbers] = part
     return found
+
+
+def read_batch(
+    network: Network, encoder: Encoder, items: Sequence[Item], *, precision: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Raw outputs (rows, outputs) and pooled vectors (rows, width), fp32, of one pass."""
+    ready = network.in_precision(precision)
+    batch = placed(encoder.collate(items), device_of(ready.module))
+    with torch.inference_mode():
+        outputs, vectors = ready.read(batch)
+    return outputs.float().cpu().numpy(), vectors.float().cpu().numpy()

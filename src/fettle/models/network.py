@@ -54,7 +54,7 @@ class TextNetwork(nn.Module):
 
     def in_precision(self, precision: str) -> "TextNetwork":
         """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
-        if precision != "bf16":
+        if precision != "bf16" or next(self.backbone.parameters()).dtype == torch.bfloat16:
             return self
         same = {id(self.head): self.head}
         half = {id(value): nn.Parameter(value.detach().to(torch.bfloat16), requires_grad=False)
@@ -120,12 +120,18 @@ class TextNetwork(nn.Module):
             start: the block to begin at, where what reaches it is known.
             hidden: that: (rows, tokens, width).
         """
+        return self.read(batch, start=start, hidden=hidden)[0]
+
+    def read(
+        self, batch: dict[str, torch.Tensor], *, start: int = 0, hidden: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same outputs, and the pooled vectors (rows, width) that the head made them of."""
         assert self.head is not None, "a network without a head gives taps, not outputs"
         pooling: str = self.head.pooling  # type: ignore[assignment]
         last = self.backbone(batch, start=start, hidden=hidden)
         vectors = pooled(last, batch["attention_mask"], pooling)
         with torch.autocast(vectors.device.type, enabled=False):
-            return self.head(vectors)
+            return self.head(vectors), vectors
 
     def save(self, folder: Path) -> None:
         """Everything that `open_saved` needs, as files in this folder."""

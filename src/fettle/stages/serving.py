@@ -1,7 +1,7 @@
 """Serving: a version and rows in, a Prediction for each row out; the same encode as in training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fettle.core.errors import CorruptFile, InputError
 from fettle.core.progress import finish
 from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
-from fettle.engine.predict import outputs_of
+from fettle.engine.predict import outputs_of, read_batch
 from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_saved
@@ -20,9 +20,9 @@ from fettle.store import arrow, checkpoints, files
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
 from fettle.tasks import TASKS
-from fettle.tasks.classification import Classification
+from fettle.tasks.classification import Classification, softmax
 
-__all__ = ["Opened", "open_files", "open_version", "predict", "prove"]
+__all__ = ["Opened", "kept", "open_files", "open_version", "predict", "prove"]
 
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
 LONGEST = 200
@@ -53,6 +53,19 @@ class Opened:
             outputs_of(self.network, self.encoder, self.encoder.encode(fields),
                        precision=self.precision)
         )
+
+    def read(self, items: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Of encoded rows that make one batch: probabilities, float64 (rows, classes), and the
+        vectors that the head saw, float32 (rows, width)."""
+        outputs, vectors = read_batch(
+            self.network, self.encoder, items, precision=self.precision
+        )
+        return softmax(outputs.astype(np.float64) / self.temperature), vectors
+
+
+def kept(opened: Opened) -> Opened:
+    """The same version, to be asked many times: its weights are brought to its precision once."""
+    return replace(opened, network=opened.network.in_precision(opened.precision))
 
 
 def open_version(reference: str, registry: str | Path) -> Opened:

@@ -19,9 +19,11 @@ from fettle.store import failpoints, folders, locks
 
 __all__ = [
     "append_line",
+    "append_lines",
     "copy_file",
     "read_json",
     "read_lines",
+    "read_numbered_lines",
     "remove_file",
     "remove_folder",
     "require_hash",
@@ -158,8 +160,17 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         StoreError: the disk is full, gone or not writable.
     """
+    append_lines(path, (line,))
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """The same with several lines and one flush: all of them, or none.
+
+    Raises:
+        StoreError: the disk is full, gone or not writable.
+    """
     locks.require_held(path)
-    content = (line.rstrip("\n") + "\n").encode()
+    content = "".join(line.rstrip("\n") + "\n" for line in lines).encode()
     try:
         folders.make(path.parent)
         is_new = not path.exists()
@@ -183,21 +194,29 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     Raises:
         StoreError: the file cannot be read.
     """
+    numbered, passed_over = read_numbered_lines(path)
+    return [value for _, value in numbered], passed_over
+
+
+def read_numbered_lines(
+    path: Path,
+) -> tuple[list[tuple[int, dict[str, Any]]], tuple[str, ...]]:
+    """The same, each object with the number of its line, counted from 1."""
     try:
         lines = path.read_bytes().split(b"\n") if path.exists() else []
     except OSError as error:
         raise _not_read(path, error) from error
-    whole: list[dict[str, Any]] = []
+    whole: list[tuple[int, dict[str, Any]]] = []
     passed_over: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except ValueError:  # of JSON, and of UTF-8
+        except (ValueError, RecursionError):  # of JSON, and of UTF-8
             value = None
         if isinstance(value, dict):
-            whole.append(value)
+            whole.append((number, value))
         else:
             passed_over.append(f"Line {number} of {path} is not whole and is passed over.")
     return whole, tuple(passed_over)

@@ -1,0 +1,62 @@
+"""Matching: labels that people gave, and the answers they are about, in; a Feedback out.
+
+A label belongs to an answer by the prediction's id alone. Giving a file twice enters it once, and
+labels that contradict each other are all kept. Nothing here opens a file.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping
+
+from fettle.core.dataset import Dataset
+from fettle.core.journal import Answered, Feedback, Label, Labels
+
+__all__ = ["match"]
+
+
+def match(
+    rows: Dataset, answers: Mapping[str, Answered], before: Labels, *,
+    classes: Mapping[str, frozenset[str]], audit: bool, at: datetime.datetime,
+) -> Feedback:
+    """What is to be entered, and what is not, and why.
+
+    Args:
+        rows: whose one input column holds ids of predictions, and whose target the labels.
+        answers: that were given, by id; at least those that the rows name.
+        before: labels that were entered earlier.
+        classes: that a label of an answer of this version must be one of; a version that is not
+            named takes every label.
+        audit: whether this is what the random audit stream was labelled with.
+        at: now.
+    """
+    source = "audit" if audit else "user"
+    said = {(one.id, one.label, one.source) for one in before.labels}
+    entered: list[Label] = []
+    unknown: dict[str, None] = {}
+    unaudited: dict[str, None] = {}
+    strange: Counter[str] = Counter()
+    empty: list[str] = []
+    known = 0
+    for place, (id,), label in zip(rows.ids, rows.fields(), rows.targets(), strict=True):
+        id = id.strip()
+        answer = answers.get(id)
+        if not id or not label:
+            empty.append(place)
+        elif answer is None:
+            unknown[id] = None
+        elif audit and answer.stream != "audit":
+            unaudited[id] = None
+        elif label not in classes.get(answer.version, {label}):
+            strange[label] += 1
+        elif (id, label, source) in said:
+            known += 1
+        else:
+            said.add((id, label, source))
+            entered.append(Label(id, label, at, source))
+    ids = {fields[0].strip() for fields in rows.fields()}
+    whole = Labels((*before.labels, *entered), ())
+    return Feedback(
+        entered=tuple(entered), known=known, unknown=tuple(unknown), strange=dict(strange),
+        unaudited=tuple(unaudited), empty=tuple(empty),
+        contradicted={id: said for id, said in whole.contradicted.items() if id in ids},
+    )

@@ -1,0 +1,223 @@
+"""The desk: a request's way from its bytes to its answer, and every way in which that can end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from fettle.core.errors import FettleError, SettingError
+from fettle.core.journal import Answered
+from fettle.web import openapi
+from fettle.web.asking import Malformed, Question, infer_question, parsed, question
+from fettle.web.batching import Asked, Batcher, Busy
+from fettle.web.champion import Champion
+from fettle.web.diary import Diary
+from fettle.web.door import refusal
+from fettle.web.meters import Meters
+from fettle.web.telling import Keeping, entries, given, inferred, metadata
+
+__all__ = ["Desk", "Limits"]
+
+DISCARD_SECONDS, DISCARD_TIMES = 2.0, 16
+"""How long, and how many times the limit, a body that is too large is read on and thrown away:
+a client that is still sending would not see the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a request may take."""
+
+    body_bytes: int = 2**20
+    rows: int = 256
+    deadline_seconds: float = 10.0
+    """From its head to its answer."""
+    read_seconds: float = 10.0
+    """For its head to arrive, and for its body."""
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.body_bytes < 1:
+            raise SettingError("--rows and --body-limit are at least 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every request meets."""
+
+    champion: Champion
+    batcher: Batcher
+    meters: Meters
+    diary: Diary | None
+    keeping: Keeping
+    limits: Limits
+
+    async def predict(self, request: Request) -> Response:
+        """POST /predict."""
+        return await self._asked(request, "predict", question, given)
+
+    async def infer(self, request: Request) -> Response:
+        """POST /v2/models/NAME[/versions/N]/infer."""
+        return await self._asked(request, "infer", infer_question, inferred)
+
+    async def _asked(
+        self, request: Request, route: str, understand: Callable[..., Question],
+        tell: Callable[..., dict[str, Any]],
+    ) -> Response:
+        request.scope["fettle.route"] = route
+        deadline = monotonic() + self.limits.deadline_seconds
+        try:
+            model = self.champion.served
+            self._require_served(request)
+            self.batcher.require_room()  # before the body is read: refusing must be cheap
+            body = await self._body(request)
+            asks = understand(
+                parsed(body), model.encoder.fields, most_rows=self.limits.rows
+            )
+            asked = self.batcher.ask(model, asks.fields, deadline)
+            return await self._answered(request, asked, asks, tell)
+        except Busy as error:
+            return refusal(503, str(error), {"retry-after": f"{error.seconds:.0f}"})
+        except Malformed as error:
+            return refusal(400, str(error))
+        except FettleError as error:
+            return refusal(422, str(error))
+        except ClientDisconnect:
+            return Response(status_code=499)  # to nobody; the meters show it
+
+    async def _answered(
+        self, request: Request, asked: Asked, asks: Question,
+        tell: Callable[..., dict[str, Any]],
+    ) -> Response:
+        """The answer; none where the client went away, or the deadline passed."""
+        gone = asyncio.ensure_future(_disconnected(request))
+        either: set[asyncio.Future[Any]] = {asked.answered, gone}
+        try:
+            await asyncio.wait(
+                either, timeout=max(asked.deadline - monotonic(), 0),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            if not asked.answered.done():
+                self.batcher.drop(asked)
+            gone.cancel()
+        if asked.answered.done():
+            answers = entries(asked.answered.result(), self.keeping)
+            self._note(answers)
+            headers = {"x-fettle-version": asked.model.id}
+            return JSONResponse(tell(asked.model, answers, asks), headers=headers)
+        if gone.done() and not gone.cancelled():
+            return Response(status_code=499)
+        return refusal(
+            504, f"No answer within {self.limits.deadline_seconds:g} s: the rows wait behind "
+            "others. What of them was not begun is not done. Ask again, or fewer rows at once."
+        )
+
+    def _note(self, answers: list[Answered]) -> None:
+        if self.diary is not None:
+            self.diary.note(answers)
+
+    async def _body(self, request: Request) -> bytes:
+        """The whole body, counted while it arrives."""
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HTTPException(415, "Compressed bodies are not read. Send it as it is.")
+        most = self.limits.body_bytes
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:20]) > most:
+            if "expect" not in request.headers:  # else nothing was sent yet
+                await _discard(request, most * DISCARD_TIMES)
+            raise _too_large(most)
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(self.limits.read_seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > most:
+                        break
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise HTTPException(
+                408, f"The body did not arrive within {self.limits.read_seconds:g} s.",
+                {"connection": "close"},
+            ) from None
+        if size > most:
+            await _discard(request, most * DISCARD_TIMES)
+            raise _too_large(most)
+        return b"".join(chunks)
+
+    async def live(self, request: Request) -> Response:
+        """GET /v2/health/live: the process answers."""
+        request.scope["fettle.route"] = "health"
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """GET /v2/health/ready, and of a model: a version is there that has shown that it answers.
+        """
+        request.scope["fettle.route"] = "health"
+        self._require_served(request)
+        return JSONResponse({"ready": True, "version": self.champion.served.id})
+
+    async def server(self, request: Request) -> Response:
+        """GET /v2: what this is."""
+        from importlib.metadata import version
+
+        request.scope["fettle.route"] = "metadata"
+        return JSONResponse({"name": "fettle", "version": version("fettle"), "extensions": []})
+
+    async def model(self, request: Request) -> Response:
+        """GET /v2/models/NAME[/versions/N]: inputs, outputs, classes."""
+        request.scope["fettle.route"] = "metadata"
+        self._require_served(request)
+        told = metadata(self.champion.served)
+        if self.champion.kept_out:
+            told["parameters"]["kept_out"] = self.champion.kept_out
+        return JSONResponse(told)
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /metrics."""
+        request.scope["fettle.route"] = "metrics"
+        content = await asyncio.to_thread(self.meters.text, self.champion.served.id)
+        return Response(content, media_type=self.meters.content_type)
+
+    async def document(self, request: Request) -> Response:
+        """GET /openapi.json."""
+        request.scope["fettle.route"] = "openapi"
+        return JSONResponse(openapi.document(self.champion.served, self.limits.rows))
+
+    def _require_served(self, request: Request) -> None:
+        """Stop a request for a model or a version that does not answer here."""
+        asked = request.path_params
+        name, number = self.champion.name, self.champion.number
+        if asked.get("name", name) != name or asked.get("number", number) != number:
+            wanted = "@".join(str(asked[key])[:100] for key in ("name", "number") if key in asked)
+            raise HTTPException(404, f"{wanted} is not served here; {name}@{number} is.")
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _discard(request: Request, most_bytes: int) -> None:
+    """Read on for a little, and keep nothing."""
+    size = 0
+    read: Callable[[], Awaitable[Any]] = request.receive
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while size < most_bytes:
+                message = await read()
+                size += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(
+        413, f"The body is larger than {most:,} bytes. Ask in several requests; "
+        "`fettle predict --input FILE` answers a whole file.", {"connection": "close"},
+    )

@@ -1,0 +1,105 @@
+"""The diary: answers on their way to the journal, on a thread of its own.
+
+A disk that is slow or full delays no answer. What could not be written waits in memory, up to a
+limit, and is tried again; what is lost is counted and said aloud.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from fettle.core.errors import StoreError
+from fettle.core.journal import Answered
+from fettle.store.journal import Journal
+
+__all__ = ["Diary"]
+
+MOST = 10_000
+PAUSE_SECONDS, AGAIN_SECONDS = 0.2, 5.0
+
+
+class Diary:
+    """The thread that writes, and what waits for it."""
+
+    def __init__(
+        self, journal: Journal, *, say: Callable[[str], None],
+        lost: Callable[[int], None] = lambda rows: None, most: int = MOST,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
+        """Begin.
+
+        Args:
+            journal: that is written to.
+            say: told what an operator should know.
+            lost: told how many answers will never be written, each time that some are lost.
+            most: answers that wait in memory while the disk says no.
+            again_seconds: between two tries.
+        """
+        self._journal, self._say, self._lost, self._most = journal, say, lost, most
+        self._again_seconds = again_seconds
+        self._waiting: deque[Answered] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._lost_count = 0
+        self.failing = ""
+        """What the disk said last; empty where all is well."""
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+
+    def note(self, batch: Iterable[Answered]) -> None:
+        """Write these down, soon."""
+        with self._changed:
+            self._waiting.extend(batch)
+            self._shed()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write what waits, and end; what cannot be written is lost, aloud."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._waiting and not self._is_closing:
+                    self._changed.wait()
+                if not self._is_closing:  # several answers make one write
+                    self._changed.wait_for(
+                        lambda: self._is_closing,
+                        self._again_seconds if self.failing else PAUSE_SECONDS,
+                    )
+                batch, is_last = list(self._waiting), self._is_closing
+                self._waiting.clear()
+            self._write(batch)
+            if is_last:
+                return
+
+    def _write(self, batch: list[Answered]) -> None:
+        try:
+            for sentence in self._journal.write(batch):
+                self._say(sentence)
+        except (StoreError, OSError) as error:
+            if not self.failing:
+                self._say(f"The journal cannot be written; answering goes on. {error}")
+            self.failing = str(error)
+            with self._changed:
+                self._waiting.extendleft(reversed(batch))
+                self._shed(to=0 if self._is_closing else None)
+            return
+        if self.failing:
+            self.failing = ""
+            self._say(f"The journal is written again; {self._lost_count:,} answers are not in it.")
+
+    def _shed(self, to: int | None = None) -> None:
+        """Lose the oldest where more wait than may."""
+        over = len(self._waiting) - (self._most if to is None else to)
+        if over <= 0:
+            return
+        for _ in range(over):
+            self._waiting.popleft()
+        self._lost_count += over
+        self._lost(over)
+        if self._is_closing:
+            self._say(f"{over:,} answers are lost to the journal.")
