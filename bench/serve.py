@@ -34,7 +34,7 @@ from sets import rows_of, some
 
 HERE = Path(__file__).resolve().parent
 NAME = "banking"
-BATCH, ROWS = 32, 3_000
+BATCH, ROWS, CLASSES = 32, 3_000, 77
 START_SECONDS = 180.0
 STEPS = 4
 """Halvings of the gap between the highest rate that held and the lowest that did not: to 6%."""
@@ -193,24 +193,30 @@ def swaps(side: Side, rate: float, seconds: float, registry: Path) -> dict[str, 
             "swap_versions": len(found["versions"]), "swap_p95_seconds": found["p95"] or 0.0}
 
 
-def prepared(data: Path, folder: Path) -> tuple[Path, Path]:
+def prepared(data: Path, folder: Path, count: int) -> tuple[Path, Path]:
     """Two versions of fettle in a registry, and the pipeline's model; made once."""
     train = folder / "train.csv"
     with train.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, ["text", "label"])
         writer.writeheader()
-        writer.writerows(some(rows_of(data / "banking77" / "train.csv"), ROWS))
+        writer.writerows(some(rows_of(data / "banking77" / "train.csv"), count))
     for seed in (0, 1):
-        subprocess.run(
-            [sys.executable, "-c", "from fettle.cli import main; main()", "tune", str(train),
-             "--name", NAME, "--rungs", "features", "--seed", str(seed),
-             "--registry", str(folder / "registry"), "--out", str(folder / f"run{seed}")],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        quietly(
+            "-c", "from fettle.cli import main; main()", "tune", train, "--name", NAME,
+            "--rungs", "features", "--seed", seed, "--registry", folder / "registry",
+            "--out", folder / f"run{seed}",
         )
     plain = folder / "pipeline"
-    subprocess.run([sys.executable, str(HERE / "serve_model.py"), str(plain), str(77)], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quietly(HERE / "serve_model.py", plain, CLASSES)
     return folder / "registry", plain
+
+
+def quietly(*arguments: object) -> None:
+    """Run Python with these; what it complained of ends the measurement."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True,
+                          check=False)
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
 
 
 def sides(asked: argparse.Namespace, folder: Path, registry: Path, plain: Path) -> list[Side]:
@@ -243,6 +249,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=0.1, help="p95 in seconds")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each rate that is tried")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=ROWS, help="that fettle's versions learn from")
     parser.add_argument("--overload", type=float, default=60.0)
     parser.add_argument("--swap", type=float, default=30.0)
     parser.add_argument("--peers", nargs="*", default=["bentoml"])
@@ -255,7 +262,7 @@ def main() -> None:
         folder = Path(place)
         texts = [row["text"] for row in rows_of(data / "banking77" / "test.csv")]
         (folder / "texts.json").write_text(json.dumps(texts))
-        registry, plain = prepared(data, folder)
+        registry, plain = prepared(data, folder, asked.rows)
         every = sides(asked, folder, registry, plain)
         rates: dict[str, list[float]] = {side.name: [] for side in every}
         figures: dict[str, float] = {}

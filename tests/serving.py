@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -103,11 +104,12 @@ class Server:
 
 @contextmanager
 def serving(
-    machine: Path, folder: Path, *arguments: object, **environment: str
+    machine: Path, folder: Path, *arguments: object, name: str = "tickets", port: int = 0,
+    **environment: str,
 ) -> Iterator[Server]:
-    """`fettle serve tickets`, once it answers."""
+    """`fettle serve NAME`, once it answers."""
     process = _started(
-        machine, ["serve", "tickets", "--port", 0, *arguments], folder, False, None, environment
+        machine, ["serve", name, "--port", port, *arguments], folder, False, None, environment
     )
     said: list[str] = []
     assert process.stderr is not None
@@ -132,6 +134,13 @@ def serving(
         process.stdout.close()
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 def _listens(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -150,6 +159,19 @@ def two_versions(
         data = write_rows(folder / f"{seed}.csv", texts_and_labels(90, seed=seed))
         tell(folder, data, model=tiny, name="tickets", rungs=("features",))
     return folder
+
+
+def copy_of_registry(source: Path, folder: Path) -> Path:
+    """The folder, with the registry of another one in it, and no journal."""
+    away = shutil.ignore_patterns("journal")
+    shutil.copytree(source / ".fettle", folder / ".fettle", ignore=away)
+    return folder
+
+
+@pytest.fixture
+def place(two_versions: Path, tmp_path: Path) -> Path:
+    """A copy of the registry with tickets@1 and tickets@2, to alter."""
+    return copy_of_registry(two_versions, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 import datetime
 import json
-import shutil
 
 import numpy as np
 import pytest
 
 from fettle.core.journal import Answered
 from fettle.store import journal
+from serving import copy_of_registry
 from stories import write_rows
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
@@ -18,7 +18,7 @@ FOLDER = ".fettle/journal/tickets"
 @pytest.fixture
 def place(two_versions, workplace):
     """A registry with tickets@1, and a journal of six answers: the last three audited."""
-    shutil.copytree(two_versions / ".fettle", workplace / ".fettle")
+    copy_of_registry(two_versions, workplace)
     journal.Journal(workplace / FOLDER).write(
         Answered(f"{number:032x}", NOW, "tickets@1", "top up", np.array([0.2, 0.3, 0.5]),
                  stream="audit" if number >= 3 else "user")

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "getting-started.md", ROOT / "docs" / "data.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "getting-started.md", ROOT / "docs" / "data.md",
+         ROOT / "docs" / "serving.md"]
 CHANGES_SHELL = ("cd ", ". ", "source ", "export ")
 
 
@@ -149,7 +150,9 @@ def test_what_the_pages_mention_exists(verb, option):
 def test_every_option_that_the_pages_speak_of_exists():
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     spoken = set(re.findall(r"`(?:fettle [^`]*)?(--[a-z][a-z-]*)", text))
-    known = "".join(help_of(verb) for verb in ("demo", "tune", "audit", "predict", "promote", "gc"))
+    known = "".join(help_of(verb) for verb in (
+        "demo", "tune", "audit", "predict", "promote", "gc", "serve", "feedback",
+    ))
     assert spoken
     assert {one for one in spoken if not re.search(rf"{one}\b", known)} == set()
 

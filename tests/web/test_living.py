@@ -1,6 +1,5 @@
 """A server's life: a new champion under load, too much load, a kill, its end, and its journal."""
 
-import shutil
 import signal
 import threading
 import time
@@ -17,11 +16,8 @@ from stories import _started, flip_byte, pinned
 TEXT = "my card is lost top"
 
 
-@pytest.fixture
-def place(two_versions, tmp_path):
-    """A copy of the registry with tickets@1 and tickets@2, to alter."""
-    shutil.copytree(two_versions / ".fettle", tmp_path / ".fettle")
-    return tmp_path
+slow = pytest.mark.slow
+"""They start servers of their own, which takes seconds."""
 
 
 def promote(place, number: int) -> None:
@@ -59,6 +55,7 @@ class Load:
         return [one.json["version"] for one in self.heard]
 
 
+@slow
 def test_a_new_champion_takes_over_under_load_and_no_request_fails(machine, place):
     with pinned(machine):
         own = {
@@ -85,6 +82,7 @@ def test_a_new_champion_takes_over_under_load_and_no_request_fails(machine, plac
     assert any("tickets@2 answers from now on, tickets@1 did" in line for line in server.said)
 
 
+@slow
 def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(machine, place):
     held = Registry(place / ".fettle")
     _, _, manifest = held.find("tickets@2")
@@ -106,6 +104,7 @@ def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(mac
     assert sum("kept out" in line for line in server.said) == 1
 
 
+@slow
 def test_a_version_that_was_named_by_its_number_stays(machine, place):
     with serving(machine, place, "--poll", "0.1s") as server:
         assert server.predict(TEXT).json["version"] == "tickets@1"
@@ -118,6 +117,7 @@ def test_a_version_that_was_named_by_its_number_stays(machine, place):
     assert line.startswith("tickets@2 answers")
 
 
+@slow
 def test_what_is_too_much_is_told_to_come_back_and_the_rest_is_answered(machine, two_versions):
     with serving(machine, two_versions, "--queue", 64, "--batch", 8) as server:
         server.predict(TEXT)
@@ -152,6 +152,7 @@ def test_what_is_too_much_is_told_to_come_back_and_the_rest_is_answered(machine,
         assert sorted(slow)[len(slow) // 2] < 0.5
 
 
+@slow
 def test_an_answer_that_comes_too_late_is_a_504_and_its_rows_are_not_done(machine, two_versions):
     with serving(machine, two_versions, "--deadline", "0.002s") as server:
         rows = [f"{TEXT} {number}" for number in range(250)]
@@ -163,6 +164,7 @@ def test_an_answer_that_comes_too_late_is_a_504_and_its_rows_are_not_done(machin
         assert server.metric("fettle_queue_rows") == 0
 
 
+@slow
 def test_sigterm_lets_what_was_asked_be_answered_and_ends_with_0(machine, place):
     with serving(machine, place, "--batch", 1) as server, ThreadPoolExecutor(4) as pool:
         rows = [f"{TEXT} {number}" for number in range(200)]
@@ -175,6 +177,7 @@ def test_sigterm_lets_what_was_asked_be_answered_and_ends_with_0(machine, place)
     assert "Everything that was asked is answered." in "".join(server.said)
 
 
+@slow
 def test_after_a_kill_the_journal_holds_what_was_answered_and_a_new_server_goes_on(machine, place):
     with serving(machine, place) as server:
         first = server.predict(TEXT).json["predictions"][0]["id"]
@@ -189,6 +192,7 @@ def test_after_a_kill_the_journal_holds_what_was_answered_and_a_new_server_goes_
     assert [one.id for one in answers_in(place)] == [first, second]
 
 
+@slow
 def test_the_journal_holds_no_text_unless_it_is_told_to(machine, place):
     for more, kept in (((), False), (("--journal-inputs",), True)):
         with serving(machine, place, "--audit-share", 1, *more) as server:
@@ -207,6 +211,7 @@ def test_the_journal_holds_no_text_unless_it_is_told_to(machine, place):
     assert not any("secret" in line for line in server.said)
 
 
+@slow
 def test_no_journal_is_kept_where_none_is_wanted(machine, place):
     with serving(machine, place, "--no-journal") as server:
         assert server.predict(TEXT).status == 200
@@ -214,6 +219,7 @@ def test_no_journal_is_kept_where_none_is_wanted(machine, place):
     assert not (place / ".fettle" / "journal").exists()
 
 
+@slow
 def test_a_full_disk_stops_no_answer_and_is_said(machine, place):
     with serving(machine, place, FETTLE_FAILPOINT="enospc@append") as server:
         ids = [server.predict(TEXT).json["predictions"][0]["id"]]
@@ -229,6 +235,7 @@ def test_a_full_disk_stops_no_answer_and_is_said(machine, place):
 TOKEN = "a-token-of-more-than-16"
 
 
+@slow
 def test_with_a_token_only_who_sends_it_is_answered(machine, two_versions, tmp_path):
     path = tmp_path / "token"
     path.write_text(TOKEN + "\n")

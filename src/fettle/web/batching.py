@@ -104,6 +104,11 @@ class Batcher:
             await asyncio.sleep(0.01)
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
     def waiting(self) -> int:
         """Rows that no batch has taken and that somebody waits for."""
         return self._waiting

@@ -78,7 +78,6 @@ class Desk:
                 parsed(body), model.encoder.fields, most_rows=self.limits.rows
             )
             asked = self.batcher.ask(model, asks.fields, deadline)
-            return await self._answered(request, asked, asks, tell)
         except Busy as error:
             return refusal(503, str(error), {"retry-after": f"{error.seconds:.0f}"})
         except Malformed as error:
@@ -87,6 +86,7 @@ class Desk:
             return refusal(422, str(error))
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody; the meters show it
+        return await self._answered(request, asked, asks, tell)
 
     async def _answered(
         self, request: Request, asked: Asked, asks: Question,
@@ -149,8 +149,10 @@ class Desk:
         return b"".join(chunks)
 
     async def live(self, request: Request) -> Response:
-        """GET /v2/health/live: the process answers."""
+        """GET /v2/health/live: the process answers, and so does its model's thread."""
         request.scope["fettle.route"] = "health"
+        if not self.batcher.is_alive:
+            return refusal(503, "The model's thread has ended. Start the server again.")
         return JSONResponse({"live": True})
 
     async def ready(self, request: Request) -> Response:

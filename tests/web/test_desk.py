@@ -1,0 +1,123 @@
+"""The desk before a model that fails or is slow: what a client hears, and what is not done."""
+
+import asyncio
+import json
+
+import pytest
+
+from fettle.core.errors import OutOfMemory
+from fettle.web.batching import Batcher
+from fettle.web.desk import Desk, Limits
+from fettle.web.door import Door
+from fettle.web.meters import Meters
+from fettle.web.routes import application
+from fettle.web.telling import Keeping
+
+from .test_batching import Letters, Model, rows, soon
+
+
+class Fixed:
+    """A champion that stays."""
+
+    name, number, kept_out = "m", "1", ""
+
+    def __init__(self, model):
+        self.served = model
+
+    async def follow(self, seconds):
+        await asyncio.sleep(0)
+
+
+class OneColumn(Letters):
+    fields = ("text",)
+
+
+def asgi(story, model):
+    """A story with an application that has started, to its end."""
+
+    async def whole():
+        batcher, meters = Batcher(), Meters()
+        desk = Desk(Fixed(model), batcher, meters, None, Keeping(), Limits(deadline_seconds=2.0))
+        inside = application(desk, poll_seconds=1.0, say=print)
+        door = Door(inside, token=None, host="localhost", meters=meters, most_seconds=10.0)
+        async with inside.router.lifespan_context(inside):
+            return await story(door, batcher)
+
+    return asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+async def ask(app, body, *, path="/predict", gone=None):
+    """(status, object) that the application answers; `gone` is when the client goes away."""
+    sent = []
+    messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+
+    async def receive():
+        if messages:
+            return messages.pop(0)
+        await (gone.wait() if gone else asyncio.sleep(60))
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1",
+        "headers": [(b"host", b"localhost")], "asgi": {"version": "3.0"},
+    }
+    try:
+        await app(scope, receive, send)
+    except Exception as error:  # starlette raises again what it has answered, for the log
+        assert sent, error
+    content = b"".join(one.get("body", b"") for one in sent)
+    return sent[0]["status"], json.loads(content) if content else None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret path"), OutOfMemory("secret path")])
+def test_a_model_that_fails_is_a_500_that_tells_nothing_of_the_inside(error):
+    class Fails(Model):
+        def read(self, items):
+            raise error
+
+    async def story(app, batcher):
+        first = await ask(app, {"rows": ["a"]})
+        assert batcher.is_alive
+        return first
+
+    status, told = asgi(story, Fails(encoder=OneColumn()))
+    assert status == 500
+    assert "secret" not in told["error"]
+    assert "its log says how" in told["error"]
+
+
+def test_what_a_client_that_went_away_had_asked_is_not_done():
+    model = Model(encoder=OneColumn())
+
+    async def story(app, batcher):
+        batcher.ask(model, rows("first"), soon())
+        await asyncio.to_thread(model.begun.wait, 5)
+        gone = asyncio.Event()
+        asking = asyncio.create_task(ask(app, {"rows": ["left", "behind"]}, gone=gone))
+        while batcher.waiting != 2:
+            await asyncio.sleep(0.01)
+        gone.set()
+        status, _ = await asking
+        assert status == 499
+        assert batcher.waiting == 0
+        model.go.set()
+
+    asgi(story, model)
+    assert model.batches == [["first"]]
+
+
+def test_an_answer_after_the_deadline_is_a_504():
+    model = Model(encoder=OneColumn())
+
+    async def story(app, batcher):
+        status, told = await ask(app, {"rows": ["a"]})
+        model.go.set()
+        return status, told, batcher.waiting
+
+    status, told, waiting = asgi(story, model)
+    assert (status, waiting) == (504, 0)
+    assert "No answer within 2 s" in told["error"]
