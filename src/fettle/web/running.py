@@ -25,8 +25,8 @@ from fettle.web.telling import Keeping
 __all__ = ["Serving", "serve"]
 
 SHORTEST_TOKEN = 16
-SPARE_FILES = 64
-"""Of what this process may have open, for everything that is no connection."""
+MOST_FILES, SPARE_FILES = 4096, 64
+"""Of what this process has open at most: for everything that is no connection."""
 LINGER_SECONDS = 10
 """For a client to read its answer, after the deadline."""
 
@@ -179,4 +179,5 @@ def _most_seconds(settings: Serving) -> float:
 def _connections() -> int:
     """How many may be open at once: what the system grants, less a few."""
     granted = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(min(granted, 4096) - SPARE_FILES, SPARE_FILES)
+    most = MOST_FILES if granted == resource.RLIM_INFINITY else min(granted, MOST_FILES)
+    return max(most - SPARE_FILES, SPARE_FILES)
