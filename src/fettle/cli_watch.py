@@ -1,0 +1,129 @@
+"""The commands of a version in production: argv in, exit code out. They are part of `fettle`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fettle import console
+from fettle.core.drift import Decision, Drift
+from fettle.core.errors import SettingError
+from fettle.options import HERE, Json, Registry, Version
+
+__all__ = ["register", "watch"]
+
+Rows = Annotated[Path | None, typer.Argument(help="Rows that arrived, with labels or without")]
+Seed = Annotated[int, typer.Option(help="Of permutations and draws")]
+Journal = Annotated[bool, typer.Option("--journal", help="What was served, from its journal")]
+
+
+def register(app: typer.Typer) -> None:
+    """Make these commands of the application."""
+    app.command()(watch)
+
+
+def watch(
+    version: Version, data: Rows = None, journal: Journal = False, registry: Registry = HERE,
+    time: Annotated[str | None, typer.Option(help="The column that says when a row came")] = None,
+    window: Annotated[int | None, typer.Option(help="Rows of a window; 200 or more if not given")]
+    = None,
+    fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page here")] = None,
+    schedule: Annotated[bool, typer.Option("--schedule", help="Print when to look, and a crontab")]
+    = False,
+    timer: Annotated[bool, typer.Option("--timer", help="With --schedule: systemd, no crontab")]
+    = False,
+    data_review: Annotated[int, typer.Option(help="With --schedule: months")] = 3,
+    evaluation: Annotated[int, typer.Option(help="With --schedule: months")] = 1,
+    retraining: Annotated[int, typer.Option(help="With --schedule: months")] = 6,
+    seed: Seed = 0, as_json: Json = False,
+) -> None:
+    """Has what arrives drifted from what the version was tested on? Does it still do well?"""
+    if fail_on not in (None, "warn", "blocker"):
+        raise SettingError(f"--fail-on is {fail_on!r}; choose warn or blocker.")
+    if schedule:
+        if data is not None or journal:
+            raise SettingError("--schedule says when to watch; it takes no rows and no --journal.")
+        _schedule(version, registry, timer, (data_review, evaluation, retraining), as_json)
+        return
+    from fettle import watching
+
+    story = watching.watch(version, data, registry=registry, journal=journal, time=time,
+                           window=window, seed=seed)
+    with console.Watcher() as watcher:
+        drift = watcher.finish(story)
+    decision = None if Path(version).is_dir() else watching.decide(drift, registry=registry)
+    if html is not None:
+        watching.write_page(html, drift, decision)
+    if as_json:
+        _print(watching.plain(drift, decision))
+    else:
+        _told(drift, decision)
+        if html is not None:
+            console.message(f"The page: {html}")
+    if (fail_on and drift.severity == "blocker") or (fail_on == drift.severity == "warn"):
+        raise typer.Exit(3)
+
+
+def _schedule(
+    name: str, registry: str, timer: bool, months: tuple[int, int, int], as_json: bool
+) -> None:
+    from fettle import watching
+    from fettle.stages import scheduling
+    from fettle.store import records
+
+    name = name.partition("@")[0]
+    reviews = watching.timetable(name, months, registry=registry)
+    folder = str(Path.cwd())
+    if as_json:
+        _print([records.to_plain(one) for one in reviews])
+        return
+    console.table("", ["what", "every", "next", "command", "a person"], (
+        [one.what, f"{one.every} months" if one.every > 1 else "month" if one.every else "day",
+         one.due, one.command, one.person] for one in reviews
+    ))
+    if timer:
+        for path, text in scheduling.systemd(reviews, name, folder=folder).items():
+            console.message(f"# {path}\n{text}")
+    else:
+        console.message(scheduling.crontab(reviews, folder=folder))
+
+
+def _told(drift: Drift, decision: Decision | None) -> None:
+    """Signals, performance, and what to do."""
+    console.message(
+        f"{drift.rows:,} rows of {drift.data} in {len(drift.windows)} windows, compared with the "
+        f"{drift.reference:,} test rows of {drift.version}"
+    )
+    lines = []
+    for state in drift.states:
+        last = next(one for window in reversed(drift.windows) for one in window.signals
+                    if one.name == state.signal)
+        begun = "" if state.since is None else (
+            drift.windows[state.since].begun or drift.windows[state.since].first)
+        enough = "" if last.alarm is not None else (
+            f"{last.needed:,} rows are enough" if last.needed else "too few test rows")
+        lines.append([state.signal, state.state, f"{last.effect:.3f}", f"{last.p:.2g}",
+                      begun or enough, last.told])
+    console.table("", ["signal", "", "effect", "p, adjusted", "since", "what changed"], lines)
+    last_estimate = drift.windows[-1].estimate
+    console.message(f"at release: {drift.at_release}")
+    console.message(
+        f"now, without labels: {last_estimate.metric.replace('_', ' ')} {last_estimate.value:.3f} "
+        f"[{last_estimate.low:.3f}, {last_estimate.high:.3f}] on the last "
+        f"{last_estimate.rows:,} rows"
+    )
+    for one in drift.judged:
+        console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
+    for note in drift.notes:
+        console.message(f"  {note}")
+    console.message(drift.sentence)
+    if decision is not None:
+        console.message(f"What to do: {decision.action}. {' '.join(decision.reasons[1:])}")
+        if decision.command:
+            console.message(f"  {decision.command}")
+
+
+def _print(value: Any) -> None:
+    console.message(json.dumps(value, ensure_ascii=False))
