@@ -17,7 +17,7 @@ FLOORS = [
         "__init__", "__main__", "api", "cli", "cli_serve", "cli_upkeep", "cli_watch", "console",
         "options",
     },
-    {"pipeline", "upkeep", "feedback", "watching", "web", "demo", "doctor"},
+    {"pipeline", "upkeep", "feedback", "watching", "asking", "web", "demo", "doctor"},
     {"stages"},
     {
         "engine", "strategies", "models", "tasks", "modalities",

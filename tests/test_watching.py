@@ -11,6 +11,7 @@ from fettle import pipeline, watching
 from fettle.core.errors import SettingError
 from fettle.core.journal import Answered, Label
 from fettle.core.progress import finish
+from fettle.stages import serving
 from fettle.store import journal, portraits
 from fettle.store.places import journal_folder
 from stories import texts_and_labels, write_rows
@@ -132,7 +133,7 @@ def served(here, texts, *, audit=0.5, keep=True):
     """These texts, as a server would have journalled them; the ids."""
     opened = pipeline.open_version("tickets", registry=here)
     before, _ = watching.reference_of(opened)
-    made = watching.painter(opened, before.kinds)([(text,) for text in texts])
+    made = serving.painter(opened, before.kinds)([(text,) for text in texts])
     start = datetime(2026, 1, 1, tzinfo=UTC)
     batch = [
         Answered(id=f"{row:032x}", at=start + timedelta(hours=row), version="tickets@1",

@@ -11,16 +11,20 @@ from fettle.core.drift import Decision, Drift
 from fettle.core.errors import SettingError
 from fettle.options import HERE, Json, Registry, Version
 
-__all__ = ["register", "watch"]
+__all__ = ["register", "suggest", "take", "watch"]
 
 Rows = Annotated[Path | None, typer.Argument(help="Rows that arrived, with labels or without")]
 Seed = Annotated[int, typer.Option(help="Of permutations and draws")]
 Journal = Annotated[bool, typer.Option("--journal", help="What was served, from its journal")]
 
 
+labels = typer.Typer(no_args_is_help=True, help="Which rows to label next, and labels back.")
+
+
 def register(app: typer.Typer) -> None:
     """Make these commands of the application."""
     app.command()(watch)
+    app.add_typer(labels, name="label")
 
 
 def watch(
@@ -64,6 +68,65 @@ def watch(
             console.message(f"The page: {html}")
     if (fail_on and drift.severity == "blocker") or (fail_on == drift.severity == "warn"):
         raise typer.Exit(3)
+
+
+@labels.command()
+def suggest(
+    version: Version, data: Rows = None, journal: Journal = False, registry: Registry = HERE,
+    count: Annotated[int, typer.Option(help="Rows to ask for")] = 100,
+    out: Annotated[Path, typer.Option(help=".json for Label Studio, else CSV")]
+    = Path("to-label.csv"),
+    seed: Seed = 0, as_json: Json = False,
+) -> None:
+    """Rows worth a label: half uncertain, half diverse, and a fifth at random, flagged."""
+    from fettle import asking
+
+    found = asking.suggest_labels(version, data, many=count, registry=registry, journal=journal,
+                                  seed=seed)
+    asking.write_suggestions(out, found)
+    why = [one.why for one in found.rows]
+    if as_json:
+        _print({"out": str(out), "rows": len(why), "twins_left_out": found.aside,
+                **{kind: why.count(kind) for kind in ("random", "uncertain", "diverse")}})
+        return
+    console.message(
+        f"{len(why):,} rows in {out}: {why.count('random')} random, {why.count('uncertain')} "
+        f"uncertain, {why.count('diverse')} diverse; {found.aside:,} rows are left out as twins."
+    )
+    console.message(f"Fill in {found.target!r}, then: fettle label read {out} --target "
+                    f"{found.target} --out reviewed.csv")
+
+
+@labels.command(name="read")
+def take(
+    paths: Annotated[list[Path], typer.Argument(help="Labelled files, one or more people's")],
+    target: Annotated[str, typer.Option(help="The column that holds labels")] = "label",
+    out: Annotated[Path | None, typer.Option(help="Write rows on which all agree here")] = None,
+    as_json: Json = False,
+) -> None:
+    """Labels that came back: where two people labelled the same rows, how far they agree."""
+    from fettle import asking
+    from fettle.store import records
+
+    found = asking.read_labels(paths, target=target)
+    if out is not None:
+        asking.write_reviewed(out, found, target=target)
+    if as_json:
+        _print({"labelled": len(found.rows), "unlabelled": found.unlabelled,
+                "disputed": records.to_plain(found.disputed),
+                "agreements": records.to_plain(found.agreements)})
+        return
+    console.message(f"{len(found.rows):,} rows have a label, {len(found.disputed):,} are disputed, "
+                    f"{found.unlabelled:,} have none.")
+    for one in found.agreements:
+        kappa = "no kappa: one label throughout" if one.kappa is None else (
+            f"Cohen's kappa {one.kappa:.3f} [{one.low:.3f}, {one.high:.3f}]")
+        console.message(f"{one.first} and {one.second}: {one.agreed:.1%} of {one.rows:,} rows "
+                        f"alike, {kappa}")
+    console.table("", ["disputed", "what was said"], (
+        [one.id, "; ".join(f"{person}: {label}" for person, label in one.said.items())]
+        for one in found.disputed
+    ))
 
 
 def _schedule(

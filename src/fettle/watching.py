@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fettle.core.dataset import Dataset, Schema
 from fettle.core.drift import Arrived, Decision, Drift, Portrait
 from fettle.core.errors import SettingError
-from fettle.core.progress import Note, finish
+from fettle.core.progress import Note
 
 if TYPE_CHECKING:
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from fettle.store.registry import Registry
 
 __all__ = [
-    "decide", "labelled_or_not", "painter", "plain", "reference_of", "standing", "timetable",
-    "watch", "write_page",
+    "decide", "plain", "reference_of", "standing", "timetable", "watch", "write_page",
 ]
 
 
@@ -82,6 +80,7 @@ def reference_of(opened: "Opened") -> tuple[Portrait, tuple[str, ...]]:
             "rows. Train it again."
         )
     from fettle.engine.portrait import kinds_of
+    from fettle.stages import serving
 
     table = arrow.read(opened.paths["rows.arrow"])
     tests = [at for at, side in enumerate(table.column(table.num_columns - 1).to_pylist())
@@ -91,32 +90,10 @@ def reference_of(opened: "Opened") -> tuple[Portrait, tuple[str, ...]]:
                for name in opened.encoder.fields]
     fields = list(zip(*columns, strict=True))
     labels = held.column(opened.plan["reading"]["target"]).to_pylist()
-    paint = painter(opened, kinds_of(opened.encoder.fields, fields))
+    paint = serving.painter(opened, kinds_of(opened.encoder.fields, fields))
     return paint(fields, labels), (
         f"{opened.id} was published by an older fettle; its reference is made of its rows now.",
     )
-
-
-def painter(opened: "Opened", kinds: Any) -> Any:
-    """From (fields, labels) to what is watched of those rows, by this version."""
-    from fettle.engine.portrait import portrait
-    from fettle.store import portraits
-
-    counts = (portraits.read_counts(opened.paths[portraits.TOKENS])
-              if portraits.TOKENS in opened.paths else None)
-    head = opened.network.head
-    assert head is not None, "an opened version has a head"
-
-    def paint(
-        fields: Sequence[tuple[str, ...]], labels: Sequence[str | None] = ()
-    ) -> Portrait:
-        return finish(portrait(
-            opened.network, head, opened.encoder, fields, classes=opened.task.classes, kinds=kinds,
-            temperature=opened.temperature, precision=opened.precision, counts=counts,
-            labels=labels,
-        ))
-
-    return paint
 
 
 def standing(
@@ -201,30 +178,22 @@ def timetable(
 def _rows(
     opened: "Opened", before: Portrait, source: object, time: str | None
 ) -> Arrived:
-    from fettle.stages import arriving
+    from fettle.stages import arriving, reading, serving
 
-    rows = labelled_or_not(opened, source)
-    return arriving.from_rows(rows, painter(opened, before.kinds), time=time)
-
-
-def labelled_or_not(opened: "Opened", source: object) -> Dataset:
-    """Rows of a file or table, with the version's target where they have it."""
-    from fettle.stages import reading
-
-    schema = Schema(target=opened.plan["reading"]["target"], inputs=opened.encoder.fields)
-    return reading.read_unlabelled(source, schema)
+    rows = reading.read_unlabelled(source, opened.schema)
+    return arriving.from_rows(rows, serving.painter(opened, before.kinds), time=time)
 
 
 def _answered(opened: "Opened", before: Portrait, registry: str) -> Arrived:
     """The answers of this version in the journal of its name."""
-    from fettle.stages import arriving
+    from fettle.stages import arriving, serving
     from fettle.store import journal
     from fettle.store.places import journal_folder
 
     name = opened.id.partition("@")[0]
     folder = journal_folder(registry, name)
     answers = journal.answers(folder, keep=lambda one: one.version == opened.id)
-    paint = painter(opened, before.kinds)
+    paint = serving.painter(opened, before.kinds)
     return arriving.from_journal(
         f"the journal of {name}", answers, journal.labels(folder), opened.task.classes, before,
         paint=lambda fields: paint(fields),

@@ -85,7 +85,7 @@ def from_journal(
             f"{name} holds no answer of this version yet. `fettle serve` writes them; a file of "
             "rows can be watched too: fettle watch NAME DATA."
         )
-    settled = {source: labels.settled(source) for source in ("audit", "user")}
+    audited, all_told = labels.settled("audit"), labels.settled()
     vectors = [one.embedding for one in found]
     width = None if reference.embedding is None else reference.embedding.shape[1]
     whole = [one for one in vectors if one is not None and len(one) == width]
@@ -93,7 +93,7 @@ def from_journal(
         kinds={}, traits={}, classes=classes,
         probabilities=np.stack([one.probabilities for one in found]),
         embedding=np.stack(whole) if len(whole) == len(found) else None,
-        labels=tuple(settled[one.stream].get(one.id) for one in found),
+        labels=tuple(all_told.get(one.id) for one in found),
     )
     names = list(reference.kinds)
     if paint is not None and all(one.inputs is not None for one in found):
@@ -102,7 +102,7 @@ def from_journal(
     return Arrived(
         name=name, portrait=portrait, ids=tuple(one.id for one in found),
         at=tuple(one.at.isoformat(timespec="seconds") for one in found),
-        streams=tuple(one.stream for one in found),
+        streams=tuple("audit" if one.id in audited else "user" for one in found),
         notes=_notes(answers, labels, {one.id for one in answers.answers}),
     )
 
