@@ -17,6 +17,7 @@ FLOORS = [
         "__init__", "__main__", "api", "cli", "cli_serve", "cli_upkeep", "cli_watch", "console",
         "options",
     },
+    {"rebuilding"},
     {"pipeline", "upkeep", "feedback", "watching", "asking", "web", "demo", "doctor"},
     {"stages"},
     {

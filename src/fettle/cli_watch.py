@@ -6,24 +6,27 @@ from typing import Annotated, Any
 
 import typer
 
-from fettle import console
+from fettle import console, options
 from fettle.core.drift import Decision, Drift
 from fettle.core.errors import SettingError
-from fettle.options import HERE, Json, Registry, Version
+from fettle.core.rebuilt import Rebuilt
+from fettle.options import HERE, Budget, Json, Registry, Rungs, Version
 
-__all__ = ["register", "suggest", "take", "watch"]
+__all__ = ["register", "retrain", "suggest", "take", "watch"]
 
 Rows = Annotated[Path | None, typer.Argument(help="Rows that arrived, with labels or without")]
 Seed = Annotated[int, typer.Option(help="Of permutations and draws")]
 Journal = Annotated[bool, typer.Option("--journal", help="What was served, from its journal")]
 
 
+Start = Annotated[str, typer.Option(help="Where training starts: base, champion, or both")]
 labels = typer.Typer(no_args_is_help=True, help="Which rows to label next, and labels back.")
 
 
 def register(app: typer.Typer) -> None:
     """Make these commands of the application."""
     app.command()(watch)
+    app.command()(retrain)
     app.add_typer(labels, name="label")
 
 
@@ -68,6 +71,52 @@ def watch(
             console.message(f"The page: {html}")
     if (fail_on and drift.severity == "blocker") or (fail_on == drift.severity == "warn"):
         raise typer.Exit(3)
+
+
+def retrain(
+    name: Annotated[str, typer.Argument(help="Of the model; its champion is what is retrained")],
+    data: Annotated[Path, typer.Argument(help="Reviewed rows, with labels")],
+    start: Start = "base,champion", budget: Budget = None, rungs: Rungs = None,
+    registry: Registry = HERE, seed: Seed = 0,
+    promote: Annotated[bool, typer.Option("--promote", help="Ask the gate; it moves the champion")]
+    = False,
+    reason: Annotated[str, typer.Option(help="Why, for the log")] = "", as_json: Json = False,
+) -> None:
+    """A challenger that learned from new rows too, judged on the test rows of every version."""
+    from fettle import rebuilding
+    from fettle.store import records
+
+    story = rebuilding.rebuild(
+        name, data, registry=registry, starts=options.many(start),
+        rungs=options.many(rungs) or None, budget_seconds=options.seconds(budget), seed=seed,
+        promote=promote, reason=reason,
+    )
+    with console.Watcher() as watcher:
+        made = watcher.finish(story)
+    if as_json:
+        _print(records.to_plain(made))
+    else:
+        _rebuilt(made)
+    if made.verdict is not None and not made.verdict.promoted:
+        raise typer.Exit(3)
+
+
+def _rebuilt(made: Rebuilt) -> None:
+    """Where it started, what it forgot, what the gate said."""
+    console.table("", ["started from", "kept", "validation"], (
+        [f"{one.name}: {one.model}", one.rung, str(one.validation)] for one in made.starts
+    ))
+    console.table("", [f"{made.version} against {made.champion}", "accuracy", "won", "lost", ""], (
+        [one.metric, f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.wins,
+         one.losses, f"{one.rows:,} rows"] for one in made.vaults
+    ))
+    for one in made.forgotten:
+        console.message(f"Forgotten: worse on the {one.metric}.")
+    if made.verdict is not None:
+        console.verdict(made.verdict)
+    else:
+        console.message(f"{made.version} is the challenger. Ask the gate: fettle promote "
+                        f"{made.version}")
 
 
 @labels.command()

@@ -15,7 +15,7 @@ from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
 from fettle.measures.folds import stratified_parts
 
-__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "vaults"]
+__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "vault_rows"]
 
 COOLDOWN_DAYS = 7.0
 """A version that is younger is not replaced because inputs drifted: it has not been seen enough."""
@@ -170,27 +170,35 @@ def _drawn(labels: Sequence[str], seed: int, *, fresh: float, tuning: float) -> 
     return [names[one] for one in part]
 
 
-def vaults(tables: Sequence[tuple[str, pa.Table]], inputs: Sequence[str]) -> dict[str, list[int]]:
-    """Which test rows each version brought, the oldest version first.
+def vault_rows(
+    tables: Sequence[tuple[str, pa.Table]], inputs: Sequence[str], target: str
+) -> dict[str, tuple[list[tuple[str, ...]], list[str]]]:
+    """The test rows that each version brought, the oldest version first.
 
     Args:
-        tables: of versions of one name, oldest first, `id` and `side` last.
+        tables: the rows of versions of one name, oldest first, `id` and `side` last.
         inputs: the columns that are read.
+        target: the column that is predicted.
 
     Returns:
-        By version, the row numbers in its own table of the test rows that no older one has.
+        By version, what is read of the test rows that no older one has, and their labels; none
+        where a version brought none of its own.
     """
     seen: set[tuple[str, ...]] = set()
-    found: dict[str, list[int]] = {}
+    found: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {}
     for version, table in tables:
         sides = table.column(table.num_columns - 1).to_pylist()
         tests = [row for row, side in enumerate(sides) if side == "test"]
-        keys = [_key(row) for row in _cells(table, inputs, tests)]
-        found[version] = [
-            row for row, key in zip(tests, keys, strict=True) if key not in seen
-        ]
-        seen.update(keys)
-    return {version: rows for version, rows in found.items() if rows}
+        labels = table.column(target).take(numbers(tests)).to_pylist()
+        fields, own = [], []
+        for cells, label in zip(_cells(table, inputs, tests), labels, strict=True):
+            if _key(cells) not in seen and (label or "").strip():
+                fields.append(cells)
+                own.append(label.strip())
+            seen.add(_key(cells))
+        if fields:
+            found[version] = fields, own
+    return found
 
 
 def _cells(
