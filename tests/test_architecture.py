@@ -13,8 +13,12 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "fettle"
 MODULES = sorted(ROOT.rglob("*.py"))
 
 FLOORS = [
-    {"__init__", "__main__", "api", "cli", "cli_serve", "cli_upkeep", "console", "options"},
-    {"pipeline", "upkeep", "feedback", "web", "demo", "doctor"},
+    {
+        "__init__", "__main__", "api", "cli", "cli_serve", "cli_upkeep", "cli_watch", "console",
+        "options",
+    },
+    {"rebuilding"},
+    {"pipeline", "upkeep", "feedback", "watching", "asking", "web", "demo", "doctor"},
     {"stages"},
     {
         "engine", "strategies", "models", "tasks", "modalities",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fettle.store.registry import Registry
 
 __all__ = [
-    "audit", "build", "compare", "evaluate", "open_version", "plan", "predict", "this_machine",
-    "write_fixes",
+    "audit", "build", "climb", "compare", "evaluate", "open_version", "plan", "predict",
+    "this_machine", "write_fixes",
 ]
 
 Story = Generator[Any, None, Version]
@@ -67,6 +67,29 @@ def build(
             return finished
         runs.remember(settings, request, folder, made)
         return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
+
+
+def climb(
+    settings: Settings, *, source: object | None = None
+) -> Generator[Any, None, Run]:
+    """The first half of the story: trained and validated. No test row is looked at.
+
+    `build` with the same settings goes on from there, and trains nothing twice.
+    """
+    from fettle.stages import training
+
+    dataset, found, split, card = yield from _before_planning(settings, None, source)
+    request = runs.request(settings, None, split, card)
+    made = runs.begun(settings, request) or _planned(settings, None, dataset, split, card)
+    folder = runs.folder_of(settings, made)
+    runs.require_ours(folder)
+    with locks.hold(folder):
+        if runs.begin(folder, made, found, split) is not None:
+            return records.load(folder / "run.json", Run)
+        runs.remember(settings, request, folder, made)
+        return (yield from training.train(
+            dataset, split, made, card=card, folder=folder, save_seconds=settings.save_seconds
+        ))
 
 
 def _train_and_publish(

@@ -27,7 +27,7 @@ __all__ = [
 
 BESIDE = frozenset((
     "rows.arrow", "split.json", "evaluation.json", "audit.json", "report.html", "model-card.md",
-    "certificate.arrow", "certificate.safetensors",
+    "certificate.arrow", "certificate.safetensors", "reference.arrow", "tokens.arrow",
 ))
 """Files of a version that it does not need to answer."""
 

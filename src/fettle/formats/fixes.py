@@ -6,7 +6,6 @@ it, and read back without. A line that does not fit the rows is an error; nothin
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,6 +17,7 @@ from fettle.core.errors import InputError, unknown_name
 from fettle.core.fixes import Action, Fix, Fixes, Proposal
 from fettle.formats import FORMATS
 from fettle.formats.files import rows_of_file
+from fettle.formats.formulas import guarded, unguarded
 from fettle.formats.opening import source_of_file, text_lines
 from fettle.store import files
 
@@ -27,8 +27,6 @@ COLUMNS = tuple(field.name for field in fields(Fix))
 NEEDED = ("row", "action", "old", "new")
 _SHOWN = 160
 """Letters of a row's text: enough to judge most, and to notice that the rows have moved."""
-_FORMULA = re.compile(r"'*\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
-"""What a spreadsheet may run, and what `_unguarded` must not take for a guard."""
 _MARK = "\ufeff"
 """A spreadsheet then opens and saves the file as UTF-8."""
 
@@ -59,7 +57,7 @@ def as_text(dataset: Dataset, proposals: Iterable[Proposal]) -> str:
             dataset.ids[one.row], one.action.value, labels[one.row] or "", one.new, one.why,
             one.check, _beginning(texts[one.row]),
         )
-        lines.writerow([_guarded(cell) for cell in cells])
+        lines.writerow([guarded(cell) for cell in cells])
     return _MARK + out.getvalue()
 
 
@@ -156,7 +154,7 @@ def _changed(
 
 def _fix(place: str, cells: Mapping[str, str | None]) -> Fix:
     """One line, its cells as they were before they were guarded."""
-    plain = {name: _unguarded(cell or "") for name, cell in cells.items()}
+    plain = {name: unguarded(cell or "") for name, cell in cells.items()}
     actions = [action.value for action in Action]
     if plain["action"] not in actions:
         raise unknown_name("action", plain["action"], actions, place=f"{place}, column 'action',")
@@ -190,14 +188,6 @@ def _wrong(place: str, column: str, what: str) -> InputError:
 def _beginning(fields: Sequence[str]) -> str:
     """How a row begins, on one line."""
     return " ".join(" ".join(fields).split())[:_SHOWN].strip()
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _is_empty(path: Path) -> bool:

@@ -22,11 +22,12 @@ from fettle.core.progress import finish
 from fettle.core.run import Run
 from fettle.core.split import Split
 from fettle.core.version import Report, Version
+from fettle.engine.portrait import kinds_of, portrait, token_counts
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import CODE
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
-from fettle.store import arrow, checkpoints, files, records
+from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
 from fettle.store.tables import digest
 
@@ -37,6 +38,8 @@ TOLERANCE = 1e-4
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 CERTIFIED = 32
 """Rows whose answers travel with the version: before it becomes champion it gives them again."""
+WATCHED = 2000
+"""Test rows at most whose numbers travel with the version, for watching."""
 SAMPLES = (
     "Good morning, could you please call me back this afternoon?",
     "It does not work any more.",
@@ -47,7 +50,7 @@ SAMPLES = (
 """In place of the user's rows where those are not kept."""
 BESIDE = frozenset((
     "plan.json", "evaluation.json", "audit.json", "report.html", "model-card.md",
-    "certificate.arrow", "certificate.safetensors",
+    "certificate.arrow", "certificate.safetensors", "reference.arrow", "tokens.arrow",
 ))
 """Files that tell of the version; what it answers hangs on the others, and on the plan's id."""
 
@@ -82,6 +85,7 @@ def publish(
     if keep_rows:
         _write_rows(target / "rows.arrow", dataset, split)
     difference = _proved(target, source, dataset, split, plan, keep_rows=keep_rows)
+    _write_reference(target, dataset, split, plan, keep_rows=keep_rows)
     lineage = _lineage(card, plan, split, run)
     manifest = {
         "plan": plan.id,
@@ -212,6 +216,35 @@ def _write_certificate(
     checkpoints.write_tensors(
         target / "certificate.safetensors", {"outputs": torch.from_numpy(outputs)}
     )
+
+
+def _write_reference(
+    target: Path, dataset: Dataset, split: Split, plan: Plan, *, keep_rows: bool
+) -> None:
+    """What new rows will be compared with: the test rows, which the model never saw, in numbers.
+
+    Where rows are not to be kept, neither are vectors nor the tokens that were learned from:
+    both tell of what the rows say.
+    """
+    paths = {path.name: path for path in target.iterdir()}
+    network, encoder = open_saved(paths), ENCODERS[plan.modality].load(paths)
+    assert network.head is not None, "a published network has a head"
+    rows = np.array(split.vault.sealed, dtype=np.int64)
+    if len(rows) > WATCHED:
+        rows = np.sort(np.random.default_rng(plan.seed).choice(rows, WATCHED, replace=False))
+    counts = None
+    if keep_rows:
+        learned = dataset.fields(split.learners)
+        counts = token_counts(encoder, learned, vocabulary=encoder.tokenizer.get_vocab_size())
+        portraits.write_counts(target, counts)
+    fields = dataset.fields(rows.tolist())
+    found = finish(portrait(
+        network, network.head, encoder, fields, classes=plan.classes,
+        kinds=kinds_of(encoder.fields, fields), precision=plan.precision, counts=counts,
+        temperature=files.read_json(target / "task.json")["temperature"],
+        labels=dataset.targets(rows.tolist()),
+    ))
+    portraits.write(target, found, embedding=keep_rows)
 
 
 def _write_rows(path: Path, dataset: Dataset, split: Split) -> None:

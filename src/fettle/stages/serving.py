@@ -1,28 +1,30 @@
 """Serving: a version and rows in, a Prediction for each row out; the same encode as in training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fettle.core.dataset import Dataset
+from fettle.core.dataset import Dataset, Schema
+from fettle.core.drift import Portrait
 from fettle.core.errors import CorruptFile, InputError
 from fettle.core.progress import finish
 from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
+from fettle.engine.portrait import portrait
 from fettle.engine.predict import outputs_of, read_batch
 from fettle.modalities import ENCODERS
 from fettle.modalities.text import TextEncoder
 from fettle.models.network import TextNetwork, open_saved
-from fettle.store import arrow, checkpoints, files
+from fettle.store import arrow, checkpoints, files, portraits
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
 from fettle.tasks import TASKS
 from fettle.tasks.classification import Classification, softmax
 
-__all__ = ["Opened", "kept", "open_files", "open_version", "predict", "prove"]
+__all__ = ["Opened", "kept", "open_files", "open_version", "painter", "predict", "prove"]
 
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
 LONGEST = 200
@@ -30,6 +32,9 @@ LONGEST = 200
 TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 """Largest difference of a raw output from the one that was written down where the version was
 made, as a share of the largest output; other processors round otherwise."""
+
+
+Paint = Callable[..., Portrait]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ class Opened:
     """Its files, whose bytes were right when it was opened."""
     temperature: float = 1.0
     """Raw outputs are divided by it before they become probabilities."""
+
+    @property
+    def schema(self) -> Schema:
+        """The columns that it reads, and the one that it answers."""
+        return Schema(target=self.plan["reading"]["target"], inputs=self.encoder.fields)
 
     def outputs(self, fields: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Raw outputs (rows, classes) of rows that are not encoded yet."""
@@ -111,6 +121,30 @@ def prove(opened: Opened) -> float:
             "lineage in `fettle show`; the same libraries give the same answers."
         )
     return difference
+
+
+def painter(opened: Opened, kinds: Mapping[str, str]) -> Paint:
+    """From (fields, labels) of rows to what is watched of them, by this version.
+
+    Args:
+        opened: the version.
+        kinds: of its columns, as its reference has them.
+    """
+    held = opened.paths.get(portraits.TOKENS)
+    counts = portraits.read_counts(held) if held is not None else None
+    head = opened.network.head
+    assert head is not None, "an opened version has a head"
+
+    def paint(
+        fields: Sequence[tuple[str, ...]], labels: Sequence[str | None] = ()
+    ) -> Portrait:
+        return finish(portrait(
+            opened.network, head, opened.encoder, fields, classes=opened.task.classes, kinds=kinds,
+            temperature=opened.temperature, precision=opened.precision, counts=counts,
+            labels=labels,
+        ))
+
+    return paint
 
 
 def predict(opened: Opened, rows: Dataset) -> list[Prediction]:

@@ -1,0 +1,154 @@
+"""Asking: the story of labels: which rows to ask people about, and what they answered.
+
+Files go out and come back; nothing is labelled here, and no journal or version is changed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fettle.core.dataset import Dataset
+from fettle.core.errors import InputError, SettingError
+
+if TYPE_CHECKING:
+    from fettle.core.labelling import Review, Suggestions
+    from fettle.stages.serving import Opened
+
+__all__ = ["read_labels", "suggest_labels", "write_reviewed", "write_suggestions"]
+
+KNOWN = 2000
+"""Labelled rows whose vectors are compared with: so many are looked at in seconds."""
+
+
+def suggest_labels(
+    reference: str, source: object | None = None, *, many: int, registry: str = ".fettle",
+    journal: bool = False, seed: int = 0,
+) -> "Suggestions":
+    """Rows to label next: half uncertain, half diverse, and a random fifth that is flagged.
+
+    Args:
+        reference: NAME (its champion), NAME@N, or a version's folder.
+        source: a file or table of rows; None with `journal`.
+        many: rows that are asked for.
+        registry: a folder or a URL.
+        journal: choose among what was served; it must have kept its inputs.
+        seed: of the draw.
+
+    Raises:
+        SettingError: neither rows nor the journal are given, or both.
+        InputError: the journal kept no inputs, or every row has a labelled twin.
+    """
+    if (source is None) != journal:
+        raise SettingError("Give rows to choose among, or --journal; one of the two.")
+    from fettle.stages import labelling, reading, serving
+
+    opened = serving.open_version(reference, registry)
+    names, target = opened.encoder.fields, opened.plan["reading"]["target"]
+    ids, fields = (_journalled(opened, registry) if journal
+                   else _unlabelled(reading.read_unlabelled(source, opened.schema)))
+    paint = serving.painter(opened, dict.fromkeys(names, "text"))
+    known = _learned(opened)
+    some = [known[row] for row in _spread(len(known), seed)]
+    made = paint(fields)
+    assert made.embedding is not None, "a painter gives vectors"
+    vectors = paint(some).embedding if some else made.embedding[:0]
+    assert vectors is not None
+    return labelling.suggest(opened.id, target, names, ids, fields, made, known, vectors,
+                             many=many, seed=seed)
+
+
+def read_labels(paths: Sequence[Path], *, target: str) -> "Review":
+    """What people said, in one file or several, and how far they agree.
+
+    Raises:
+        InputError: a file cannot be read; the message says where.
+    """
+    from fettle.formats.labelling import read_labels as told_in
+    from fettle.stages import labelling
+
+    return labelling.review([one for path in paths for one in told_in(path, target=target)])
+
+
+def write_suggestions(path: Path, found: "Suggestions") -> Path:
+    """The rows to label: Label Studio tasks where the name ends in .json, else CSV.
+
+    Raises:
+        SettingError: something lies there already: it may be somebody's work.
+    """
+    from fettle.formats.labelling import as_csv, as_tasks
+    from fettle.store import files
+
+    _require_free(path)
+    if path.suffix.lower() == ".json":
+        return files.write_json(path, as_tasks(found))
+    return files.write_text(path, as_csv(found))
+
+
+def write_reviewed(path: Path, found: "Review", *, target: str) -> Path:
+    """The rows on which all agree, as a CSV that `fettle retrain` takes."""
+    from fettle.formats.labelling import as_rows
+    from fettle.store import files
+
+    _require_free(path)
+    return files.write_text(path, as_rows(found, target=target))
+
+
+def _require_free(path: Path) -> None:
+    if path.exists():
+        raise SettingError(f"{path} exists and may hold somebody's labels. Name another file.")
+
+
+def _unlabelled(rows: Dataset) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Ids and fields of the rows without a label; of all, where there is no such column."""
+    if rows.schema.target is None:
+        return rows.ids, rows.fields()
+    blank = [row for row, cell in enumerate(rows.targets()) if not (cell or "").strip()]
+    if not blank:
+        raise InputError(
+            f"Every row of {rows.name} has a label in {rows.schema.target!r}; there is none to ask "
+            "for. Give rows without, or leave the column away."
+        )
+    return [rows.ids[row] for row in blank], rows.fields(blank)
+
+
+def _journalled(
+    opened: "Opened", registry: str
+) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Ids and fields of what was served and has no label yet."""
+    from fettle.store import journal
+    from fettle.store.places import journal_folder
+
+    folder = journal_folder(registry, opened.id.partition("@")[0])
+    told = {one.id for one in journal.labels(folder).labels}
+    found = journal.answers(folder, keep=lambda one: (
+        one.version == opened.id and one.inputs is not None and one.id not in told
+    )).answers
+    if not found:
+        raise InputError(
+            f"The journal of {opened.id} has no row with its inputs that waits for a label. Serve "
+            "with --journal-inputs, or give a file of rows."
+        )
+    return [one.id for one in found], [
+        tuple((one.inputs or {}).get(name, "") for name in opened.encoder.fields) for one in found
+    ]
+
+
+def _learned(opened: "Opened") -> list[tuple[str, ...]]:
+    """What is read of the rows that the version has labels of; none where they were not kept."""
+    from fettle.store import arrow
+
+    if "rows.arrow" not in opened.paths:
+        return []
+    table = arrow.read(opened.paths["rows.arrow"])
+    columns = [[cell or "" for cell in table.column(name).to_pylist()]
+               for name in opened.encoder.fields]
+    return list(zip(*columns, strict=True))
+
+
+def _spread(rows: int, seed: int) -> list[int]:
+    """At most so many numbers of rows as are looked at in seconds."""
+    import numpy as np
+
+    if rows <= KNOWN:
+        return list(range(rows))
+    return sorted(np.random.default_rng(seed).choice(rows, KNOWN, replace=False).tolist())

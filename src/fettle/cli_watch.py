@@ -1,0 +1,241 @@
+"""The commands of a version in production: argv in, exit code out. They are part of `fettle`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fettle import console, options
+from fettle.core.drift import Decision, Drift
+from fettle.core.errors import SettingError
+from fettle.core.rebuilt import Rebuilt
+from fettle.options import HERE, Budget, Json, Registry, Rungs, Version
+
+__all__ = ["register", "retrain", "suggest", "take", "watch"]
+
+Rows = Annotated[Path | None, typer.Argument(help="Rows that arrived, with labels or without")]
+Seed = Annotated[int, typer.Option(help="Of permutations and draws")]
+Journal = Annotated[bool, typer.Option("--journal", help="What was served, from its journal")]
+
+
+Start = Annotated[str, typer.Option(help="Where training starts: base, champion, or both")]
+labels = typer.Typer(no_args_is_help=True, help="Which rows to label next, and labels back.")
+
+
+def register(app: typer.Typer) -> None:
+    """Make these commands of the application."""
+    app.command()(watch)
+    app.command()(retrain)
+    app.add_typer(labels, name="label")
+
+
+def watch(
+    version: Version, data: Rows = None, journal: Journal = False, registry: Registry = HERE,
+    time: Annotated[str | None, typer.Option(help="The column that says when a row came")] = None,
+    window: Annotated[int | None, typer.Option(help="Rows of a window; 200 or more if not given")]
+    = None,
+    fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page here")] = None,
+    schedule: Annotated[bool, typer.Option("--schedule", help="Print when to look, and a crontab")]
+    = False,
+    timer: Annotated[bool, typer.Option("--timer", help="With --schedule: systemd, no crontab")]
+    = False,
+    data_review: Annotated[int, typer.Option(help="With --schedule: months")] = 3,
+    evaluation: Annotated[int, typer.Option(help="With --schedule: months")] = 1,
+    retraining: Annotated[int, typer.Option(help="With --schedule: months")] = 6,
+    seed: Seed = 0, as_json: Json = False,
+) -> None:
+    """Has what arrives drifted from what the version was tested on? Does it still do well?"""
+    if fail_on not in (None, "warn", "blocker"):
+        raise SettingError(f"--fail-on is {fail_on!r}; choose warn or blocker.")
+    if schedule:
+        if data is not None or journal:
+            raise SettingError("--schedule says when to watch; it takes no rows and no --journal.")
+        _schedule(version, registry, timer, (data_review, evaluation, retraining), as_json)
+        return
+    from fettle import watching
+
+    story = watching.watch(version, data, registry=registry, journal=journal, time=time,
+                           window=window, seed=seed)
+    with console.Watcher() as watcher:
+        drift = watcher.finish(story)
+    decision = None if Path(version).is_dir() else watching.decide(drift, registry=registry)
+    if html is not None:
+        watching.write_page(html, drift, decision)
+    if as_json:
+        _print(watching.plain(drift, decision))
+    else:
+        _told(drift, decision)
+        if html is not None:
+            console.message(f"The page: {html}")
+    if (fail_on and drift.severity == "blocker") or (fail_on == drift.severity == "warn"):
+        raise typer.Exit(3)
+
+
+def retrain(
+    name: Annotated[str, typer.Argument(help="Of the model; its champion is what is retrained")],
+    data: Annotated[Path, typer.Argument(help="Reviewed rows, with labels")],
+    start: Start = "base,champion", budget: Budget = None, rungs: Rungs = None,
+    registry: Registry = HERE, seed: Seed = 0,
+    promote: Annotated[bool, typer.Option("--promote", help="Ask the gate; it moves the champion")]
+    = False,
+    reason: Annotated[str, typer.Option(help="Why, for the log")] = "", as_json: Json = False,
+) -> None:
+    """A challenger that learned from new rows too, judged on the test rows of every version."""
+    from fettle import rebuilding
+    from fettle.store import records
+
+    story = rebuilding.rebuild(
+        name, data, registry=registry, starts=options.many(start),
+        rungs=options.many(rungs) or None, budget_seconds=options.seconds(budget), seed=seed,
+        promote=promote, reason=reason,
+    )
+    with console.Watcher() as watcher:
+        made = watcher.finish(story)
+    if as_json:
+        _print(records.to_plain(made))
+    else:
+        _rebuilt(made)
+    if made.verdict is not None and not made.verdict.promoted:
+        raise typer.Exit(3)
+
+
+def _rebuilt(made: Rebuilt) -> None:
+    """Where it started, what it forgot, what the gate said."""
+    console.table("", ["started from", "kept", "validation"], (
+        [f"{one.name}: {one.model}", one.rung, str(one.validation)] for one in made.starts
+    ))
+    console.table("", [f"{made.version} against {made.champion}", "accuracy", "won", "lost", ""], (
+        [one.metric, f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.wins,
+         one.losses, f"{one.rows:,} rows"] for one in made.vaults
+    ))
+    for one in made.forgotten:
+        console.message(f"Forgotten: worse on the {one.metric}.")
+    if made.verdict is not None:
+        console.verdict(made.verdict)
+    else:
+        console.message(f"{made.version} is the challenger. Ask the gate: fettle promote "
+                        f"{made.version}")
+
+
+@labels.command()
+def suggest(
+    version: Version, data: Rows = None, journal: Journal = False, registry: Registry = HERE,
+    count: Annotated[int, typer.Option(help="Rows to ask for")] = 100,
+    out: Annotated[Path, typer.Option(help=".json for Label Studio, else CSV")]
+    = Path("to-label.csv"),
+    seed: Seed = 0, as_json: Json = False,
+) -> None:
+    """Rows worth a label: half uncertain, half diverse, and a fifth at random, flagged."""
+    from fettle import asking
+
+    found = asking.suggest_labels(version, data, many=count, registry=registry, journal=journal,
+                                  seed=seed)
+    asking.write_suggestions(out, found)
+    why = [one.why for one in found.rows]
+    if as_json:
+        _print({"out": str(out), "rows": len(why), "twins_left_out": found.aside,
+                **{kind: why.count(kind) for kind in ("random", "uncertain", "diverse")}})
+        return
+    console.message(
+        f"{len(why):,} rows in {out}: {why.count('random')} random, {why.count('uncertain')} "
+        f"uncertain, {why.count('diverse')} diverse; {found.aside:,} rows are left out as twins."
+    )
+    console.message(f"Fill in {found.target!r}, then: fettle label read {out} --target "
+                    f"{found.target} --out reviewed.csv")
+
+
+@labels.command(name="read")
+def take(
+    paths: Annotated[list[Path], typer.Argument(help="Labelled files, one or more people's")],
+    target: Annotated[str, typer.Option(help="The column that holds labels")] = "label",
+    out: Annotated[Path | None, typer.Option(help="Write rows on which all agree here")] = None,
+    as_json: Json = False,
+) -> None:
+    """Labels that came back: where two people labelled the same rows, how far they agree."""
+    from fettle import asking
+    from fettle.store import records
+
+    found = asking.read_labels(paths, target=target)
+    if out is not None:
+        asking.write_reviewed(out, found, target=target)
+    if as_json:
+        _print({"labelled": len(found.rows), "unlabelled": found.unlabelled,
+                "disputed": records.to_plain(found.disputed),
+                "agreements": records.to_plain(found.agreements)})
+        return
+    console.message(f"{len(found.rows):,} rows have a label, {len(found.disputed):,} are disputed, "
+                    f"{found.unlabelled:,} have none.")
+    for one in found.agreements:
+        kappa = "no kappa: one label throughout" if one.kappa is None else (
+            f"Cohen's kappa {one.kappa:.3f} [{one.low:.3f}, {one.high:.3f}]")
+        console.message(f"{one.first} and {one.second}: {one.agreed:.1%} of {one.rows:,} rows "
+                        f"alike, {kappa}")
+    console.table("", ["disputed", "what was said"], (
+        [one.id, "; ".join(f"{person}: {label}" for person, label in one.said.items())]
+        for one in found.disputed
+    ))
+
+
+def _schedule(
+    name: str, registry: str, timer: bool, months: tuple[int, int, int], as_json: bool
+) -> None:
+    from fettle import watching
+    from fettle.stages import scheduling
+    from fettle.store import records
+
+    name = name.partition("@")[0]
+    reviews = watching.timetable(name, months, registry=registry)
+    folder = str(Path.cwd())
+    if as_json:
+        _print([records.to_plain(one) for one in reviews])
+        return
+    console.table("", ["what", "every", "next", "command", "a person"], (
+        [one.what, f"{one.every} months" if one.every > 1 else "month" if one.every else "day",
+         one.due, one.command, one.person] for one in reviews
+    ))
+    if timer:
+        for path, text in scheduling.systemd(reviews, name, folder=folder).items():
+            console.message(f"# {path}\n{text}")
+    else:
+        console.message(scheduling.crontab(reviews, folder=folder))
+
+
+def _told(drift: Drift, decision: Decision | None) -> None:
+    """Signals, performance, and what to do."""
+    console.message(
+        f"{drift.rows:,} rows of {drift.data} in {len(drift.windows)} windows, compared with the "
+        f"{drift.reference:,} test rows of {drift.version}"
+    )
+    lines = []
+    for state in drift.states:
+        last = next(one for window in reversed(drift.windows) for one in window.signals
+                    if one.name == state.signal)
+        begun = "" if state.since is None else (
+            drift.windows[state.since].begun or drift.windows[state.since].first)
+        enough = "" if last.alarm is not None else (
+            f"{last.needed:,} rows are enough" if last.needed else "too few test rows")
+        lines.append([state.signal, state.state, f"{last.effect:.3f}", f"{last.p:.2g}",
+                      begun or enough, last.told])
+    console.table("", ["signal", "", "effect", "p, adjusted", "since", "what changed"], lines)
+    last_estimate = drift.windows[-1].estimate
+    console.message(f"at release: {drift.at_release}")
+    console.message(
+        f"now, without labels: {last_estimate.metric.replace('_', ' ')} {last_estimate.value:.3f} "
+        f"[{last_estimate.low:.3f}, {last_estimate.high:.3f}] on the last "
+        f"{last_estimate.rows:,} rows"
+    )
+    for one in drift.judged:
+        console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
+    for note in drift.notes:
+        console.message(f"  {note}")
+    console.message(drift.sentence)
+    if decision is not None:
+        console.message(f"What to do: {decision.action}. {' '.join(decision.reasons[1:])}")
+        if decision.command:
+            console.message(f"  {decision.command}")
+
+
+def _print(value: Any) -> None:
+    console.message(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,214 @@
+"""Drift: how far what arrives lies from what a version was tested on; and the Decision on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fettle.core.evaluation import Score
+
+__all__ = [
+    "Arrived", "Decision", "Drift", "Estimate", "Judged", "Portrait", "Signal", "State", "Window",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """What is watched of rows, as arrays of equal length; no text of theirs."""
+
+    kinds: Mapping[str, str]
+    """Of each column that the model reads: text, number or category."""
+    traits: Mapping[str, np.ndarray]
+    """Float (rows,), not a number where there is nothing to measure, or names (rows,)."""
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    """(rows, classes), divided by the version's temperature."""
+    embedding: np.ndarray | None = None
+    """(rows, width), what enters the head; None where it was not kept."""
+    labels: tuple[str | None, ...] = ()
+    """The right answers, where they are known; empty where none is."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.probabilities)
+
+    def of(self, rows: Sequence[int] | np.ndarray) -> "Portrait":
+        """The same of these rows alone."""
+        at = np.asarray(rows, dtype=np.int64)
+        return Portrait(
+            self.kinds, {name: one[at] for name, one in self.traits.items()}, self.classes,
+            self.probabilities[at], None if self.embedding is None else self.embedding[at],
+            tuple(self.labels[row] for row in at) if self.labels else (),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """Rows in the order in which they arrived."""
+
+    name: str
+    portrait: Portrait
+    ids: tuple[str, ...]
+    at: tuple[str, ...] = ()
+    """When each came; empty where that is not known."""
+    streams: tuple[str, ...] = ()
+    """How each came to its label: audit or user; empty where every row is labelled alike."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal in one window, compared with the reference."""
+
+    name: str
+    kind: str
+    """numbers, categories, newcomers or embedding: the test, and the unit of the effect."""
+    effect: float
+    floor: float
+    """The least effect that is worth an alarm."""
+    p: float
+    """Adjusted for all signals of the window."""
+    rows: int
+    """Of the window, that have this signal."""
+    reference: int
+    """Rows of the reference that have it."""
+    needed: int | None
+    """Rows of a window that are enough; None where the reference is too small for any."""
+    told: str
+    """What changed, in words."""
+    alarm: bool | None
+    """None where there are not enough rows to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A score without labels, with its band of three standard errors."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    rows: int
+    fallen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows that arrived one after another."""
+
+    first: str
+    """Id of its first row."""
+    last: str
+    begun: str
+    """When its first row came; empty where that is not known."""
+    rows: int
+    signals: tuple[Signal, ...]
+    estimate: Estimate
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The names of the signals that raise one."""
+        return tuple(one.name for one in self.signals if one.alarm)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a signal stands after all windows."""
+
+    signal: str
+    state: str
+    """drift (in two of the last three windows), suspected (in the last), steady, or not enough."""
+    since: int | None
+    """Number of the window, from 0, with which the alarm began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Answers that were compared with labels which came later."""
+
+    stream: str
+    """all, audit (drawn at random: unbiased) or user (whoever complained: biased)."""
+    score: Score
+    """Accuracy with its 95% interval for one look."""
+    low: float
+    high: float
+    """An interval that holds however often it is looked at."""
+    verdict: str
+    """fallen, holds, or not enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What a watch found."""
+
+    version: str
+    data: str
+    rows: int
+    reference: int
+    """Rows that it was compared with: the version's own test rows."""
+    at_release: Score
+    """Accuracy on them."""
+    promised: Estimate
+    """What the model's probabilities promised of them."""
+    windows: tuple[Window, ...]
+    states: tuple[State, ...]
+    judged: tuple[Judged, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """The signals whose drift is confirmed."""
+        return tuple(one.signal for one in self.states if one.state == "drift")
+
+    @property
+    def suspected(self) -> tuple[str, ...]:
+        """The signals that raised an alarm in the last window alone, of the last three."""
+        return tuple(one.signal for one in self.states if one.state == "suspected")
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether labels that are no biased sample show that the score has fallen."""
+        return any(one.verdict == "fallen" and one.stream != "user" for one in self.judged)
+
+    @property
+    def is_expected_to_have_fallen(self) -> bool:
+        """Whether two of the last three windows promise less than the test rows did."""
+        return sum(one.estimate.fallen for one in self.windows[-3:]) >= 2
+
+    @property
+    def severity(self) -> str:
+        """blocker: labels show a fall; warn: confirmed drift; note: suspected; or empty."""
+        if self.has_fallen:
+            return "blocker"
+        if self.drifted or self.is_expected_to_have_fallen:
+            return "warn"
+        return "note" if self.suspected else ""
+
+    @property
+    def sentence(self) -> str:
+        """The finding in a line."""
+        if self.has_fallen:
+            return f"{self.version} does worse than on its test rows, as labels show."
+        if self.drifted:
+            return f"What {self.version} reads has drifted: {', '.join(self.drifted)}."
+        if self.is_expected_to_have_fallen:
+            return f"{self.version} is less sure than on its test rows."
+        if self.suspected:
+            return f"Perhaps drift, seen in the last window alone: {', '.join(self.suspected)}."
+        if all(one.state == "not enough" for one in self.states):
+            return "Not enough rows to say."
+        return f"No drift from what {self.version} was tested on."
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a version in production."""
+
+    action: str
+    """keep, retrain, promote or roll back."""
+    reasons: tuple[str, ...]
+    command: str = ""
+    """What does it; empty where nothing is to be done."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What it hangs on."""

@@ -1,0 +1,214 @@
+"""Rebuilding: from a champion and reviewed rows to a challenger that was judged on every vault.
+
+The ladder is climbed anew from the pre-trained model and from the champion's own backbone; what
+does best on the validation rows is published. The pointer moves through the gate, when asked.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fettle import pipeline, upkeep
+from fettle.core.errors import ModelUnavailable, SettingError
+from fettle.core.plan import Reading
+from fettle.core.progress import Note
+from fettle.core.rebuilt import Rebuilt, Start
+from fettle.core.settings import Settings
+from fettle.store import arrow
+from fettle.store.places import runs_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from fettle.core.evaluation import Comparison
+    from fettle.core.run import Run
+    from fettle.stages.serving import Opened
+    from fettle.store.registry import Registry
+
+__all__ = ["STARTS", "rebuild"]
+
+STARTS = ("base", "champion")
+FROZEN = "features"
+"""The rung that leaves the backbone as it came: to start from it is to start from the base."""
+
+
+def rebuild(
+    name: str, source: object, *, registry: str = ".fettle", starts: Sequence[str] = STARTS,
+    budget_seconds: float | None = None, rungs: tuple[str, ...] | None = None, seed: int = 0,
+    promote: bool = False, reason: str = "", actor: str | None = None,
+) -> Generator[Any, None, Rebuilt]:
+    """A challenger that learned from the champion's rows and from reviewed new ones.
+
+    Args:
+        name: of the model; its champion is what is retrained.
+        source: a file or table of reviewed rows, with labels.
+        registry: a folder or a URL.
+        starts: base, champion, or both: where training starts.
+        budget_seconds: for training, shared by the starts.
+        rungs: to climb; by the plan where not given.
+        seed: of the draw of fresh test rows, and of the plan.
+        promote: ask the gate, and make it champion where every gate lets it through.
+        reason: for the log.
+        actor: for the log; by default user@host.
+
+    Yields:
+        What `pipeline.build` yields, and Notes; last the Rebuilt, which is returned too.
+
+    Raises:
+        SettingError: the champion does not hold its rows, or the new ones have no labels.
+        InputError: no new row is left to learn from.
+    """
+    from fettle.stages import reading, serving
+    from fettle.store.registry import Registry
+
+    for one in starts:
+        if one not in STARTS:
+            raise SettingError(f"--start is {one!r}; choose base, champion, or both.")
+    if "@" in name:
+        raise SettingError(f"retrain takes the name alone, and its champion's rows: {name!r}.")
+    held = Registry(registry, create=False)
+    rung = str(held.find(name)[2].get("rung", ""))
+    opened = serving.open_version(name, registry)
+    new = reading.read_unlabelled(source, opened.schema)
+    if new.schema.target is None:
+        raise SettingError(
+            f"{new.name} has no column {opened.schema.target!r}. Only reviewed rows are learned "
+            "from: fettle label suggest, then fettle label read."
+        )
+    table, notes = _rows(opened, new, seed)
+    yield from (Note(one) for one in notes)
+    settings = _settings(opened, name, registry, seed, rungs)
+    tried: list[tuple[Start, Settings]] = []
+    models, untold = _models(opened, rung, registry, starts)
+    yield from (Note(one) for one in untold)
+    for start, model in models.items():
+        asked = replace(
+            settings, model=model,
+            budget_seconds=budget_seconds and budget_seconds / len(models),
+        )
+        yield Note(f"From {start}: {model}.")
+        run: Run = yield from pipeline.climb(asked, source=table)
+        kept = run.rung(run.kept)
+        tried.append((Start(start, model, run.kept, kept.validation), asked))
+    best, asked = max(tried, key=lambda one: one[0].validation.value)
+    yield Note(f"From {best.name} did best on the validation rows: {best.validation}.")
+    version = yield from pipeline.build(asked, source=table)
+    compared = _on_every_vault(held, opened, version.id)
+    verdict = None
+    if promote:
+        verdict = yield from upkeep.promote(
+            version.id, registry=registry, reason=reason, actor=actor
+        )
+    rebuilt = Rebuilt(
+        version=version.id, champion=opened.id, start=best.name,
+        starts=tuple(one for one, _ in tried), vaults=compared, verdict=verdict, notes=notes,
+    )
+    yield rebuilt
+    return rebuilt
+
+
+def _rows(opened: "Opened", new: Any, seed: int) -> "tuple[pa.Table, tuple[str, ...]]":
+    """The champion's rows and the new ones, each with its part."""
+    from fettle.core.columns import strings
+    from fettle.stages import retraining
+
+    if "rows.arrow" not in opened.paths:
+        raise SettingError(
+            f"{opened.id} was published without its rows (--no-keep-rows), so there is nothing to "
+            "add the new ones to. Put both in one file and give it to fettle tune --name."
+        )
+    schema = opened.schema
+    fresh = new.table.select([*schema.inputs, schema.target]).append_column(
+        "row id", strings(list(new.ids))
+    )
+    return retraining.assemble(
+        arrow.read(opened.paths["rows.arrow"]), fresh, inputs=schema.inputs,
+        target=str(schema.target), seed=seed,
+    )
+
+
+def _settings(
+    opened: "Opened", name: str, registry: str, seed: int, rungs: tuple[str, ...] | None
+) -> Settings:
+    """As the champion was made, as far as its plan says."""
+    schema = opened.schema
+    return Settings(
+        reading=Reading(target=schema.target, inputs=schema.inputs), name=name, seed=seed,
+        registry=registry, rungs=rungs, task=opened.plan["task"],
+    )
+
+
+def _models(
+    opened: "Opened", rung: str, registry: str, starts: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The model of each start, and why one is left out."""
+    from fettle.models.cards import card_of
+    from fettle.models.handing_on import hand_on
+    from fettle.store import files
+
+    found: dict[str, str] = {}
+    notes = []
+    base = opened.plan["model"]
+    tuned = rung != FROZEN
+    if "base" in starts or not tuned:
+        try:
+            card_of(base)
+            found["base"] = base
+        except ModelUnavailable as error:
+            notes.append(f"The pre-trained model is not here any more: {error}")
+    if "champion" in starts and tuned:
+        folder = runs_folder(registry).parent / "retraining" / opened.id
+        config = opened.paths["config.json"]
+        hand_on(opened.network, config, opened.paths["tokenizer.json"], folder)
+        found["champion"] = str(folder)
+        files.write_json(folder / "from.json", {"version": opened.id, "base": base})
+    elif "champion" in starts:
+        notes.append(f"{opened.id} left the backbone as it came, so to start from it is to start "
+                     "from the pre-trained model.")
+    if not found:
+        raise SettingError(f"There is nothing to start from. {' '.join(notes)}")
+    return found, tuple(notes)
+
+
+def _on_every_vault(
+    held: "Registry", champion: "Opened", version: str
+) -> "tuple[Comparison, ...]":
+    """The new version against the champion on the test rows that each version brought."""
+    from fettle.measures import judging
+    from fettle.stages import retraining, serving
+
+    name = version.partition("@")[0]
+    schema = champion.schema
+    tables, tests = [], {}
+    for one in held.versions(name):
+        if one["collected"] or "rows.arrow" not in one["manifest"]["files"]:
+            continue
+        id = f"{name}@{one['number']}"
+        paths = held.paths({"files": {"rows.arrow": one["manifest"]["files"]["rows.arrow"]}})
+        table = arrow.read(paths["rows.arrow"])
+        if {*schema.inputs, str(schema.target)} <= set(table.column_names):
+            tables.append((id, table))
+            tests[id] = str(one["manifest"].get("lineage", {}).get("test_rows", id))
+    challenger = serving.open_files(version, held.paths(held.find(version)[2]))
+    compared = []
+    for id, (fields, labels) in retraining.vault_rows(
+        tables, schema.inputs, str(schema.target)
+    ).items():
+        held.count_opening(tests[id], f"retrain: {version} against {champion.id}")
+        right = [_right(one, fields, labels) for one in (champion, challenger)]
+        compared.append(replace(
+            judging.compare(champion.id, version, *right), metric=f"test rows of {id}"
+        ))
+    return tuple(compared)
+
+
+def _right(
+    opened: "Opened", fields: Sequence[tuple[str, ...]], labels: Sequence[str]
+) -> "np.ndarray":
+    import numpy as np
+
+    said = opened.outputs(fields).argmax(axis=1)
+    return np.array([
+        opened.task.classes[at] == label for at, label in zip(said, labels, strict=True)
+    ], dtype=bool)

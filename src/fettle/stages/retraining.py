@@ -1,0 +1,219 @@
+"""Retraining: what a watch found in, a Decision out; and the rows that a new version learns from.
+
+Frozen test rows stay frozen. Of the new rows a share is drawn for a vault of its own before
+anything looks at them; the rest is learned from. Nothing here trains, and nothing moves a pointer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fettle.core.columns import numbers, strings
+from fettle.core.drift import Decision, Drift
+from fettle.core.errors import InputError
+from fettle.measures.folds import stratified_parts
+
+__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "vault_rows"]
+
+COOLDOWN_DAYS = 7.0
+"""A version that is younger is not replaced because inputs drifted: it has not been seen enough."""
+NEW_LABELS = 200
+"""Reviewed rows from which on their number alone may be a reason."""
+MARGIN = 0.01
+"""What more rows must promise, in points of accuracy, to be that reason."""
+FRESH, TUNING = 0.2, 0.12
+"""Shares of the new rows that go to a vault of their own, and that tune beside the old ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the registry says of a name, as far as a decision needs it."""
+
+    version: str
+    age_days: float
+    previous: str | None = None
+    """The champion before this one."""
+    challenger: str | None = None
+    challenger_may_promote: bool = False
+    """Whether every gate let the challenger through the last time they were asked."""
+    new_labels: int = 0
+    """Reviewed rows that no version learned from."""
+    more_rows_gain: float | None = None
+    """Points of accuracy that the curve of learning promises of so many more rows, at least."""
+
+
+def decide(standing: Standing, drift: Drift | None = None) -> Decision:
+    """What to do: keep, retrain, promote or roll back; with reasons.
+
+    Args:
+        standing: of the champion.
+        drift: what the last watch found; None where nothing was watched.
+    """
+    name = standing.version.partition("@")[0]
+    reasons: list[str] = []
+    if drift is not None:
+        reasons.append(drift.sentence)
+    if standing.challenger_may_promote:
+        reasons.append(f"{standing.challenger} passed every gate against {standing.version}.")
+        return Decision("promote", tuple(reasons), f"fettle promote {standing.challenger}")
+    if drift is not None and drift.has_fallen and not drift.drifted and standing.previous:
+        reasons.append(
+            "What it reads has not drifted, so the version itself is suspected; "
+            f"{standing.previous} was champion before."
+        )
+        return Decision("roll back", tuple(reasons), f"fettle rollback {name}")
+    wanted = _why_retrain(standing, drift)
+    if not wanted:
+        reasons.append("Nothing asks for more than to go on watching.")
+        return Decision("keep", tuple(reasons))
+    reasons += wanted
+    if standing.age_days < COOLDOWN_DAYS and not (drift is not None and drift.has_fallen):
+        reasons.append(
+            f"But {standing.version} is {standing.age_days:.1f} days old; before "
+            f"{COOLDOWN_DAYS:.0f} days only labels that show a fall are a reason."
+        )
+        return Decision("keep", tuple(reasons))
+    return Decision("retrain", tuple(reasons), f"fettle retrain {name} DATA")
+
+
+def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
+    """Every reason for a new version."""
+    found = []
+    if drift is not None and drift.has_fallen:
+        found.append("Labels show that it does worse, so it is to learn from newer rows.")
+    elif drift is not None and drift.drifted and drift.is_expected_to_have_fallen:
+        found.append(
+            "Inputs have drifted and its own probabilities promise less than they did. Label some "
+            "rows first: fettle label suggest."
+        )
+    gain = standing.more_rows_gain
+    if standing.new_labels >= NEW_LABELS and gain is not None and gain >= MARGIN:
+        found.append(
+            f"{standing.new_labels:,} reviewed rows wait, and the curve of learning promises at "
+            f"least {100 * gain:.1f} points of so many."
+        )
+    return found
+
+
+def assemble(
+    old: pa.Table, new: pa.Table, *, inputs: Sequence[str], target: str, seed: int,
+    fresh: float = FRESH,
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The rows of the next version, in one table with a column `split`.
+
+    Args:
+        old: the rows of the version before, `id` and `side` last, as a version keeps them.
+        new: reviewed rows: inputs, target, and `id` last.
+        inputs: the columns that are read.
+        target: the column that is predicted.
+        seed: of the draw of fresh test rows.
+        fresh: share of the new rows that judge.
+
+    Returns:
+        Columns inputs, target, `row id`, `split` (train, validation, test): old rows as they stood,
+        those that were left out aside, then the new ones. And what was done, one sentence each.
+
+    Raises:
+        InputError: no new row is left to learn from.
+    """
+    names = [*inputs, target]
+    notes = []
+    sides = old.column(old.num_columns - 1).to_pylist()
+    kept = [row for row, side in enumerate(sides) if side in ("train", "validation", "test")]
+    seen = {
+        _key(row): sides[at]
+        for at, row in zip(kept, _cells(old, inputs, kept), strict=True)
+    }
+    answered = [row for row, cell in enumerate(new.column(target).to_pylist())
+                if (cell or "").strip()]
+    keys = [_key(row) for row in _cells(new, inputs, answered)]
+    once: dict[tuple[str, ...], int] = {}
+    for row, key in zip(answered, keys, strict=True):
+        if key not in seen:
+            once.setdefault(key, row)
+    added = sorted(once.values())
+    left = new.num_rows - len(answered)
+    if left:
+        notes.append(f"{left:,} new rows have no label and are left out.")
+    if len(answered) > len(added):
+        notes.append(f"{len(answered) - len(added):,} new rows repeat another, or a row that the "
+                     "version before has, and are left out.")
+    if len(added) < 2:
+        raise InputError(
+            f"{len(added)} of {new.num_rows:,} new rows could be learned from. " + " ".join(notes)
+        )
+    parts = _drawn([new.column(target)[row].as_py().strip() for row in added], seed,
+                   fresh=fresh, tuning=TUNING if "validation" in sides else 0.0)
+    notes.append(
+        f"{len(added) - parts.count('test'):,} new rows are learned from, {parts.count('test'):,} "
+        f"judge: a vault of their own beside the {sides.count('test'):,} frozen test rows."
+    )
+    before, after = old.take(kept), new.take(added)
+    ids = [*before.column(old.num_columns - 2).to_pylist(),
+           *after.column(new.num_columns - 1).to_pylist()]
+    table = pa.concat_tables([before.select(names), after.select(names)])
+    table = table.append_column("row id", strings(ids))
+    return table.append_column("split", strings([*(sides[row] for row in kept), *parts])), \
+        tuple(notes)
+
+
+def _drawn(labels: Sequence[str], seed: int, *, fresh: float, tuning: float) -> list[str]:
+    """The part of each new row, every label in proportion."""
+    _, numbered = np.unique(np.array(labels), return_inverse=True)
+    shares = (1 - fresh - tuning, tuning, fresh) if tuning else (1 - fresh, fresh)
+    names = ("train", "validation", "test") if tuning else ("train", "test")
+    part = stratified_parts(
+        numbered, np.arange(len(labels)), shares, np.random.default_rng(seed)
+    )
+    return [names[one] for one in part]
+
+
+def vault_rows(
+    tables: Sequence[tuple[str, pa.Table]], inputs: Sequence[str], target: str
+) -> dict[str, tuple[list[tuple[str, ...]], list[str]]]:
+    """The test rows that each version brought, the oldest version first.
+
+    Args:
+        tables: the rows of versions of one name, oldest first, `id` and `side` last.
+        inputs: the columns that are read.
+        target: the column that is predicted.
+
+    Returns:
+        By version, what is read of the test rows that no older one has, and their labels; none
+        where a version brought none of its own.
+    """
+    seen: set[tuple[str, ...]] = set()
+    found: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {}
+    for version, table in tables:
+        sides = table.column(table.num_columns - 1).to_pylist()
+        tests = [row for row, side in enumerate(sides) if side == "test"]
+        labels = table.column(target).take(numbers(tests)).to_pylist()
+        fields, own = [], []
+        for cells, label in zip(_cells(table, inputs, tests), labels, strict=True):
+            if _key(cells) not in seen and (label or "").strip():
+                fields.append(cells)
+                own.append(label.strip())
+            seen.add(_key(cells))
+        if fields:
+            found[version] = fields, own
+    return found
+
+
+def _cells(
+    table: pa.Table, names: Sequence[str], rows: Sequence[int]
+) -> list[tuple[str, ...]]:
+    """What is read of these rows, "" where missing."""
+    if not len(rows):
+        return []
+    columns = [
+        [cell or "" for cell in table.column(name).take(numbers(list(rows))).to_pylist()]
+        for name in names
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _key(row: Sequence[str]) -> tuple[str, ...]:
+    """What two rows share that say the same: blanks and capitals aside."""
+    return tuple(" ".join(cell.split()).casefold() for cell in row)

@@ -1,0 +1,229 @@
+"""Watching: the story of a version in production: watched, labelled where it pays, decided on.
+
+Nothing here trains and nothing moves a pointer.
+"""
+
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fettle.core.drift import Arrived, Decision, Drift, Portrait
+from fettle.core.errors import SettingError
+from fettle.core.progress import Note
+
+if TYPE_CHECKING:
+
+    from fettle.stages.retraining import Standing
+    from fettle.stages.scheduling import Review
+    from fettle.stages.serving import Opened
+    from fettle.store.registry import Registry
+
+__all__ = [
+    "decide", "plain", "reference_of", "standing", "timetable", "watch", "write_page",
+]
+
+
+def watch(
+    reference: str, source: object | None = None, *, registry: str = ".fettle",
+    journal: bool = False, time: str | None = None, window: int | None = None, seed: int = 0,
+) -> Generator[Any, None, Drift]:
+    """How far what arrived lies from what a version was tested on.
+
+    Args:
+        reference: NAME (its champion), NAME@N, or a version's folder.
+        source: a file or table of rows; None with `journal`.
+        registry: a folder or a URL.
+        journal: the answers that the version gave, from its journal.
+        time: the column that says when a row came; the order of the file where not given.
+        window: rows of a window, from 20 on; by itself where not given.
+        seed: of permutations and resamples.
+
+    Yields:
+        Progress and Notes; last the Drift, which is returned too.
+
+    Raises:
+        SettingError: neither rows nor the journal are asked for, or both; a window too small.
+        InputError: there are too few rows to compare.
+    """
+    if (source is None) != journal:
+        raise SettingError("Give rows to watch, or --journal for what was served; one of the two.")
+    if window is not None and window < 20:
+        raise SettingError(f"--window is {window}; 20 rows are the fewest that say anything.")
+    from fettle.stages import monitoring, serving
+
+    opened = serving.open_version(reference, registry)
+    before, untold = reference_of(opened)
+    yield from (Note(one) for one in untold)
+    arrived = (_answered(opened, before, registry) if journal
+               else _rows(opened, before, source, time))
+    drift = yield from monitoring.watch(
+        opened.id, before, arrived, metric=opened.plan["metric"], window=window, seed=seed
+    )
+    yield drift
+    return drift
+
+
+def reference_of(opened: "Opened") -> tuple[Portrait, tuple[str, ...]]:
+    """What new rows are compared with: kept in the version, or made of the rows that it holds.
+
+    Raises:
+        SettingError: it holds neither.
+    """
+    from fettle.store import arrow, portraits
+
+    if portraits.REFERENCE in opened.paths:
+        return portraits.read(opened.paths[portraits.REFERENCE]), ()
+    if "rows.arrow" not in opened.paths:
+        raise SettingError(
+            f"{opened.id} holds nothing to compare with: an older fettle published it, without its "
+            "rows. Train it again."
+        )
+    from fettle.engine.portrait import kinds_of
+    from fettle.stages import serving
+
+    table = arrow.read(opened.paths["rows.arrow"])
+    tests = [at for at, side in enumerate(table.column(table.num_columns - 1).to_pylist())
+             if side == "test"]
+    held = table.take(_numbers(tests))
+    columns = [[cell or "" for cell in held.column(name).to_pylist()]
+               for name in opened.encoder.fields]
+    fields = list(zip(*columns, strict=True))
+    labels = held.column(opened.plan["reading"]["target"]).to_pylist()
+    paint = serving.painter(opened, kinds_of(opened.encoder.fields, fields))
+    return paint(fields, labels), (
+        f"{opened.id} was published by an older fettle; its reference is made of its rows now.",
+    )
+
+
+def standing(
+    name: str, *, registry: str = ".fettle", new_labels: int = 0
+) -> "Standing":
+    """What the registry says of a name, as far as a decision needs it."""
+    from fettle.stages.retraining import Standing
+    from fettle.store.registry import Registry
+
+    held = Registry(registry, create=False)
+    _, number, manifest = held.find(name)
+    pointers = held.pointers(name)
+    told = {one["number"]: one["at"] for one in held.versions(name)}
+    age = datetime.now(UTC) - datetime.fromisoformat(told[number]).astimezone(UTC)
+    previous, challenger = pointers.get("previous"), pointers.get("challenger")
+    return Standing(
+        version=f"{name}@{number}", age_days=max(age.total_seconds() / 86400, 0.0),
+        previous=f"{name}@{previous.number}" if previous else None,
+        challenger=f"{name}@{challenger.number}" if challenger else None,
+        challenger_may_promote=challenger is not None and _passed(held, name, challenger.number),
+        new_labels=new_labels, more_rows_gain=_promised_gain(held, manifest, new_labels),
+    )
+
+
+def decide(
+    drift: Drift, *, registry: str = ".fettle", new_labels: int = 0
+) -> Decision | None:
+    """What to do about a champion: keep, retrain, promote or roll back, with reasons.
+
+    Returns:
+        None where what was watched is not the champion: then there is nothing to decide.
+    """
+    from fettle.stages import retraining
+
+    name = drift.version.partition("@")[0]
+    found = standing(name, registry=registry, new_labels=new_labels)
+    return retraining.decide(found, drift) if found.version == drift.version else None
+
+
+def plain(drift: Drift, decision: Decision | None) -> dict[str, Any]:
+    """What was found as JSON has it."""
+    from fettle.store import records
+
+    return {
+        **records.to_plain(drift), "severity": drift.severity, "sentence": drift.sentence,
+        "drifted": list(drift.drifted),
+        "decision": None if decision is None else records.to_plain(decision),
+    }
+
+
+def write_page(path: Path, drift: Drift, decision: Decision | None) -> Path:
+    """What was found as a page of the report's kind."""
+    from fettle.pages.watched import watched
+    from fettle.store import files
+
+    return files.write_text(path, watched(drift, decision))
+
+
+def timetable(
+    name: str, months: tuple[int, int, int], *, registry: str = ".fettle"
+) -> "tuple[Review, ...]":
+    """When a name is to be looked after: reviews of its data, evaluations, retrainings.
+
+    Args:
+        name: of the model.
+        months: between reviews of the data, evaluations, and retrainings.
+        registry: a folder or a URL.
+    """
+    from fettle.stages import scheduling
+    from fettle.store.registry import Registry
+
+    held = Registry(registry, create=False)
+    _, number, _ = held.find(name)
+    at = next(one["at"] for one in held.versions(name) if one["number"] == number)
+    data, evaluation, retraining = months
+    return scheduling.timetable(
+        name, published=datetime.fromisoformat(at), today=datetime.now(UTC), data=data,
+        evaluation=evaluation, retraining=retraining,
+    )
+
+
+def _rows(
+    opened: "Opened", before: Portrait, source: object, time: str | None
+) -> Arrived:
+    from fettle.stages import arriving, reading, serving
+
+    rows = reading.read_unlabelled(source, opened.schema)
+    return arriving.from_rows(rows, serving.painter(opened, before.kinds), time=time)
+
+
+def _answered(opened: "Opened", before: Portrait, registry: str) -> Arrived:
+    """The answers of this version in the journal of its name."""
+    from fettle.stages import arriving, serving
+    from fettle.store import journal
+    from fettle.store.places import journal_folder
+
+    name = opened.id.partition("@")[0]
+    folder = journal_folder(registry, name)
+    answers = journal.answers(folder, keep=lambda one: one.version == opened.id)
+    paint = serving.painter(opened, before.kinds)
+    return arriving.from_journal(
+        f"the journal of {name}", answers, journal.labels(folder), opened.task.classes, before,
+        paint=lambda fields: paint(fields),
+    )
+
+
+def _passed(held: "Registry", name: str, challenger: int) -> bool:
+    """Whether the last verdict on this challenger let it through."""
+    verdicts = [
+        event.detail["verdict"] for event in held.history(name)
+        if event.event in ("gate", "promote") and "verdict" in event.detail
+        and event.detail["verdict"]["challenger"] == f"{name}@{challenger}"
+    ]
+    return bool(verdicts) and verdicts[-1]["decision"] == "promote"
+
+
+def _promised_gain(held: "Registry", manifest: Any, rows: int) -> float | None:
+    """What the version's curve of learning promises of so many more rows, at least."""
+    from fettle.core.evaluation import Evaluation
+    from fettle.store import records
+
+    if "evaluation.json" not in manifest["files"] or not rows:
+        return None
+    path = held.paths({"files": {"evaluation.json": manifest["files"]["evaluation.json"]}})
+    curve = records.load(Path(path["evaluation.json"]), Evaluation).curve
+    reached = [one.low for one in (curve.forecasts if curve else ()) if one.more_rows <= rows]
+    return max(reached, default=None)
+
+
+def _numbers(rows: Sequence[int]) -> Any:
+    from fettle.core.columns import numbers
+
+    return numbers(rows)

@@ -1,0 +1,109 @@
+"""What is decided, and what a new version learns from."""
+
+import pyarrow as pa
+import pytest
+
+from fettle.core.drift import Drift, Estimate, Judged, State, Window
+from fettle.core.errors import InputError
+from fettle.core.evaluation import Score
+from fettle.stages import retraining
+from fettle.stages.retraining import Standing
+
+
+def score(value, name="accuracy"):
+    return Score(name, value, value - 0.03, value + 0.03, 500)
+
+
+def drift(*, drifted=(), fallen=False, unsure=False):
+    estimate = Estimate("accuracy", 0.7 if unsure else 0.9, 0.6, 0.95, 200, unsure)
+    windows = tuple(Window("a", "b", "", 200, (), estimate) for _ in range(3))
+    judged = (Judged("audit", score(0.7), 0.6, 0.8, "fallen" if fallen else "holds"),)
+    return Drift("m@2", "new", 600, 500, score(0.9), estimate, windows,
+                 tuple(State(name, "drift", 0) for name in drifted), judged)
+
+
+OLD = Standing("m@2", age_days=90.0, previous="m@1")
+
+
+@pytest.mark.parametrize(("standing", "found", "action"), [
+    (OLD, None, "keep"),
+    (OLD, drift(), "keep"),
+    (OLD, drift(drifted=("length",)), "keep"),
+    (OLD, drift(unsure=True), "keep"),
+    (OLD, drift(drifted=("length",), unsure=True), "retrain"),
+    (OLD, drift(drifted=("length",), fallen=True), "retrain"),
+    (OLD, drift(fallen=True), "roll back"),
+    (Standing("m@1", 90.0), drift(fallen=True), "retrain"),
+    (Standing("m@2", 1.0, "m@1"), drift(drifted=("length",), unsure=True), "keep"),
+    (Standing("m@2", 1.0, "m@1"), drift(drifted=("length",), fallen=True), "retrain"),
+    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02), drift(), "retrain"),
+    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.001), drift(), "keep"),
+    (Standing("m@2", 90.0, new_labels=50, more_rows_gain=0.05), drift(), "keep"),
+    (Standing("m@2", 1.0, challenger="m@3", challenger_may_promote=True), drift(fallen=True),
+     "promote"),
+    (Standing("m@2", 1.0, challenger="m@3"), drift(), "keep"),
+])
+def test_every_decision_has_its_reason_and_a_command(standing, found, action):
+    made = retraining.decide(standing, found)
+    assert made.action == action
+    assert all(made.reasons)
+    assert bool(made.reasons)
+    assert bool(made.command) == (action != "keep")
+
+
+def old(*rows):
+    text, label, side = zip(*rows, strict=True)
+    return pa.table({"text": list(text), "label": list(label),
+                     "id": [f"o:{at}" for at in range(len(rows))], "side": list(side)})
+
+
+def new(*rows):
+    text, label = zip(*rows, strict=True)
+    return pa.table({"text": list(text), "label": list(label),
+                     "row id": [f"n:{at}" for at in range(len(rows))]})
+
+
+BEFORE = old(("a", "x", "train"), ("b", "y", "train"), ("c", "x", "validation"),
+             ("d", "y", "test"), ("e", "x", "left out"))
+
+
+def assembled(*rows, seed=0):
+    return retraining.assemble(BEFORE, new(*rows), inputs=("text",), target="label", seed=seed)
+
+
+def test_old_rows_stand_where_they_stood_and_a_share_of_the_new_ones_judges():
+    table, notes = assembled(*((f"new {at}", "xy"[at % 2]) for at in range(100)))
+    rows = table.to_pylist()
+    assert [(one["text"], one["split"]) for one in rows[:4]] == [
+        ("a", "train"), ("b", "train"), ("c", "validation"), ("d", "test")]
+    assert rows[0]["row id"] == "o:0"
+    fresh = [one["split"] for one in rows[4:]]
+    assert (fresh.count("test"), fresh.count("validation")) == (20, 12)
+    tests = [one["label"] for one in rows[4:] if one["split"] == "test"]
+    assert tests.count("x") == 10
+    assert any("vault of their own" in note for note in notes)
+
+
+def test_no_frozen_test_row_is_learned_from_whoever_sends_it():
+    table, notes = assembled(("D ", "y"), ("a", "y"), ("new", "x"), ("new", "x"), ("other", "y"),
+                             ("blank", ""))
+    texts = table.column("text").to_pylist()
+    assert texts[4:] == ["new", "other"]
+    told = " ".join(notes)
+    assert "1 new rows have no label" in told
+    assert "3 new rows repeat" in told
+
+
+def test_the_same_seed_draws_the_same_vault_and_nothing_new_is_an_error():
+    rows = [(f"new {at}", "xy"[at % 2]) for at in range(40)]
+    assert assembled(*rows, seed=1)[0].equals(assembled(*rows, seed=1)[0])
+    assert not assembled(*rows, seed=1)[0].equals(assembled(*rows, seed=2)[0])
+    with pytest.raises(InputError, match="0 of 2 new rows"):
+        assembled(("a", "x"), ("d", "y"))
+
+
+def test_each_version_brought_the_test_rows_that_no_older_one_has():
+    later = old(("d", "y", "test"), ("f", "x", "test"), ("a", "x", "train"))
+    found = retraining.vault_rows([("m@1", BEFORE), ("m@2", later), ("m@3", later)], ("text",),
+                                  "label")
+    assert found == {"m@1": ([("d",)], ["y"]), "m@2": ([("f",)], ["x"])}
