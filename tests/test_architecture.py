@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[1] / "src" / "fettle"
 MODULES = sorted(ROOT.rglob("*.py"))
 
 FLOORS = [
-    {"__init__", "__main__", "api", "cli", "cli_serve", "cli_upkeep", "console", "options"},
+    {
+        "__init__", "__main__", "api", "cli", "cli_export", "cli_serve", "cli_upkeep", "console",
+        "options",
+    },
     {"pipeline", "upkeep", "feedback", "web", "demo", "doctor"},
     {"stages"},
     {
