@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from fettle.core.errors import SettingError
 from fettle.exporters import onnx
 from leaving import exported, leaving
 from small import texts
@@ -118,11 +119,15 @@ def test_the_file_takes_any_batch_and_length_and_names_them(by_the_older, tmp_pa
         ("input_ids", ["rows", "tokens"]), ("attention_mask", ["rows", "tokens"])]
 
 
+def test_what_only_the_older_exporter_can_write_has_a_limit(by_the_older, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx, "ONE_FILE_BYTES", 1000)
+    with pytest.raises(SettingError, match="no file above 2 GB"):
+        exported(leaving(tmp_path), "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("older", [False, True])
-def test_weights_beyond_one_file_lie_beside_it_and_are_found(older, request, tmp_path, monkeypatch):
-    if older:
-        request.getfixturevalue("by_the_older")
+def test_weights_beyond_one_file_lie_beside_it_and_are_found(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx, "ONE_FILE_BYTES", 1000)
     version = leaving(tmp_path)
     made = exported(version, "onnx", tmp_path / "out")

@@ -308,6 +308,7 @@ def test_a_registry_that_may_only_be_read_is_enough_and_nothing_is_written_to_it
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_kill_at_any_write_leaves_nothing_or_the_whole(told, tmp_path):
     from nursery import Nursery
 
@@ -343,6 +344,8 @@ def test_a_kill_at_any_write_leaves_nothing_or_the_whole(told, tmp_path):
 def test_every_family_leaves_in_every_form(
     kind, form, pooling, normalise, tmp_path, record_property
 ):
+    if (kind, form) == ("gpt2", "peft"):
+        pytest.skip("GPT-2 has no linear maps that adapters could stand beside")
     version = leaving(tmp_path, kind, pooling=pooling, normalise=normalise,
                       rung="lora" if form == "peft" else "features")
     if kind in PARTS and form in ("transformers", "peft"):

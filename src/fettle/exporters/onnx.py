@@ -106,10 +106,15 @@ def _traced(
         return ()
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         why = type(error).__name__
+    if large:
+        raise SettingError(
+            f"torch's newer exporter could not write this network ({why}), and the older one writes "
+            "no file above 2 GB. Export it to torch."
+        )
     axes = dict.fromkeys(NAMES, free) | {name: {0: "rows"} for name in OUTPUTS}
     torch.onnx.export(
         graph, batch, str(path), dynamo=False, input_names=NAMES, output_names=OUTPUTS,
-        dynamic_axes=axes, opset_version=OPSET - 1, external_data=large,
+        dynamic_axes=axes, opset_version=OPSET - 1,
     )
     return (f"torch's newer exporter could not write this network ({why}); the older one did.",)
 
