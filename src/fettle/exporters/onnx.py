@@ -108,8 +108,8 @@ def _traced(
         why = type(error).__name__
     if large:
         raise SettingError(
-            f"torch's newer exporter could not write this network ({why}), and the older one writes "
-            "no file above 2 GB. Export it to torch."
+            f"torch's newer exporter could not write this network ({why}), and the older one "
+            "writes no file above 2 GB. Export it to torch."
         )
     axes = dict.fromkeys(NAMES, free) | {name: {0: "rows"} for name in OUTPUTS}
     torch.onnx.export(
