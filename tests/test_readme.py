@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "getting-started.md", ROOT / "docs" / "data.md",
-         ROOT / "docs" / "serving.md"]
+         ROOT / "docs" / "serving.md", ROOT / "docs" / "export.md"]
 CHANGES_SHELL = ("cd ", ". ", "source ", "export ")
 
 

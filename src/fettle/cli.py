@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fettle import cli_serve, cli_upkeep, cli_watch, console, options
+from fettle import cli_export, cli_serve, cli_upkeep, cli_watch, console, options
 from fettle.core.errors import FettleError, SettingError
 from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
@@ -283,6 +283,7 @@ def doctor(registry: Registry = HERE, as_json: Json = False) -> None:
 cli_upkeep.register(app)
 cli_serve.register(app)
 cli_watch.register(app)
+cli_export.register(app)
 
 
 def main() -> None:

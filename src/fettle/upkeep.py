@@ -6,9 +6,11 @@ that it loads and answers.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fettle.core.errors import FettleError, SettingError
+from fettle.core.export import Certificate
 from fettle.core.progress import Note
 from fettle.core.upkeep import Collection, Event, Inspection
 from fettle.core.version import Verdict
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from fettle.store.registry import Registry
 
 __all__ = [
-    "collect", "differences", "history", "inspect", "promote", "rollback", "show", "versions",
+    "collect", "differences", "export", "history", "inspect", "promote", "rollback", "show",
+    "versions",
 ]
 
 BESIDE = frozenset((
@@ -223,6 +226,39 @@ def collect(
         raise SettingError(f"--grace is {grace_days}; a number of days from 0 on is what it takes.")
     held = _registry(registry, actor)
     return collecting.collect(held, keep=keep, grace_days=grace_days, dry=dry, reason=reason)
+
+
+def export(
+    reference: str, form: str, folder: str | Path, *, registry: str = ".fettle"
+) -> Generator[Any, None, Certificate]:
+    """A version in another tool's form, in a folder, once it has shown that it answers alike.
+
+    Args:
+        reference: NAME (its champion), NAME@N, NAME@challenger, or a version's folder.
+        form: onnx, transformers, peft or torch.
+        folder: for its files; empty or not there yet.
+        registry: a folder or a URL.
+
+    Yields:
+        Progress; returns the Certificate.
+
+    Raises:
+        Blocked: what was written answers otherwise; nothing is left of it.
+        SettingError: the form cannot hold this version, or the folder is not free.
+    """
+    from fettle.core.evaluation import Evaluation
+    from fettle.stages import exporting, serving
+
+    opened = serving.open_version(reference, registry)
+    return (yield from exporting.export(
+        exporting.Leaving(
+            id=opened.id, network=opened.network, encoder=opened.encoder,
+            classes=opened.task.classes, temperature=opened.temperature,
+            precision=opened.precision, plan=opened.plan, paths=opened.paths,
+            rung=records.load(opened.paths["evaluation.json"], Evaluation).kept,
+        ),
+        form, Path(folder),
+    ))
 
 
 def _registry(place: str, actor: str | None = None) -> "Registry":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Card",
     "Encoder",
+    "Exportable",
+    "Exporter",
     "Item",
     "LossPart",
     "Network",
@@ -203,3 +206,43 @@ class Strategy:
     """Given the tuned network and a way to score one on validation, the network to keep."""
     solved: bool = False
     """True where only a linear head is fitted, in closed form or by a convex solver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exportable:
+    """A version as exporters take it, in fp32."""
+
+    id: str
+    card: Card
+    classes: tuple[str, ...]
+    network: nn.Module
+    """A batch of the encoder in, outputs (rows, classes) out."""
+    backbone: Callable[[], Any]
+    """The same weights below the head: `model`, transformers' own module without pooler or
+    decoder, and `architecture`, the class that it is of."""
+    base: Callable[[], tuple[Any, Path]]
+    """The weights that the version was tuned from, likewise, and the folder where they lie."""
+    head: Mapping[str, Any]
+    """kind, pooling (mean, cls, max), normalise, outputs."""
+    weight: torch.Tensor
+    """Of the head's linear map, (classes, width); with `bias` it is divided by the temperature."""
+    bias: torch.Tensor
+    encoder: Mapping[str, Any]
+    """fields, max_tokens, pad ...: how rows become token ids."""
+    tokenizer: str
+    """The text of a tokenizer.json that cuts to max_tokens itself."""
+    rung: str
+    settings: Mapping[str, Any]
+    """Of that rung, in the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """A version in another tool's form: written, and opened again as that tool's users do."""
+
+    write: Callable[[Exportable, Path], tuple[str, ...]]
+    """Fills an empty folder; sentences that a person should know."""
+    open: Callable[[Exportable, Path], Callable[[Sequence[tuple[str, ...]]], np.ndarray]]
+    """From the folder's files (and for adapters the base) to what answers one batch of rows:
+    outputs (rows, classes), divided by the temperature."""
+    modality: str = "text"

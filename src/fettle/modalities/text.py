@@ -63,10 +63,23 @@ class TextEncoder:
         """The input columns that it eats, in order."""
         return tuple(self.settings["fields"])
 
+    @property
+    def letters(self) -> int:
+        """That a row is cut to before it is tokenized."""
+        return max(LETTERS, self.settings["max_tokens"] * LETTERS_A_TOKEN)
+
+    def described(self) -> dict[str, Any]:
+        """How rows become token ids, for whoever does it elsewhere with `tokenizer_json`."""
+        return {**self.settings, "join": JOIN, "letters": self.letters}
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The text of a tokenizer.json that cuts to max_tokens itself."""
+        return self.tokenizer.to_str()
+
     def encode(self, rows: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
         """One int32 array of token ids a row, special tokens included."""
-        most = max(LETTERS, self.settings["max_tokens"] * LETTERS_A_TOKEN)
-        texts = [JOIN.join(part for part in row if part)[:most] for row in rows]
+        texts = [JOIN.join(part for part in row if part)[: self.letters] for row in rows]
         return [
             np.asarray(found.ids, dtype=np.int32)
             for found in self.tokenizer.encode_batch_fast(texts)

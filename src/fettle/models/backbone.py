@@ -25,6 +25,8 @@ class Backbone(nn.Module):
     """The transformer blocks from input to output, by their names in this module."""
     blocks_repeat: bool
     """True where a block runs more than once in a forward pass (ALBERT: one block, 12 times)."""
+    architecture: str = ""
+    """The class of transformers that it was taken from, such as BertModel."""
 
     def __init__(self, model: nn.Module, *, width: int, takes_types: bool) -> None:
         """Around a model of transformers; one row runs through it to see what its blocks are."""

@@ -193,7 +193,9 @@ def _backbone(whole: nn.Module, config: Any) -> Backbone:
         part.pooler = nn.Identity()  # some forwards call it without asking whether there is one
     types = getattr(config, "type_vocab_size", None) or 0
     takes_types = types > 1 and "token_type_ids" in inspect.signature(part.forward).parameters
-    return Backbone(part.eval(), width=config.hidden_size, takes_types=takes_types)
+    backbone = Backbone(part.eval(), width=config.hidden_size, takes_types=takes_types)
+    backbone.architecture = type(whole).__name__
+    return backbone
 
 
 def _require_all_found(
