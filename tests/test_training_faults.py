@@ -34,7 +34,8 @@ def begin(folder, *, learner=None, dropout=0.1):
     return Loop(
         made, encoder(made.card), learner or task(),
         strategy=Strategy(lambda _, __: (0.01, 0.01, 0.01, 0.02)), precision="fp32", seed=3,
-        settings={"epochs": 3, "batch_rows": 8, "warmup": 0.0, "weight_decay": 0.01, "clip": 1.0},
+        settings={"epochs": 3, "batch_rows": 8, "schedule": "cosine", "warmup": 0.0, "cycles": 1,
+                  "weight_decay": 0.01, "clip": 1.0},
     )
 
 

@@ -25,16 +25,25 @@ from fettle.options import (
     Encoding,
     Group,
     Guard,
+    Head,
     Inputs,
     Json,
+    KeepBlocks,
+    LearningRate,
+    Loss,
     Model,
     Name,
     Out,
     Registry,
+    Reinit,
     Rungs,
     SaveEvery,
+    Schedule,
     Seed,
+    Set,
     Slices,
+    Smoothing,
+    StopBy,
     Strategy,
     Target,
     Task,
@@ -89,6 +98,9 @@ def tune(
     group: Group = None, time: Time = None, slices: Slices = None, guard: Guard = None,
     fixes: Approved = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
+    schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
+    label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
+    reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
     allow: Allow = None, registry: Registry = HERE, blobs: Blobs = None,
@@ -99,17 +111,21 @@ def tune(
     reading = _reading(
         data, target, inputs, validation, test, encoding, group, time, slices, fixes
     )
+    asked = options.asked(schedule, learning_rate, loss, label_smoothing, stop_by, head, reinit_top,
+                          others)
     given: Plan | None = None
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
                 "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
-                "--group": group, "--time": time, "--slices": slices, "--fixes": fixes}
+                "--group": group, "--time": time, "--slices": slices, "--fixes": fixes,
+                "--keep-blocks": keep_blocks, "A setting of the rungs": asked or None}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
-        model=model, task=task, rungs=options.one_or_many(strategy, rungs),
+        model=model, task=task, rungs=options.one_or_many(strategy, rungs), asked=asked,
+        keep_blocks=keep_blocks,
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
         out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
         guard=tuple(map(str, guard or ())),
@@ -168,6 +184,9 @@ def plan(
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, fixes: Approved = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
+    schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
+    label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
+    reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
     budget: Budget = None, seed: Seed = None, name: Name = None, allow: Allow = None,
     as_json: Json = False,
 ) -> None:
@@ -175,10 +194,13 @@ def plan(
     from fettle import pipeline
     from fettle.store import records
 
+    asked = options.asked(schedule, learning_rate, loss, label_smoothing, stop_by, head, reinit_top,
+                          others)
     made = pipeline.plan(Settings(
         reading=_reading(data, target, inputs, validation, test, encoding, group, time,
                          fixes=fixes),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
+        asked=asked, keep_blocks=keep_blocks,
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
     ))
     plain = records.to_plain(made)

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from fettle.core.errors import SettingError
+from fettle.core.plan import Setting
 
 __all__ = [
     "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
-    "Guard", "Inputs", "Json", "Model", "Name", "Out", "Registry", "Rungs", "SaveEvery",
-    "Seed", "Slices", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version", "many",
-    "one_or_many", "seconds", "size", "text", "texts",
+    "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LearningRate", "Loss", "Model", "Name",
+    "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed", "Set", "Slices",
+    "Smoothing", "StopBy", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version",
+    "asked", "many", "one_or_many", "seconds", "size", "text", "texts",
 ]
 
 Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
@@ -35,6 +37,30 @@ Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@r
 Task = Annotated[str | None, typer.Option(help="classification")]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
 Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
+Schedule = Annotated[
+    str | None,
+    typer.Option(help="constant, linear, cosine, one-cycle, slanted, cyclical or restarts"),
+]
+LearningRate = Annotated[
+    str | None, typer.Option(help="Of the top block; `find` measures it with a range test")
+]
+Loss = Annotated[str | None, typer.Option(help="plain, weighted or adjusted, for rare classes")]
+Smoothing = Annotated[
+    float | None, typer.Option("--label-smoothing", help="Share spread over all classes")
+]
+StopBy = Annotated[
+    str | None, typer.Option(help="metric, loss, accuracy, macro_f1, macro_precision, macro_recall")
+]
+Head = Annotated[str | None, typer.Option(help="linear or mlp: one hidden layer")]
+Reinit = Annotated[
+    int | None, typer.Option("--reinit-top", help="Blocks at the top that begin at random")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting of the rungs, such as dropout=0.2")
+]
+KeepBlocks = Annotated[
+    int | None, typer.Option(help="The network's first so many blocks; the others are left away")
+]
 Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
 CacheLimit = Annotated[
     str | None,
@@ -81,6 +107,30 @@ def one_or_many(strategy: str | None, rungs: str | None) -> tuple[str, ...] | No
     if strategy and rungs:
         raise SettingError("--strategy runs one rung and --rungs several; give one of the two.")
     return (strategy,) if strategy else many(rungs) or None
+
+
+def asked(
+    schedule: str | None = None, learning_rate: str | None = None, loss: str | None = None,
+    label_smoothing: float | None = None, stop_by: str | None = None, head: str | None = None,
+    reinit_top: int | None = None, others: Sequence[str] | None = None,
+) -> dict[str, Setting]:
+    """Settings of the rungs, by name, that the options and the lines NAME=VALUE ask for."""
+    named: dict[str, Setting | None] = {
+        "schedule": schedule, "loss": loss, "label_smoothing": label_smoothing,
+        "stop_by": stop_by, "head": head, "reinit_top": reinit_top,
+    }
+    if learning_rate == "find":
+        named["rate_by"] = "find"
+    elif learning_rate is not None:
+        named["rate"] = learning_rate
+    for line in others or ():
+        name, is_there, value = (part.strip() for part in line.partition("="))
+        if not (name and is_there and value):
+            raise SettingError(f"--set is {line!r}; such as --set dropout=0.2 is what it takes.")
+        if named.get(name) is not None:
+            raise SettingError(f"{name} is asked for twice; give it once.")
+        named[name] = value
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def seconds(text: str | None, option: str = "--budget") -> float | None:

@@ -335,7 +335,8 @@ def _before_planning(
     found.require_clear(settings.allow)
     split = splitting.split(dataset, found, seed=seed)
     yield split
-    card = card_of((given.model if given else settings.model) or DEFAULT_TEXT_MODEL)
+    asked_for = given or settings
+    card = card_of(asked_for.model or DEFAULT_TEXT_MODEL, keep_blocks=asked_for.keep_blocks)
     yield card
     return dataset, found, split, card
 

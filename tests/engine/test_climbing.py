@@ -11,11 +11,12 @@ from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult
 from fettle.engine import climbing, costs
-from fettle.engine.climbing import Ground
+from fettle.engine.ground import START_L2, Ground, ready, start
 from fettle.engine.linear import choose, cross_entropy, solve_path
 from fettle.engine.predict import taps_of
 from fettle.engine.replay import prefix
 from fettle.models.bert import Bert
+from fettle.models.network import open_saved
 from fettle.strategies import DEFAULTS as STRATEGY_DEFAULTS
 from fettle.strategies import STRATEGIES
 from fettle.strategies.full import DEFAULTS
@@ -29,6 +30,12 @@ PLAN = Plan(
     classes=("no", "yes"), metric="accuracy", rungs=(RUNG,), max_tokens=12, precision="fp32",
     threads=1,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_restarts(monkeypatch):
+    """So small a network at such rates may well be at chance; only some tests are about that."""
+    monkeypatch.setattr(climbing, "RESTARTS", 0)
 
 
 def accuracy(outputs, targets):
@@ -98,9 +105,9 @@ def same(first, second):
 
 def test_vectors_are_brought_to_length_one_where_the_head_does_so(tmp_path):
     ground, _ = stand(tmp_path)
-    assert climbing.ready(ground.vectors["mean"], ground) is ground.vectors["mean"]
+    assert ready(ground.vectors["mean"], ground) is ground.vectors["mean"]
     ground.network.card = dataclasses.replace(ground.network.card, embeds_sentences=True)
-    found = climbing.ready(ground.vectors["mean"], ground)
+    found = ready(ground.vectors["mean"], ground)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
@@ -109,7 +116,7 @@ def test_a_solved_network_says_what_its_head_says_of_the_frozen_vectors(tmp_path
     ground, chosen = stand(tmp_path)
     ground.network.card = dataclasses.replace(ground.network.card, embeds_sentences=embeds)
     climbed = climbing.solved(ground, chosen)
-    vectors = climbing.ready(ground.vectors["mean"], ground)
+    vectors = ready(ground.vectors["mean"], ground)
     (head,) = solve_path(vectors, ground.lesson.targets, classes=2, l2=(chosen.l2,))
     said = climbing.outputs(climbed.network, ground, ground.lesson.items, PLAN)
     np.testing.assert_allclose(said, head.outputs(vectors), atol=1e-4)
@@ -122,7 +129,7 @@ def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validati
     ground, chosen = stand(tmp_path)
     said = iter((0.1, 0.2, 0.9, 0.3, 0.8, 0.5))
     ground = dataclasses.replace(ground, score=lambda outputs, targets: next(said))
-    wild = Rung("full", {**RUNG.settings, "rate": 0.2, "head_rate": 0.2, "epochs": 6,
+    wild = Rung("full", {**RUNG.settings, "rate": 0.03, "head_rate": 0.03, "epochs": 6,
                          "patience": 6})  # fmt: skip
     before = {name: value.clone() for name, value in ground.network.state_dict().items()}
     climbed, events = watched(climb(ground, chosen, wild))
@@ -144,7 +151,7 @@ def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validati
 def test_of_epochs_with_one_score_the_one_of_the_lowest_loss_is_kept(tmp_path):
     ground, chosen = stand(tmp_path)
     ground = dataclasses.replace(ground, score=lambda outputs, targets: 0.5)
-    wild = Rung("full", {**RUNG.settings, "rate": 0.2, "head_rate": 0.2, "epochs": 6,
+    wild = Rung("full", {**RUNG.settings, "rate": 0.03, "head_rate": 0.03, "epochs": 6,
                          "patience": 6})  # fmt: skip
     climbed, _ = watched(climb(ground, chosen, wild))
     losses = [epoch.validation_loss for epoch in climbed.history]
@@ -400,3 +407,193 @@ def test_a_rung_is_one_line_of_json():
     text = climbing.line(result)
     assert "\n" not in text
     assert json.loads(text)["rung"]["history"][0]["train_loss"] == 0.5
+
+
+# Collapse.
+
+WILD = {"rate": 3.0, "head_rate": 3.0, "epochs": 4, "dropout": 0.0}
+"""At such rates a network of norms says the same of every row."""
+
+
+def collapsing(monkeypatch, restarts):
+    """A training collapses until it has begun anew so often, whatever it learns."""
+    monkeypatch.setattr(climbing, "RESTARTS", 2)
+    attempts = []
+    real = climbing._One._trained
+
+    def trained(self, *sides):
+        attempts.append((self.attempt, self.folder.name))
+        return real(self, *sides)
+
+    def has_collapsed(history, *, over):
+        return len(attempts) <= restarts and len(history) >= 2
+
+    monkeypatch.setattr(climbing._One, "_trained", trained)
+    monkeypatch.setattr(climbing.stopping, "has_collapsed", has_collapsed)
+    return attempts
+
+
+def test_a_training_that_collapsed_begins_anew_with_another_seed_and_half_the_rates_aloud(
+    tmp_path, monkeypatch
+):
+    ground, chosen = stand(tmp_path)
+    attempts = collapsing(monkeypatch, 1)
+    climbed, events = watched(climb(ground, chosen))
+    assert attempts == [(0, "full-0"), (1, "full-0-again1")]
+    (said,) = (event.sentence for event in events if isinstance(event, Note))
+    assert "collapsed after epoch 2" in said
+    assert "another seed and 1/2 of the rates" in said
+    assert said in climbed.notes
+    assert len(climbed.history) == 3
+
+    half = {name: value / 2 for name, value in RUNG.settings.items()
+            if name in ("rate", "head_rate")}  # fmt: skip
+    by_hand, _ = watched(climbing.tuned(
+        dataclasses.replace(ground, folder=tmp_path / "by hand"),
+        dataclasses.replace(PLAN, seed=PLAN.seed + climbing.OTHER_SEED),
+        Rung("full", {**RUNG.settings, **half}),
+        STRATEGIES["full"]({**RUNG.settings, **half}), chosen,
+    ))
+    assert same(climbed.network, by_hand.network)
+
+
+def test_after_two_new_beginnings_the_third_attempt_stands(tmp_path, monkeypatch):
+    ground, chosen = stand(tmp_path)
+    attempts = collapsing(monkeypatch, 9)
+    climbed, _ = watched(climb(ground, chosen))
+    assert [number for number, _ in attempts] == [0, 1, 2]
+    assert len(climbed.history) == 3
+    assert sum("collapsed" in note for note in climbed.notes) == 2
+
+
+def test_a_run_killed_after_a_new_beginning_goes_on_with_it(tmp_path, monkeypatch):
+    ground, chosen = stand(tmp_path)
+    collapsing(monkeypatch, 1)
+    whole, _ = watched(climb(ground, chosen))
+
+    again = dataclasses.replace(ground, folder=tmp_path / "killed")
+    monkeypatch.undo()
+    collapsing(monkeypatch, 1)
+    work = climb(again, chosen)
+    epochs = 0
+    for event in work:
+        epochs += isinstance(event, Epoch)
+        if epochs == 4:  # two that collapsed, and two of the second attempt
+            work.close()
+    monkeypatch.undo()
+    collapsing(monkeypatch, 1)
+    found, events = watched(climb(again, chosen))
+    assert same(found.network, whole.network)
+    assert any("Going on after epoch 2 of 3" in e.sentence for e in events if isinstance(e, Note))
+
+
+def test_a_network_that_says_the_same_of_every_row_is_seen(tmp_path, monkeypatch):
+    ground, chosen = stand(tmp_path)
+    monkeypatch.setattr(climbing, "RESTARTS", 2)
+    _, events = watched(climb(ground, chosen, rung_of("full", **WILD)))
+    assert any("collapsed" in e.sentence for e in events if isinstance(e, Note))
+    lines = [json.loads(one) for one in (ground.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [one["collapsed"] for one in lines][:2] == [True, True]
+
+
+# What epochs are compared by.
+
+
+def test_a_rung_stops_by_what_it_is_told_to(tmp_path):
+    ground, chosen = stand(tmp_path)
+    ground = dataclasses.replace(
+        ground, scores={"macro_f1": lambda outputs, targets: -float(outputs[0, 0])})
+    settings = {"rate": 0.03, "head_rate": 0.03, "epochs": 5, "patience": 9}
+    found = {}
+    for by in ("metric", "loss", "macro_f1"):
+        here = dataclasses.replace(ground, folder=tmp_path / by)
+        climbed, _ = watched(climb(here, chosen, rung_of("full", stop_by=by, **settings)))
+        found[by] = climbed
+    losses = [epoch.validation_loss for epoch in found["loss"].history]
+    assert found["loss"].chosen["epoch"] == 1 + losses.index(min(losses))
+    scores = [epoch.validation_score for epoch in found["macro_f1"].history]
+    assert found["macro_f1"].chosen["epoch"] == 1 + scores.index(max(scores))
+    assert scores != [epoch.validation_score for epoch in found["metric"].history]
+
+
+def test_an_adjusted_head_begins_without_the_shares_that_the_loss_adds(tmp_path):
+    ground, chosen = stand(tmp_path)
+    teach = np.arange(32)
+    heads = {}
+    for loss in ("plain", "adjusted"):
+        rung = rung_of("full", loss=loss)
+        network = start(ground, PLAN, rung, STRATEGIES["full"](rung.settings), chosen, teach)
+        heads[loss] = network.head.linear
+    shares = np.bincount(ground.lesson.targets[teach]) / 32
+    found = (heads["plain"].bias - heads["adjusted"].bias).detach().numpy()
+    np.testing.assert_allclose(found, np.log(shares), rtol=1e-5)
+    assert torch.equal(heads["plain"].weight, heads["adjusted"].weight)
+
+
+def test_a_hidden_layer_begins_as_the_solved_head_and_then_learns(tmp_path):
+    ground, chosen = stand(tmp_path)
+    teach = np.arange(32)
+    said = {}
+    for head in ("linear", "mlp"):
+        rung = rung_of("full", head=head)
+        network = start(ground, PLAN, rung, STRATEGIES["full"](rung.settings), chosen, teach)
+        said[head] = climbing.outputs(network.eval(), ground, ground.lesson.items, PLAN)
+    np.testing.assert_allclose(said["linear"], said["mlp"], atol=1e-6)
+    climbed, _ = watched(climb(ground, chosen, rung_of("full", head="mlp")))
+    assert climbed.network.head.outer.weight.abs().max() > 0
+    climbed.network.save(tmp_path / "saved")
+    opened = open_saved({path.name: path for path in (tmp_path / "saved").iterdir()})
+    again = climbing.outputs(opened, ground, ground.lesson.items[32:], PLAN)
+    assert np.array_equal(again, climbed.outputs)
+
+
+# Strategies that make the network that is kept out of the training.
+
+
+@pytest.mark.parametrize("name", ["wise", "ema", "soup"])
+@pytest.mark.parametrize("sides", [1, 2], ids=["held out", "folds"])
+def test_what_is_kept_is_what_was_judged_and_a_kill_changes_no_bit(tmp_path, name, sides):
+    ground, chosen = stand(tmp_path, sides=sides)
+    ground = dataclasses.replace(ground, save_seconds=0.0)
+    rung = rung_of(name, rate=0.03, head_rate=0.03, epochs=4)
+    whole, _ = watched(climb(ground, chosen, rung))
+    if sides == 1:
+        said = climbing.outputs(whole.network, ground, ground.lesson.items[32:], PLAN)
+        assert np.array_equal(said, whole.outputs)
+        best = max(one["score"] for one in whole.trials)
+        assert accuracy(whole.outputs, ground.lesson.targets[32:]) == best
+
+    again = dataclasses.replace(ground, folder=tmp_path / "killed")
+    work = climb(again, chosen, rung)
+    for number, _ in enumerate(work):
+        if number == 11:
+            work.close()
+    found, events = watched(climb(again, chosen, rung))
+    assert any("Going on" in e.sentence for e in events if isinstance(e, Note))
+    assert same(found.network, whole.network)
+    assert np.array_equal(found.outputs, whole.outputs)
+    assert found.chosen == whole.chosen
+
+
+@pytest.mark.parametrize("name", ["bitfit", "l2sp", "scratch", "full"])
+def test_each_strategy_climbs_and_is_saved_as_it_was_judged(tmp_path, name):
+    ground, chosen = stand(tmp_path)
+    settings = {"reinit_top": 1} if name == "full" else {}
+    climbed, _ = watched(climb(ground, chosen, rung_of(name, **settings)))
+    climbed.network.save(tmp_path / "saved")
+    opened = open_saved({path.name: path for path in (tmp_path / "saved").iterdir()})
+    said = climbing.outputs(opened, ground, ground.lesson.items[32:], PLAN)
+    assert np.array_equal(said, climbed.outputs)
+
+
+def test_where_the_network_is_reworked_the_head_is_solved_on_what_it_gives_then(tmp_path):
+    ground, chosen = stand(tmp_path)
+    teach = np.arange(32)
+    rung = rung_of("scratch", dropout=0.0)
+    network = start(ground, PLAN, rung, STRATEGIES["scratch"](rung.settings), chosen, teach)
+    vectors = finish(taps_of(
+        network, ground.encoder, ground.lesson.items[:32], names=("mean",), precision="fp32"))
+    (head,) = solve_path(vectors["mean"], ground.lesson.targets[:32], classes=2,
+                         l2=(max(chosen.l2, START_L2),))
+    np.testing.assert_allclose(network.head.linear.weight.detach().numpy(), head.weight, atol=1e-5)
+    assert not np.allclose(vectors["mean"], ground.vectors["mean"][:32])

@@ -19,7 +19,8 @@ from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks.classification import Classification
 from small import encoder, lesson, network, task
 
-SETTINGS = {"epochs": 2, "batch_rows": 8, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
+SETTINGS = {"epochs": 2, "batch_rows": 8, "schedule": "cosine", "warmup": 0.1, "cycles": 1,
+            "weight_decay": 0.01, "clip": 1.0}  # fmt: skip
 RATES = (0.01, 0.01, 0.01, 0.02)
 STILL = (1e-12,) * 4
 """So that weights stay as good as they were."""

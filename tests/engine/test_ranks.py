@@ -15,7 +15,8 @@ from forked import started
 from small import HEAD, bert, encoder, lesson, task
 
 ROWS = 21
-SETTINGS = {"epochs": 2, "batch_rows": 4, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
+SETTINGS = {"epochs": 2, "batch_rows": 4, "schedule": "cosine", "warmup": 0.1, "cycles": 1,
+            "weight_decay": 0.01, "clip": 1.0}  # fmt: skip
 
 
 def learns(name):

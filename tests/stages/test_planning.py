@@ -251,3 +251,39 @@ def test_a_plan_that_cannot_be_followed_is_refused_by_name(told, change, words):
     made = planned(told)
     with pytest.raises(SettingError, match=words):
         planning.check(change(made), made, told.card)
+
+
+def test_what_is_asked_for_is_taken_by_every_rung_that_has_it(told):
+    made = planned(told, asked={"schedule": "slanted", "dropout": "0.25", "epochs": "2"})
+    features, *others = made.rungs
+    assert "schedule" not in features.settings
+    for rung in others:
+        assert rung.settings["schedule"] == "slanted"
+        assert rung.settings["dropout"] == 0.25
+        assert rung.settings["epochs"] == 2
+    assert any("schedule slanted" in reason for reason in made.reasons)
+    assert made.id != planned(told).id
+
+
+def test_a_rate_that_is_asked_for_is_taken_as_it_is(told):
+    made = planned(told, card=replace(told.card, width=768), rungs=("full",), asked={"rate": "1"})
+    assert made.rungs[0].settings["rate"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"schedule": "cosin"}, "Did you mean 'cosine'"),
+        ({"loss": "adjust"}, "Did you mean 'adjusted'"),
+        ({"dropuot": "0.2"}, "Did you mean 'dropout'"),
+        ({"dropout": "much"}, "dropout is 'much'"),
+        ({"dropout": "1.5"}, "dropout is 1.5"),
+        ({"epochs": "2.5"}, "epochs is '2.5'"),
+        ({"label_smoothing": -0.1}, "label_smoothing is -0.1"),
+        ({"rank": "4"}, "none of these rungs has it"),
+        ({"stop_by": "f1"}, "stop_by"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(told, asked, words):
+    with pytest.raises(SettingError, match=words):
+        planned(told, asked=asked)

@@ -72,3 +72,44 @@ def test_scores_are_of_the_rows_that_are_asked_for():
 def test_softmax_by_hand_and_without_overflow():
     found = softmax(np.array([[0.0, math.log(3)], [1e4, 0.0], [-1e4, -1e4]]))
     assert found == pytest.approx(np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]))
+
+
+def summed(task, outputs, targets):
+    (part,) = task.loss(torch.tensor(outputs), {"target": torch.tensor(targets)}).values()
+    return float(part.sum) / part.count
+
+
+def test_weighted_counts_a_row_as_much_as_its_class_is_rarer_than_the_mean():
+    rows = np.array([0] * 6 + [1] * 3 + [2] * 3)
+    task = ANIMALS.taught(rows, loss="weighted", label_smoothing=0.0)
+    # n / (K n_c): 12 / (3 * 6) and 12 / (3 * 3)
+    np.testing.assert_allclose(task.weights, [2 / 3, 4 / 3, 4 / 3])
+    assert task.weights[rows].mean() == pytest.approx(1)
+    found = summed(task, [[0.0, 0.0, 0.0]] * 2, [0, 1])
+    assert found == pytest.approx((2 / 3 + 4 / 3) * math.log(3) / 2)
+
+
+def test_adjusted_adds_the_log_of_the_shares_inside_the_loss_alone():
+    rows = np.array([0] * 8 + [1] * 1 + [2] * 1)
+    task = ANIMALS.taught(rows, loss="adjusted", label_smoothing=0.0)
+    # outputs of 0 stand for the shares: -log 0.8 and -log 0.1
+    assert summed(task, [[0.0, 0.0, 0.0]], [0]) == pytest.approx(-math.log(0.8))
+    assert summed(task, [[0.0, 0.0, 0.0]], [1]) == pytest.approx(-math.log(0.1))
+    said = np.array([[1.0, 1.1, 0.0]])
+    assert task.judge(said, np.array([1])).columns["correct"].tolist() == [True]
+    assert task.answers(said) == ANIMALS.answers(said)
+
+
+def test_plain_is_the_loss_it_was_and_smoothing_is_handed_on():
+    rows = np.array([0, 0, 1, 2])
+    task = ANIMALS.taught(rows, loss="plain", label_smoothing=0.3)
+    assert (task.weights, task.log_prior) == (None, None)
+    assert task.label_smoothing == 0.3
+    assert task.classes == ANIMALS.classes
+
+
+def test_a_class_that_no_row_to_learn_from_has_does_not_break_the_loss():
+    rows = np.array([0, 0, 1])
+    for loss in ("weighted", "adjusted"):
+        found = summed(ANIMALS.taught(rows, loss=loss, label_smoothing=0.0), [[0.0] * 3], [2])
+        assert math.isfinite(found)

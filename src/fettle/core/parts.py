@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fettle.core.evaluation import Outcomes
+from fettle.core.plan import Setting
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +29,12 @@ __all__ = [
     "Exporter",
     "Item",
     "LossPart",
+    "Memory",
     "Network",
+    "Objective",
     "Strategy",
     "Task",
+    "Validate",
     "block_of_tap",
     "tap_of_block",
 ]
@@ -66,6 +70,8 @@ class Card:
     definition: str = ""
     """sha256 of its config and tokenizer: the same weights under another config are another
     network."""
+    kept_blocks: int | None = None
+    """Where blocks at the top are left away, how many are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +106,26 @@ class Encoder(Protocol):
         """Everything that serving needs, as files in this folder."""
 
 
-class Task(Protocol):
+class Objective(Protocol):
+    """What the loop brings down."""
+
+    couples_rows: bool
+    """Whether the loss of a row depends on the others of its batch: then no micro-batches."""
+
+    def counts(self, batch: Batch) -> Mapping[str, int]:
+        """What each part of the loss counts in this batch, from its targets alone."""
+
+    def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
+        """Each part of the loss of one batch."""
+
+
+class Task(Objective, Protocol):
     """What is predicted and how it is judged."""
 
     name: str
     classes: tuple[str, ...]
-    couples_rows: bool
-    """Whether the loss of a row depends on the others of its batch: then no micro-batches."""
+    log_prior: np.ndarray | None
+    """Added to the outputs inside the loss, (classes,); None where nothing is."""
 
     def targets(self, cells: Sequence[str | None]) -> np.ndarray:
         """The column's cells as numbers, (rows,)."""
@@ -114,11 +133,8 @@ class Task(Protocol):
     def head(self, card: Card, pooling: str, dropout: float) -> Mapping[str, Any]:
         """What to put on the network, as plain values that a file can hold."""
 
-    def counts(self, batch: Batch) -> Mapping[str, int]:
-        """What each part of the loss counts in this batch, from its targets alone."""
-
-    def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
-        """Each part of the loss of one batch."""
+    def taught(self, targets: np.ndarray, *, loss: str, label_smoothing: float) -> Task:
+        """The same task with another loss, for these rows to learn from."""
 
     def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
         """For each row its likeliest values with their probabilities, the likeliest first."""
@@ -192,6 +208,43 @@ def _all(parameter: str) -> bool:
     return True
 
 
+Validate = Callable[[Network], float] | None
+"""The score of a network on validation; None where no row is held out."""
+
+
+class Memory(Protocol):
+    """What a strategy keeps of a training, to make the network of it that is kept.
+
+    Weights come by name, as the loop has them: live ones, to be copied.
+    """
+
+    copies: int
+    """How many sets of the weights that learn a checkpoint of it holds."""
+
+    @property
+    def chosen(self) -> Mapping[str, Setting]:
+        """What `finish` chose last."""
+
+    @property
+    def trials(self) -> tuple[Mapping[str, Setting], ...]:
+        """What it tried, with its score."""
+
+    def begin(self, weights: Mapping[str, torch.Tensor], *, steps: int) -> None:
+        """A training of about so many steps begins at these weights; what was kept is forgotten."""
+
+    def step(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """One step is done."""
+
+    def epoch(self, weights: Mapping[str, torch.Tensor], score: float | None) -> None:
+        """One epoch is done; None where nothing is judged."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything it keeps, for a checkpoint."""
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave."""
+
+
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """Which weights learn, and how fast. What is not given defaults to nothing."""
@@ -202,8 +255,15 @@ class Strategy:
     learns: Callable[[str], bool] = field(default=_all)
     penalty: Callable[[Network], torch.Tensor] | None = None
     """Added to the loss of every step; anchors such as L2-SP."""
-    finish: Callable[[Network, Callable[[Network], float]], Network] | None = None
+    memory: Memory | None = None
+    """Told of every step and epoch."""
+    finish: Callable[[Network, Validate], Network] | None = None
     """Given the tuned network and a way to score one on validation, the network to keep."""
+    reworks: bool = False
+    """Whether `prepare` changes what the frozen network gives: then the head is solved on that."""
+    objective: Objective | None = None
+    """What the encoder is tuned by, without a head, which is solved afterwards; None tunes both
+    together by the task's own loss."""
     solved: bool = False
     """True where only a linear head is fitted, in closed form or by a convex solver."""
 

@@ -163,6 +163,8 @@ class Plan:
     threads: int
     math_below: int = 512
     """Rows of up to so many tokens are trained with attention as plain products: faster here."""
+    keep_blocks: int | None = None
+    """The network's first so many blocks are used; all where not given."""
     seed: int = 0
     """Of the version that is published; further seeds only show the spread."""
     budget_seconds: float | None = None

@@ -32,8 +32,10 @@ class Epoch:
     train_loss: float
     validation_loss: float | None
     validation_score: float | None
-    """By Plan.metric; None where there are no validation rows."""
+    """By what the rung stops by, usually Plan.metric; None where there are no validation rows."""
     seconds: float
+    collapsed: bool = False
+    """Every validation row was given one class, and neither loss is better than chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class RungResult:
     """Useful floating-point operations of its training; 0.0 where they were not counted."""
     training_seconds: float = 0.0
     """Of these operations; 0.0 where they were not timed."""
+    range_test: tuple[tuple[float, float], ...] = ()
+    """(learning rate, smoothed loss) of the range test, where the rate was found by one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Settings: what the user asked for. The Plan is made from these; nothing else is configuration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fettle.core.plan import Reading
+from fettle.core.plan import Reading, Setting
 
 __all__ = ["Settings"]
 
@@ -17,6 +18,10 @@ class Settings:
     model: str | None = None
     task: str | None = None
     rungs: tuple[str, ...] | None = None
+    asked: Mapping[str, Setting] = field(default_factory=dict)
+    """Settings of the rungs, by name, in place of the usual ones; each rung takes those it has."""
+    keep_blocks: int | None = None
+    """The network's first so many blocks are used; all where not given."""
     budget_seconds: float | None = None
     seed: int = 0
     cache_limit: int | None = None

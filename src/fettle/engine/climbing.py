@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,54 +12,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from fettle.core.parts import Encoder, Item, Strategy, Task
+from fettle.core.parts import Item, Strategy
 from fettle.core.plan import Plan, Rung, Setting
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult, Step
-from fettle.engine import costs
-from fettle.engine.device import seeded
+from fettle.engine import costs, range_test, stopping
 from fettle.engine.faithful import compare
-from fettle.engine.linear import Chosen, Solved, solve_path
+from fettle.engine.ground import Ground, put_on, slowed, solve, start, taught
+from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson, Loop
 from fettle.engine.predict import outputs_of
 from fettle.store import checkpoints, files
 
 __all__ = [
     "Climbed",
-    "Ground",
     "line",
     "outputs",
-    "ready",
     "solved",
     "tuned",
 ]
 
-START_L2 = 3e-2
-"""A head that already fits every row leaves no gradient for the blocks below it: tuning starts
-from a head that is held back at least this much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all rungs of one run stand on."""
-
-    network: Any
-    """The pre-trained network, without a head; copied before anything learns."""
-    encoder: Encoder
-    task: Task
-    lesson: Lesson
-    """The learning rows: train, then validation."""
-    vectors: Mapping[str, np.ndarray]
-    """What the frozen backbone makes of them: (rows, width) by pooling."""
-    folds: Sequence[tuple[np.ndarray, np.ndarray]]
-    held_out: bool
-    """Whether there is a validation part; otherwise several folds stand in for it."""
-    score: Callable[[np.ndarray, np.ndarray], float]
-    folder: Path
-    begun: float
-    first_batch_seconds: float | None
-    save_seconds: float = 60.0
-    """Between checkpoints inside an epoch; there is one after every epoch."""
+RESTARTS = 2
+"""Of a training that collapsed; the third attempt stands as it is."""
+OTHER_SEED = 7_919
+"""Between the seeds of attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +52,14 @@ class Climbed:
     flops: float = 0.0
     """Useful floating-point operations of the training."""
     training_seconds: float = 0.0
-
-
-def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:
-    """The vectors as the task's head takes them: of length 1 where it normalises."""
-    settings = ground.task.head(ground.network.card, "mean", 0.0)
-    if not settings["normalise"]:
-        return vectors
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    range_test: tuple[tuple[float, float], ...] = ()
 
 
 def solved(ground: Ground, chosen: Chosen) -> Climbed:
     """The backbone as it came, under a head solved on all learning rows."""
     every = np.arange(len(ground.lesson.targets))
     network = copy.deepcopy(ground.network)
-    _put_on(network, _solve(ground, chosen.pooling, chosen.l2, every), ground, chosen, dropout=0.0)
+    put_on(network, solve(ground, chosen.pooling, chosen.l2, every), ground, chosen, dropout=0.0)
     return Climbed(
         network.eval(),
         chosen.outputs,
@@ -105,25 +74,29 @@ def tuned(
 ) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
     """Every fold tuned from its own solved head; where there are several, one more on all rows."""
     ground, notes = yield from _trusted(ground, plan, rung, strategy, chosen)
+    curve: tuple[tuple[float, float], ...] = ()
+    picked: dict[str, Setting] = {}
+    if rung.settings["rate_by"] == "find":
+        strategy, curve, picked = yield from range_test.found(ground, plan, rung, strategy, chosen)
     parts: list[np.ndarray] = []
     histories: list[tuple[Epoch, ...]] = []
     network: Any = None
     flops = 0.0
+    attempt = 0
     for number, (teach, judge) in enumerate(ground.folds):
-        network = _start(ground, plan, rung, strategy, chosen, teach)
-        one = _One(ground, plan, rung, strategy, f"{rung.strategy}-{number}")
-        history, said = yield from one.tuned(network, teach, judge)
-        network = one.network
+        one = _One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
+        history, said = yield from one.tuned(teach, judge)
+        network, attempt = one.network, max(attempt, one.attempt)
+        notes += one.notes
         parts.append(said)
         histories.append(history)
         flops += one.flops(teach, len(history))
-    epochs = [_best(history, None) for history in histories]
+    epochs = [_best(history, rung) for history in histories]
     if not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
-        network = _start(ground, plan, rung, strategy, chosen, every)
-        one = _One(ground, plan, rung, strategy, f"{rung.strategy}-all", stop_after=wanted)
-        history, _ = yield from one.tuned(network, every, every[:0])
+        one = _One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)
+        history, _ = yield from one.tuned(every, every[:0])
         network = one.network
         histories.append(history)
         flops += one.flops(every, len(history))
@@ -132,11 +105,14 @@ def tuned(
     return Climbed(
         network.eval(),
         np.concatenate(parts),
-        {"pooling": chosen.pooling, "epoch": int(np.median(epochs))},
+        {"pooling": chosen.pooling, "epoch": int(np.median(epochs)), **picked,
+         **(strategy.memory.chosen if strategy.memory else {})},
         history=histories[0],
+        trials=strategy.memory.trials if strategy.memory else (),
         notes=notes,
         flops=flops,
         training_seconds=sum(epoch.seconds for history in histories for epoch in history),
+        range_test=curve,
     )
 
 
@@ -160,9 +136,13 @@ class _One:
     plan: Plan
     rung: Rung
     strategy: Strategy
+    chosen: Chosen
     name: str
     stop_after: int | None = None
     """Stop after this many epochs, where nothing is judged."""
+    attempt: int = 0
+    """How often a training has collapsed and began anew, with another seed and half the rates."""
+    notes: tuple[str, ...] = ()
     network: Any = None
     """The tuned network, once it is there."""
     weights: tuple[list[float], list[float]] = ((), ())  # type: ignore[assignment]
@@ -171,36 +151,73 @@ class _One:
     @property
     def folder(self) -> Path:
         """Of its checkpoints."""
-        return self.ground.folder / "checkpoints" / self.name
+        again = f"-again{self.attempt}" if self.attempt else ""
+        return self.ground.folder / "checkpoints" / f"{self.name}{again}"
 
     def tuned(
-        self, network: Any, teach: np.ndarray, judge: np.ndarray
+        self, teach: np.ndarray, judge: np.ndarray
     ) -> Generator[Progress | Note | Step | Epoch, None, tuple[tuple[Epoch, ...], np.ndarray]]:
-        """Tune it; it ends with the weights of its best epoch. Its history, and what it says of
-        the judged rows."""
+        """Tune it; it ends with the weights of its best epoch, or what the strategy makes of them.
+        Its history, and what it says of the judged rows."""
+        while True:
+            history = yield from self._trained(teach, judge)
+            over = self._done(history)
+            if self.attempt >= RESTARTS or not stopping.has_collapsed(history, over=over):
+                break
+            self.attempt += 1
+            self.notes = (*self.notes, (
+                f"{self.name}: the training collapsed after epoch {len(history)}: every validation "
+                f"row is given one class, and the loss is no better than chance. It begins anew "
+                f"with another seed and 1/{2**self.attempt} of the rates."
+            ))
+            yield Note(self.notes[-1])
+        judged = self.ground.lesson.of(judge)
+        self.network = self._finished(judged).eval()
+        said = np.zeros((0, 0))
+        if len(judge):
+            said = outputs(self.network, self.ground, judged.items, self.plan)
+        return history, said
+
+    def _trained(
+        self, teach: np.ndarray, judge: np.ndarray
+    ) -> Generator[Progress | Note | Step | Epoch, None, tuple[Epoch, ...]]:
+        """One attempt: its history; the network has the weights of its best epoch."""
         ground, plan, settings = self.ground, self.plan, self.rung.settings
+        strategy = slowed(self.strategy, 0.5**self.attempt)
+        seed = plan.seed + self.attempt * OTHER_SEED
+        network = start(ground, plan, self.rung, strategy, self.chosen, teach, seed=seed)
         train, validation = ground.lesson.of(teach), ground.lesson.of(judge)
-        self.weights = costs.matrix_weights(network, self.strategy)
-        loop = Loop(network, ground.encoder, ground.task, strategy=self.strategy,
-                    settings=settings, precision=plan.precision, seed=plan.seed)
-        history, best = yield from self._restored(loop)
+        self.weights = costs.matrix_weights(network, strategy)
+        task = taught(ground, self.rung, train.targets)
+        loop = Loop(network, ground.encoder, task, strategy=strategy,
+                    settings=settings, precision=plan.precision, seed=seed)
         steps = max(-(-len(teach) // int(settings["batch_rows"])), 1)
+        memory = strategy.memory
+        if memory is not None:
+            memory.begin(loop.weights(), steps=steps * loop.epochs)
+        watch = self._watch(train.targets, validation.targets)
+        history, best = yield from self._restored(loop)
         saved = time.monotonic()
-        for event in () if self._done(history) else loop.fit(train, validation, ground.score):
+        for event in () if self._done(history) else loop.fit(train, validation, watch):
             if isinstance(event, Note):
                 yield event
             elif isinstance(event, Step):
+                if memory is not None:
+                    memory.step(loop.weights())
                 yield Progress(f"{self.rung.strategy}: epoch {event.epoch + 1} of {loop.epochs}",
                                min(loop.at, steps), steps, "steps")
                 if time.monotonic() - saved >= ground.save_seconds:
                     self._save(loop, history, best)
                     saved = time.monotonic()
             else:
+                event = watch.seen(event)
                 history = (*history, event)
                 files.append_line(ground.folder / "metrics.jsonl", json.dumps(
                     {"rung_part": self.name, **dataclasses.asdict(event)}))
-                if _best(history, self.stop_after) == event.number:
+                if _best(history, self.rung, self.stop_after) == event.number:
                     best = {key: value.clone() for key, value in loop.weights().items()}
+                if memory is not None:
+                    memory.epoch(loop.weights(), event.validation_score)
                 self._save(loop, history, best)
                 saved = time.monotonic()
                 yield event
@@ -208,13 +225,23 @@ class _One:
                     break
         loop.put_back(best)
         self.network = network.eval()
-        if self.strategy.finish is not None:
-            self.network = self.strategy.finish(self.network, lambda one: ground.score(
-                outputs(one, ground, validation.items, plan), validation.targets))
-        said = np.zeros((0, 0))
-        if len(judge):
-            said = outputs(self.network, ground, validation.items, plan)
-        return history, said
+        return history
+
+    def _finished(self, judged: Lesson) -> Any:
+        """The network that the strategy makes of what it has kept."""
+        if self.strategy.finish is None:
+            return self.network
+        score = self._watch(judged.targets, judged.targets).score
+        return self.strategy.finish(self.network, (lambda one: score(
+            outputs(one, self.ground, judged.items, self.plan), judged.targets,
+        )) if len(judged.targets) else None)
+
+    def _watch(self, learned: np.ndarray, judged: np.ndarray) -> stopping.Watch:
+        """What the epochs are compared by."""
+        by, classes = str(self.rung.settings["stop_by"]), len(self.plan.classes)
+        own, other = (stopping.chance(learned, one, classes=classes) if len(one) else 0.0
+                      for one in (learned, judged))
+        return stopping.Watch(self.ground.scores.get(by, self.ground.score), own, other)
 
     def flops(self, teach: np.ndarray, epochs: int) -> float:
         """Useful floating-point operations of so many epochs over these rows."""
@@ -234,20 +261,27 @@ class _One:
         settings = self.rung.settings
         if len(history) >= (self.stop_after or int(settings["epochs"])):
             return True
-        return _out_of_patience(history, int(settings["patience"]))
+        if self.attempt < RESTARTS and stopping.has_collapsed(history, over=False):
+            return True
+        return stopping.out_of_patience(history, int(settings["patience"]),
+                                        by_loss=settings["stop_by"] == "loss")
 
     def _restored(
         self, loop: Loop
     ) -> Generator[Note, None, tuple[tuple[Epoch, ...], dict[str, torch.Tensor]]]:
         """Go on from the newest whole checkpoint, or from the start."""
-        found, passed_over = checkpoints.latest(self.folder, finite=("network.", "best."))
+        found, passed_over = checkpoints.latest(
+            self.folder, finite=("network.", "best.", "memory."))
         for sentence in passed_over:
             yield Note(sentence)
         if found is None:
             return (), {}
-        loop.restore({k: v for k, v in found.tensors.items() if not k.startswith("best.")})
-        best = {k.removeprefix("best."): v for k, v in found.tensors.items()
-                if k.startswith("best.")}
+        loop.restore({k: v for k, v in found.tensors.items()
+                      if not k.startswith(("best.", "memory."))})
+        best, kept = ({k.removeprefix(part): v for k, v in found.tensors.items()
+                       if k.startswith(part)} for part in ("best.", "memory."))
+        if self.strategy.memory is not None:
+            self.strategy.memory.restore(kept)
         history = tuple(Epoch(**epoch) for epoch in found.facts["history"])
         inside = f", {loop.at} steps into the next" if loop.at else ""
         yield Note(f"Going on after epoch {len(history)} of {loop.epochs}{inside}.")
@@ -257,7 +291,9 @@ class _One:
         self, loop: Loop, history: Sequence[Epoch], best: Mapping[str, torch.Tensor]
     ) -> None:
         """Everything that the next step depends on, and the best weights so far."""
-        tensors = {**loop.state(), **{f"best.{name}": value for name, value in best.items()}}
+        memory = self.strategy.memory.state() if self.strategy.memory else {}
+        tensors = {**loop.state(), **{f"best.{name}": value for name, value in best.items()},
+                   **{f"memory.{name}": value for name, value in memory.items()}}
         facts = {"history": [dataclasses.asdict(epoch) for epoch in history]}
         checkpoints.save(self.folder, loop.steps_done, tensors, facts)
 
@@ -273,9 +309,9 @@ def _trusted(
               if block in ground.lesson.states}
     if not states:
         return _without_states(ground), ()
-    plain = dataclasses.replace(strategy, prepare=lambda one: one)
+    plain = dataclasses.replace(strategy, prepare=lambda one: one, reworks=False)
     every = np.arange(len(ground.lesson.targets))
-    network = _start(ground, plan, rung, plain, chosen, every).eval()
+    network = start(ground, plan, rung, plain, chosen, every).eval()
     sentences = []
     for block in sorted(states):
         found = compare(network, ground.encoder, ground.lesson.items, states[block],
@@ -292,47 +328,6 @@ def _without_states(ground: Ground) -> Ground:
     return dataclasses.replace(ground, lesson=dataclasses.replace(ground.lesson, states={}))
 
 
-def _start(
-    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen, teach: np.ndarray
-) -> Any:
-    """A fresh copy of the pre-trained network under a head solved on these rows."""
-    network = copy.deepcopy(ground.network)
-    dropout = float(rung.settings["dropout"])
-    head = _solve(ground, chosen.pooling, max(chosen.l2, START_L2), teach)
-    _put_on(network, head, ground, chosen, dropout=dropout)
-    network.set_dropout(dropout)
-    with seeded(plan.seed):  # adapters are drawn; what ran before must not matter
-        return strategy.prepare(network)
-
-
-def _solve(ground: Ground, pooling: str, l2: float, rows: np.ndarray) -> Solved:
-    """The head for these rows."""
-    vectors = ready(ground.vectors[pooling][rows], ground)
-    classes = len(ground.task.classes)
-    path = solve_path(vectors, ground.lesson.targets[rows], classes=classes, l2=(l2,))
-    return next(iter(path))
-
-
-def _put_on(
-    network: Any, head: Solved, ground: Ground, chosen: Chosen, *, dropout: float
-) -> None:
-    """Give the network this head."""
-    network.set_head(ground.task.head(network.card, chosen.pooling, dropout))
-    with torch.no_grad():
-        network.head.linear.weight.copy_(torch.from_numpy(head.weight))
-        network.head.linear.bias.copy_(torch.from_numpy(head.bias))
-
-
-def _best(history: Sequence[Epoch], last: int | None) -> int:
-    """The best epoch's number: by score, then by loss; the last one where nothing is judged."""
-    if last is not None or history[-1].validation_score is None:
-        return history[-1].number
-    best = max(history, key=lambda e: (e.validation_score or 0.0, -(e.validation_loss or 0.0)))
-    return best.number
-
-
-def _out_of_patience(history: Sequence[Epoch], patience: int) -> bool:
-    """True once the best epoch is `patience` epochs old; never where nothing is judged."""
-    if not history or history[-1].validation_score is None:
-        return False
-    return len(history) - _best(history, None) >= patience
+def _best(history: Sequence[Epoch], rung: Rung, last: int | None = None) -> int:
+    """The number of the epoch that is best by what the rung stops by."""
+    return stopping.best(history, last, by_loss=rung.settings["stop_by"] == "loss")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from fettle.core.errors import NonFinite, NoTargets, OutOfMemory
-from fettle.core.parts import Encoder, Item, Network, Strategy, Task
+from fettle.core.parts import Encoder, Item, Network, Objective, Strategy
 from fettle.core.plan import Setting
 from fettle.core.progress import Note, finish
 from fettle.core.run import Epoch, Step
@@ -25,7 +25,7 @@ from fettle.engine.device import autocast, device_of, is_out_of_memory, placed, 
 from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import States
-from fettle.engine.schedules import warmup_cosine
+from fettle.engine.schedules import share
 
 __all__ = ["Lesson", "Loop"]
 
@@ -65,7 +65,7 @@ class Loop:
         network: with a head; its weights are changed in place.
         encoder, task: how items become batches and outputs a loss.
         strategy: which blocks learn, how fast.
-        settings: of the rung: epochs, batch_rows, warmup, weight_decay, clip.
+        settings: of the rung: epochs, batch_rows, schedule, warmup, cycles, weight_decay, clip.
         precision: bf16 or fp32.
         seed: of the order of rows and of dropout.
     """
@@ -74,7 +74,7 @@ class Loop:
         self,
         network: Network,
         encoder: Encoder,
-        task: Task,
+        task: Objective,
         *,
         strategy: Strategy,
         settings: Mapping[str, Setting],
@@ -90,6 +90,8 @@ class Loop:
         """The epoch that comes next, or is under way, counted from 0."""
         self.at = 0
         """Steps of this epoch that are done."""
+        self.part = 0.0
+        """Of its rate, what every block learned at in the last step."""
         self.halvings = 0
         """How often memory ran out: batches run in at least 2 to this power parts."""
         self._loss = 0.0
@@ -194,8 +196,8 @@ class Loop:
         """One optimizer step; memory that runs out halves what runs at once."""
         begun = time.perf_counter()
         rates = self.strategy.rates(self.network.blocks, self.epoch)
-        share = warmup_cosine(number, steps=steps, warmup=float(self.settings["warmup"]))
-        set_rates(self.optimizer, rates, share)
+        self.part = self._share(number, steps)
+        set_rates(self.optimizer, rates, self.part)
         while True:
             try:
                 loss = self._gradients(train, rows, sizes, states, awake, number, usual_rows)
@@ -212,10 +214,15 @@ class Loop:
         gradients = [one.grad for one in awake if one.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._diagnosis(loss, norm, number, max(rates) * share,
+            raise self._diagnosis(loss, norm, number, max(rates) * self.part,
                                   [train.ids[row] for row in rows])
         self.optimizer.step(clip=float(self.settings["clip"]), norm=norm)
         return Step(number, self.epoch, loss, norm, len(rows), time.perf_counter() - begun)
+
+    def _share(self, number: int, steps: int) -> float:
+        """Of its rate, what every block learns at in this step."""
+        return share(str(self.settings["schedule"]), number, steps=steps,
+                     warmup=float(self.settings["warmup"]), cycles=int(self.settings["cycles"]))
 
     def _gradients(
         self, train: Lesson, rows: np.ndarray, sizes: Sequence[int], states: States | None,

@@ -13,6 +13,7 @@ from typing import Any
 
 from fettle.core.errors import CorruptFile, ModelUnavailable
 from fettle.core.parts import Card
+from fettle.models.cutting import BLOCKS, cut
 from fettle.models.safety import require_safe, safetensors_header
 from fettle.models.sources import (
     CONFIG,
@@ -27,7 +28,6 @@ from fettle.store import files
 __all__ = ["card_of", "weight_files"]
 
 WIDTH = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
-BLOCKS = ("num_hidden_layers", "n_layers", "n_layer", "encoder_layers", "num_layers")
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
 """The names that architectures use for the same thing; the first that is there counts."""
 
@@ -51,7 +51,7 @@ PLAIN_MODULES = ("Transformer", "Pooling", "Normalize")
 """The parts of a sentence encoder that need no weights beyond the network's."""
 
 
-def card_of(name: str) -> Card:
+def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     """What must be known of a model before its weights are opened.
 
     Args:
@@ -77,7 +77,7 @@ def card_of(name: str) -> Card:
     tokenizer = _table(folder / "tokenizer_config.json", required=False)
     pad = _pad(config, tokenizer, folder)
     pooling, embeds_sentences = _sentence_card(folder)
-    return Card(
+    whole = Card(
         name=name,
         folder=str(folder),
         revision=folder.name if folder.parent.name == "snapshots" else None,
@@ -93,6 +93,7 @@ def card_of(name: str) -> Card:
         token_types=_has_token_types(config, tokenizer),
         definition=_digest([folder / one for one in DEFINITION if (folder / one).is_file()]),
     )
+    return cut(whole, keep_blocks)
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

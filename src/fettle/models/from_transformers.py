@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fettle.core.errors import CorruptFile, ModelUnavailable, unknown_name
+from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError, unknown_name
 from fettle.core.parts import Card
 from fettle.models.backbone import Backbone, quiet, unopened
+from fettle.models.cutting import config_of
 from fettle.models.safety import require_plain_config
 from fettle.models.sources import CONFIG
 from fettle.store import files
@@ -50,7 +51,7 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
         backbone = empty_backbone(folder / CONFIG)
         _fill(backbone, weights)
         return backbone.eval()
-    config = _config(files.read_json(folder / CONFIG), place=str(folder / CONFIG))
+    config = _config(config_of(card), place=str(folder / CONFIG))
     kind = _class_of(config)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
@@ -69,7 +70,17 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
     backbone = _backbone(whole, config)
     _require_all_found(backbone, whole, found["missing_keys"], card)
     _require_finite(backbone, place=str(folder))
+    _require_blocks(backbone, card)
     return backbone.eval()
+
+
+def _require_blocks(backbone: Backbone, card: Card) -> None:
+    """Return if a network that was to be shorter has just the blocks that were to be kept."""
+    if card.kept_blocks not in (None, len(backbone.block_names)):
+        raise SettingError(
+            f"--keep-blocks {card.kept_blocks} leaves {len(backbone.block_names)} blocks of "
+            f"{card.name}: this architecture cannot be cut so. Leave the option away."
+        )
 
 
 def empty_backbone(config: Path) -> Backbone:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fettle.models.dropout import Dropout
 
-__all__ = ["HEADS", "POOLINGS", "LinearHead", "pooled"]
+__all__ = ["HEADS", "POOLINGS", "BareHead", "LinearHead", "MlpHead", "pooled"]
 
 POOLINGS = ("mean", "cls", "max")
 
@@ -48,5 +48,39 @@ class LinearHead(nn.Module):
         return self.linear(self.dropout(vectors))
 
 
-HEADS = {"linear": LinearHead}
+class MlpHead(LinearHead):
+    """A hidden layer beside the pooled vectors, added to them, and one linear map.
+
+    The hidden layer begins at nothing, so that under a solved map the head begins as the solved
+    head. Source: He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, for the sum.
+    """
+
+    def __init__(self, width: int, settings: Mapping[str, Any]) -> None:
+        super().__init__(width, settings)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Raw outputs (rows, outputs) from pooled vectors (rows, width)."""
+        if self.normalise:
+            vectors = functional.normalize(vectors, dim=-1)
+        hidden = self.outer(self.dropout(functional.gelu(self.inner(vectors))))
+        return self.linear(self.dropout(vectors + hidden))
+
+
+class BareHead(nn.Module):
+    """No map at all: the pooled vectors, brought to length 1."""
+
+    def __init__(self, width: int, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.pooling: str = settings["pooling"]
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors of length 1 (rows, width) from pooled vectors (rows, width)."""
+        return functional.normalize(vectors, dim=-1)
+
+
+HEADS = {"linear": LinearHead, "mlp": MlpHead, "bare": BareHead}
 """The heads, by the names a version's file uses."""

@@ -4,7 +4,6 @@ Block 0 is the embeddings, then each transformer block, the last is the head.
 """
 
 import copy
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from torch import nn
 from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card, block_of_tap
 from fettle.models.bert import Bert, can_open
+from fettle.models.cutting import config_of
 from fettle.models.dropout import set_dropout
 from fettle.models.heads import HEADS, pooled
 from fettle.store import checkpoints, files, records
@@ -139,13 +139,15 @@ class TextNetwork(nn.Module):
         checkpoints.write_tensors(folder / WEIGHTS, self.state_dict())
         files.write_json(folder / HEAD, dict(self.head_settings))
         records.save(folder / CARD, self.card)
-        config = (Path(self.card.folder) / CONFIG).read_bytes()
-        files.write_bytes(folder / CONFIG, config)
+        if self.card.kept_blocks is None:
+            files.write_bytes(folder / CONFIG, (Path(self.card.folder) / CONFIG).read_bytes())
+        else:
+            files.write_json(folder / CONFIG, config_of(self.card))
 
 
 def open_network(card: Card) -> TextNetwork:
     """The pre-trained network of this card, without a head, in evaluation mode."""
-    config = json.loads((Path(card.folder) / CONFIG).read_text(encoding="utf-8"))
+    config = config_of(card)
     if can_open(config) and (Path(card.folder) / WEIGHTS).is_file():
         return TextNetwork(card, _pretrained_bert(card, config)).eval()
     from fettle.models import from_transformers

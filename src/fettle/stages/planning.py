@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
@@ -18,6 +17,7 @@ from fettle.core.split import Split
 from fettle.engine import costs
 from fettle.engine.costs import Size
 from fettle.strategies import DEFAULTS, STRATEGIES
+from fettle.strategies.settings import require, with_asked
 from fettle.tasks import TASKS
 
 __all__ = ["check", "name_of", "plan"]
@@ -32,9 +32,6 @@ SHARE_ON_TOP = 1 / 3
 MODALITIES = ("text",)
 METRICS = ("accuracy", "macro_f1")
 PRECISIONS = ("fp32", "bf16")
-SHARES = ("slower", "warmup", "dropout", "label_smoothing")
-LISTED = {"poolings": ("mean", "cls", "max"), "word_embeddings": ("frozen", "tuned")}
-"""Settings that are names, and the names that they may be."""
 MOST_TOKENS = 256
 RARE = 0.1
 """A rarest class under this share of the largest makes macro F1 the metric."""
@@ -69,24 +66,17 @@ def plan(
     precision, why = _precision(machine)
     reasons.append(why)
     reasons += [] if machine.calm else [BUSY]
-    names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
-    _require_rungs(names)
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     task = settings.task or "classification"
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
-    rungs = [Rung(name, _settings(name, card)) for name in names]
     size = Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
-    predicted = {
-        rung.strategy: costs.predicted(rung, STRATEGIES[rung.strategy](rung.settings), size, card,
-                                       peak=machine.flops(precision), cache_limit=cache_limit)
-        for rung in rungs
-    }
-    # the others start from the features and from the solved head
-    rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
-    rungs, kept_costs, why_rungs = _affordable(
-        rungs, [predicted[rung.strategy] for rung in rungs], settings.budget_seconds
-    )
+    rungs, predicted = _rungs(settings, card, size, peak=machine.flops(precision),
+                              cache_limit=cache_limit)
+    rungs, kept_costs, why_rungs = _affordable(rungs, predicted, settings.budget_seconds)
+    if card.kept_blocks:
+        reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
+                       "above is left away, in training and in serving.")
     reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
     return Plan(
         task=task,
@@ -102,6 +92,7 @@ def plan(
         precision=precision,
         threads=machine.threads,
         math_below=machine.math_below(precision),
+        keep_blocks=card.kept_blocks,
         seed=settings.seed,
         budget_seconds=settings.budget_seconds,
         cache_limit=cache_limit,
@@ -155,7 +146,7 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
         raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
     _require_rungs([rung.strategy for rung in given.rungs])
     for rung in given.rungs:
-        _require_settings(rung)
+        require(rung, DEFAULTS[rung.strategy])
     return given
 
 
@@ -171,45 +162,25 @@ def _require_rungs(names: Sequence[str]) -> None:
         raise SettingError(f"The rung {twice} is named twice; a rung is climbed once.")
 
 
-def _require_settings(rung: Rung) -> None:
-    """Every setting of a rung is there, known, and possible."""
-    known = DEFAULTS[rung.strategy]
-    for name, value in rung.settings.items():
-        if name not in known:
-            raise unknown_name(f"setting of {rung.strategy}", name, known)
-        usual, place = known[name], f"{rung.strategy}.{name} is {value!r} in the plan"
-        if not _fits(value, usual, most=1 if name in SHARES else inf):
-            raise SettingError(f"{place}; such as {usual!r} is what it takes.")
-        for one in str(value).split(",") if name in LISTED else ():
-            if one not in LISTED[name]:
-                raise unknown_name(f"{name} of {rung.strategy}", one, LISTED[name])
-        if name == "l2":
-            _require_penalties(str(value), place)
-    missing = sorted(set(known) - set(rung.settings))
-    if missing:
-        raise SettingError(
-            f"The plan's rung {rung.strategy} does not say {missing[0]!r}, which it needs; "
-            f"{known[missing[0]]!r} is the default."
-        )
+def _rungs(
+    settings: Settings, card: Card, size: Size, *, peak: float, cache_limit: int
+) -> tuple[list[Rung], list[Cost]]:
+    """The rungs to climb, the features first and then from the cheapest, and what each costs.
 
-
-def _fits(value: Setting, usual: Setting, *, most: float) -> bool:
-    """Whether the value is of the usual one's kind: a text, a count from 1 on, or a number."""
-    if isinstance(value, str) or isinstance(usual, str):
-        return isinstance(value, str) and isinstance(usual, str)
-    counts = isinstance(usual, int)
-    if isinstance(value, bool) or (counts and not isinstance(value, int)):
-        return False
-    return (1 if counts else 0) <= value <= most and value < inf
-
-
-def _require_penalties(text: str, place: str) -> None:
-    try:
-        fits = all(0 < float(one) < inf for one in text.split(","))
-    except ValueError:
-        fits = False
-    if not fits:
-        raise SettingError(f"{place}; positive numbers with commas between them are what it takes.")
+    The others start from the features and from the solved head.
+    """
+    names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
+    _require_rungs(names)
+    rungs = with_asked(
+        [Rung(name, _settings(name, card)) for name in names], settings.asked, DEFAULTS
+    )
+    predicted = {
+        rung.strategy: costs.predicted(rung, STRATEGIES[rung.strategy](rung.settings), size, card,
+                                       peak=peak, cache_limit=cache_limit)
+        for rung in rungs
+    }
+    rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
+    return rungs, [predicted[rung.strategy] for rung in rungs]
 
 
 def name_of(settings: Settings, dataset: Dataset) -> str:
@@ -308,14 +279,30 @@ def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
         else f"{rung.strategy}: {_who_learns(rung)} at rate {rung.settings['rate']:g} for the top "
         f"block, {rung.settings['slower']:g} of that for each block below, "
         f"{rung.settings['head_rate']:g} for the head, over at most {rung.settings['epochs']} "
-        f"epochs of {rows:,} rows with warm-up and cosine, stopped when validation has not "
+        f"epochs of {rows:,} rows {_how(rung)}, stopped when validation has not "
         f"improved for {rung.settings['patience']} epochs."
         for rung in rungs
     ]
 
 
+def _how(rung: Rung) -> str:
+    """The schedule, and what else was asked to be other than usual."""
+    usual, told = DEFAULTS[rung.strategy], []
+    for name in ("loss", "label_smoothing", "stop_by"):
+        if rung.settings[name] != usual[name]:
+            told.append(f", {name.replace('_', ' ')} {rung.settings[name]}")
+    return f"with warm-up and the schedule {rung.settings['schedule']}{''.join(told)}"
+
+
 def _who_learns(rung: Rung) -> str:
+    all_blocks = "the solved head is tuned with all blocks"
     return {
+        "l2sp": f"{all_blocks}, which are pulled back to where they began (L2-SP),",
+        "wise": f"{all_blocks}; then validation chooses a point between start and end (WiSE-FT);",
+        "ema": f"{all_blocks}, and a moving average of the weights is tried,",
+        "soup": f"{all_blocks}, and the best epochs are averaged where that does no harm,",
+        "bitfit": "of the network only the biases are tuned, with the solved head,",
+        "scratch": "a network of the same architecture learns from random weights, for comparison,",
         "full": "the solved head is tuned with all blocks (LP-FT)",
         "top": f"the solved head is tuned with the last {rung.settings.get('top_blocks')} blocks; "
         "what is below runs once for each row and is replayed,",

@@ -21,9 +21,9 @@ from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, Run, RungResult, Step
 from fettle.core.split import Split
 from fettle.engine import climbing
-from fettle.engine.climbing import Ground
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
+from fettle.engine.ground import Ground, ready
 from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
 from fettle.engine.replay import Kept, prefix
@@ -48,6 +48,8 @@ SCORES = {
     "accuracy": classification.accuracy_of,
     "macro_f1": classification.macro_f1_of,
 }
+METRICS = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
+"""By which a rung may stop."""
 Event = Progress | Note | Step | Epoch | RungResult
 
 
@@ -172,11 +174,12 @@ def _ground(
         vectors=kept.vectors,
         folds=sides,
         held_out=bool(split.validation),
-        score=_score(plan),
+        score=_score(plan.metric),
         folder=folder,
         begun=begun,
         first_batch_seconds=first_batch,
         save_seconds=save_seconds,
+        scores={name: _score(name) for name in METRICS},
     )
 
 
@@ -199,7 +202,7 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
     penalties = [float(text) for text in str(_features_rung(plan).settings["l2"]).split(",")]
     return (
         yield from choose(
-            {name: climbing.ready(found, ground) for name, found in ground.vectors.items()},
+            {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
             folds=ground.folds, classes=len(plan.classes), l2=penalties, score=ground.score,
         )
@@ -232,6 +235,7 @@ def _climb(
         notes=climbed.notes,
         flops=climbed.flops,
         training_seconds=climbed.training_seconds,
+        range_test=climbed.range_test,
     )
     records.save(folder / "rung.json", result)
     seals.seal(folder)
@@ -274,11 +278,12 @@ def _clear(folder: Path, rung: Rung) -> None:
 def _require_room(ground: Ground, plan: Plan) -> None:
     """Stop before the first rung where the weights and checkpoints would not fit on the disk."""
     network, folder = ground.network, ground.folder
-    largest = 0
+    largest, copies = 0, IN_A_CHECKPOINT
     for rung in plan.rungs:
         strategy = STRATEGIES[rung.strategy](rung.settings)
         if strategy.solved:
             continue
+        copies = max(copies, IN_A_CHECKPOINT + (strategy.memory.copies if strategy.memory else 0))
         rates = [strategy.rates(network.blocks, epoch)
                  for epoch in range(int(rung.settings["epochs"]))]
         largest = max(largest, sum(
@@ -288,9 +293,9 @@ def _require_room(ground: Ground, plan: Plan) -> None:
     parts = 1 if ground.held_out else len(ground.folds) + 1
     saves = checkpoints.KEPT * parts + 1  # the one more is being written
     whole = sum(value.nbytes for value in network.module.state_dict().values())
-    copies = len(plan.rungs) + 2  # the version, and its blobs
+    written = len(plan.rungs) + 2  # the version, and its blobs
     held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    folders.require_room(folder, max(copies * whole + saves * IN_A_CHECKPOINT * largest - held, 0))
+    folders.require_room(folder, max(written * whole + saves * copies * largest - held, 0))
 
 
 def _folds(
@@ -310,9 +315,9 @@ def _folds(
     return [(every[held != fold], every[held == fold]) for fold in range(several)]
 
 
-def _score(plan: Plan) -> Callable[[np.ndarray, np.ndarray], float]:
-    """(outputs, targets) to the plan's metric."""
-    measure = getattr(classification, plan.metric)
+def _score(metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """(outputs, targets) to this metric."""
+    measure = getattr(classification, metric)
     return lambda outputs, targets: float(measure(targets, outputs.argmax(axis=1)))
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from fettle.core.parts import Strategy
 from fettle.core.plan import Setting
-from fettle.strategies.tuning import TUNING, discriminative_rates, learns
+from fettle.strategies.tuning import TUNING, discriminative_rates, learns, with_fresh_top
 
 __all__ = ["DEFAULTS", "full"]
 
@@ -18,7 +18,7 @@ def full(settings: Mapping[str, Setting]) -> Strategy:
     Source: Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
     Out-of-Distribution", ICLR 2022, section 3 (LP-FT).
     """
-    return Strategy(
+    plain = Strategy(
         rates=partial(
             discriminative_rates,
             rate=float(settings["rate"]),
@@ -27,3 +27,4 @@ def full(settings: Mapping[str, Setting]) -> Strategy:
         ),
         learns=partial(learns, settings),
     )
+    return with_fresh_top(plain, settings)

@@ -1,18 +1,18 @@
 """LoRA: two small matrices beside each large one learn; they are merged into it at the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from fettle.core.errors import SettingError
-from fettle.core.parts import Network, Strategy
+from fettle.core.parts import Network, Strategy, Validate
 from fettle.core.plan import Setting
 from fettle.strategies.tuning import TUNING, discriminative_rates
 
 __all__ = ["DEFAULTS", "lora"]
 
 DEFAULTS: dict[str, Setting] = {
-    **TUNING,
+    **{name: value for name, value in TUNING.items() if name != "reinit_top"},
     "rate": 1e-3,
     "slower": 1.0,
     "rank": 16,
@@ -67,7 +67,7 @@ def _with_adapters(network: Network, *, rank: int, alpha: int) -> Network:
     return network
 
 
-def _merged(network: Network, score: Callable[[Network], float]) -> Network:
+def _merged(network: Network, score: Validate) -> Network:
     """The network without adapters: each is added to the map beside which it stood."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 

@@ -26,9 +26,21 @@ class Classification:
     name = "classification"
     couples_rows = False
 
-    def __init__(self, classes: Sequence[str], *, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, classes: Sequence[str], *, label_smoothing: float = 0.0,
+        weights: np.ndarray | None = None, log_prior: np.ndarray | None = None,
+    ) -> None:
+        """The task of these classes.
+
+        Args:
+            classes: in the order of the outputs.
+            label_smoothing: share of each answer that is spread over all classes.
+            weights: what a row of each class counts in the loss, (classes,); 1 where not given.
+            log_prior: added to the outputs inside the loss, (classes,); nothing where not given.
+        """
         self.classes = tuple(classes)
         self.label_smoothing = label_smoothing
+        self.weights, self.log_prior = weights, log_prior
         self._number = {label: number for number, label in enumerate(self.classes)}
 
     def targets(self, cells: Sequence[str | None], *, unseen: int | None = None) -> np.ndarray:
@@ -61,6 +73,30 @@ class Classification:
             "outputs": len(self.classes),
         }
 
+    def taught(
+        self, targets: np.ndarray, *, loss: str, label_smoothing: float
+    ) -> "Classification":
+        """The same task with another loss.
+
+        Args:
+            targets: of the rows that will be learned from, (rows,).
+            loss: plain; weighted: a row counts as much as its class is rarer than the mean class;
+                adjusted: the classes' shares are learned beside the outputs and left out of them,
+                so that the outputs are right for classes that are equally likely.
+            label_smoothing: share of each answer that is spread over all classes.
+
+        Source: King and Zeng, "Logistic Regression in Rare Events Data", 2001, section 4.2
+        (weighted); Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10
+        with tau = 1 (adjusted); Szegedy et al., "Rethinking the Inception Architecture", CVPR
+        2016, section 7 (smoothing).
+        """
+        shares = np.bincount(targets, minlength=len(self.classes)).clip(min=1) / len(targets)
+        return Classification(
+            self.classes, label_smoothing=label_smoothing,
+            weights=1 / (len(self.classes) * shares) if loss == "weighted" else None,
+            log_prior=np.log(shares) if loss == "adjusted" else None,
+        )
+
     def counts(self, batch: "dict[str, torch.Tensor]") -> dict[str, int]:
         """Rows with a target."""
         return {"cross_entropy": len(batch["target"])}
@@ -69,10 +105,16 @@ class Classification:
         self, outputs: "torch.Tensor", batch: "dict[str, torch.Tensor]"
     ) -> dict[str, LossPart]:
         """Cross-entropy, summed over rows."""
+        import torch
         from torch.nn import functional
 
+        logits, weights = outputs.float(), None
+        if self.log_prior is not None:
+            logits = logits + torch.from_numpy(self.log_prior).to(logits)
+        if self.weights is not None:
+            weights = torch.from_numpy(self.weights).to(logits)
         total = functional.cross_entropy(
-            outputs.float(), batch["target"],
+            logits, batch["target"], weight=weights,
             reduction="sum", label_smoothing=self.label_smoothing,
         )
         return {"cross_entropy": LossPart(total, len(outputs))}

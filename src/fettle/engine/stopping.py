@@ -1,0 +1,81 @@
+"""Stopping: which epoch is best, when none gets better, and when a training has collapsed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fettle.core.run import Epoch
+from fettle.engine.linear import cross_entropy
+
+__all__ = ["Watch", "best", "chance", "has_collapsed", "out_of_patience"]
+
+NEAR_CHANCE = 0.98
+"""A loss of this share of chance's, or more, has learned nothing."""
+IN_A_ROW = 2
+"""Epochs that are collapsed before a training is given up: the first may still be waking."""
+
+
+def best(history: Sequence[Epoch], last: int | None = None, *, by_loss: bool = False) -> int:
+    """The best epoch's number: by score, then by loss; the last one where nothing is judged.
+
+    Args:
+        history: at least one epoch.
+        last: the epoch to end with, where that is known; then the newest is the best.
+        by_loss: by the loss alone.
+    """
+    if last is not None or history[-1].validation_score is None:
+        return history[-1].number
+    return max(history, key=lambda one: (
+        0.0 if by_loss else one.validation_score or 0.0, -(one.validation_loss or 0.0)
+    )).number
+
+
+def out_of_patience(history: Sequence[Epoch], patience: int, *, by_loss: bool = False) -> bool:
+    """True once the best epoch is `patience` epochs old; never where nothing is judged."""
+    if not history or history[-1].validation_score is None:
+        return False
+    return len(history) - best(history, by_loss=by_loss) >= patience
+
+
+def has_collapsed(history: Sequence[Epoch], *, over: bool) -> bool:
+    """True after two collapsed epochs in a row, or where a training ends with nothing better.
+
+    Args:
+        history: so far.
+        over: whether no epoch follows.
+    """
+    newest = history[-IN_A_ROW:]
+    if len(newest) == IN_A_ROW and all(one.collapsed for one in newest):
+        return True
+    return over and bool(history) and all(one.collapsed for one in history)
+
+
+def chance(learned: np.ndarray, judged: np.ndarray, *, classes: int) -> float:
+    """The loss on judged targets of somebody who knows nothing but the shares of the learned."""
+    shares = np.bincount(learned, minlength=classes).clip(min=1) / len(learned)
+    return cross_entropy(np.tile(np.log(shares), (len(judged), 1)), judged)
+
+
+@dataclass
+class Watch:
+    """A score that also looks whether the outputs have collapsed."""
+
+    score: Callable[[np.ndarray, np.ndarray], float]
+    learned: float
+    """The loss of chance on the rows that are learned from."""
+    judged: float
+    """The same on the rows that are judged."""
+    _flat: bool = False
+    """Whether the outputs that were scored last say nothing."""
+
+    def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """The score of these outputs (rows, classes)."""
+        one_class = len(np.unique(outputs.argmax(axis=1))) == 1 < len(np.unique(targets))
+        self._flat = one_class and cross_entropy(outputs, targets) >= NEAR_CHANCE * self.judged
+        return self.score(outputs, targets)
+
+    def seen(self, epoch: Epoch) -> Epoch:
+        """The epoch that was just scored, and whether it has collapsed."""
+        nothing = epoch.train_loss >= NEAR_CHANCE * self.learned
+        return replace(epoch, collapsed=self._flat and nothing)

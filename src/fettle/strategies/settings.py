@@ -1,0 +1,119 @@
+"""The settings of a rung: what each may be, and what a person asked to have otherwise."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from fettle.core.errors import SettingError, unknown_name
+from fettle.core.plan import Rung, Setting
+
+__all__ = ["CHOICES", "require", "with_asked"]
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "poolings": ("mean", "cls", "max"),
+    "word_embeddings": ("frozen", "tuned"),
+    "schedule": (
+        "constant", "linear", "cosine", "one-cycle", "slanted", "cyclical", "restarts",
+    ),
+    "rate_by": ("plan", "find"),
+    "head": ("linear", "mlp"),
+    "loss": ("plain", "weighted", "adjusted"),
+    "stop_by": (
+        "metric", "loss", "accuracy", "macro_f1", "macro_precision", "macro_recall",
+    ),
+}
+"""Settings that are names, and the names that they may be."""
+SHARES = ("slower", "warmup", "dropout", "label_smoothing")
+FROM_ZERO = ("reinit_top", "templates")
+"""Counts of which there may be none."""
+
+
+def require(rung: Rung, known: Mapping[str, Setting]) -> None:
+    """Return if every setting of a rung is there, known, and possible.
+
+    Args:
+        rung: as a plan has it.
+        known: the settings of its strategy, and what they usually are.
+
+    Raises:
+        SettingError: what is wrong with which.
+    """
+    for name, value in rung.settings.items():
+        if name not in known:
+            raise unknown_name(f"setting of {rung.strategy}", name, known)
+        usual, place = known[name], f"{rung.strategy}.{name} is {value!r} in the plan"
+        if not _fits(value, usual, least=0 if name in FROM_ZERO else 1,
+                     most=1 if name in SHARES else inf):
+            raise SettingError(f"{place}; such as {usual!r} is what it takes.")
+        for one in str(value).split(",") if name in CHOICES else ():
+            if one not in CHOICES[name]:
+                raise unknown_name(f"{name} of {rung.strategy}", one, CHOICES[name])
+        if name == "l2":
+            _require_penalties(str(value), place)
+    missing = sorted(set(known) - set(rung.settings))
+    if missing:
+        raise SettingError(
+            f"The plan's rung {rung.strategy} does not say {missing[0]!r}, which it needs; "
+            f"{known[missing[0]]!r} is the default."
+        )
+
+
+def with_asked(
+    rungs: Sequence[Rung], asked: Mapping[str, Setting],
+    defaults: Mapping[str, Mapping[str, Setting]],
+) -> list[Rung]:
+    """The rungs, each with what was asked for where its strategy has such a setting.
+
+    Args:
+        rungs: with their usual settings.
+        asked: settings by name; a text stands for a number where the setting is one.
+        defaults: the settings of every strategy.
+
+    Raises:
+        SettingError: no rung has such a setting, or it cannot be that.
+    """
+    everyone = {name for rung in rungs for name in rung.settings}
+    for name in asked:
+        if name not in everyone:
+            known = {one for settings in defaults.values() for one in settings}
+            if name not in known:
+                raise unknown_name("setting of a rung", name, known)
+            raise SettingError(
+                f"{name} is asked for, and none of these rungs has it: "
+                f"{', '.join(rung.strategy for rung in rungs)}. Name one that does with --rungs."
+            )
+    made = []
+    for rung in rungs:
+        own = {name: _as(value, defaults[rung.strategy][name]) for name, value in asked.items()
+               if name in rung.settings}
+        made.append(Rung(rung.strategy, {**rung.settings, **own}))
+        require(made[-1], defaults[rung.strategy])
+    return made
+
+
+def _as(value: Setting, usual: Setting) -> Setting:
+    """A text as a number, where the usual value is one; a text that is none stays one."""
+    if isinstance(usual, str) or not isinstance(value, str):
+        return float(value) if isinstance(usual, float) and type(value) is int else value
+    try:
+        return type(usual)(value)
+    except ValueError:
+        return value
+
+
+def _fits(value: Setting, usual: Setting, *, least: int, most: float) -> bool:
+    """Whether the value is of the usual one's kind: a text, a count, or a number."""
+    if isinstance(value, str) or isinstance(usual, str):
+        return isinstance(value, str) and isinstance(usual, str)
+    counts = isinstance(usual, int)
+    if isinstance(value, bool) or (counts and not isinstance(value, int)):
+        return False
+    return (least if counts else 0) <= value <= most and value < inf
+
+
+def _require_penalties(text: str, place: str) -> None:
+    try:
+        fits = all(0 < float(one) < inf for one in text.split(","))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingError(f"{place}; positive numbers with commas between them are what it takes.")
