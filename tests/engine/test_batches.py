@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fettle.engine.batches import MOST_TIMES, bucketed, by_length, micro_batches
+from fettle.engine.batches import MOST_TIMES, bucketed, by_length, micro_batches, shuffled
 
 SIZES = np.random.default_rng(0).integers(1, 60, size=997).tolist()
 
@@ -107,3 +107,14 @@ def test_parts_by_hand():
     assert said(budget=15) == [[1, 3], [2, 0]]
     assert said(budget=16, least=3) == [[1, 3], [2], [0]]
     assert micro_batches(rows[:0], sizes, budget=16) == []
+
+
+def test_rows_that_are_compared_come_once_an_epoch_in_even_batches_and_in_any_company():
+    found = shuffled(130, batch_rows=64, seed=1, epoch=0)
+    assert [len(batch) for batch in found] == [44, 43, 43]
+    assert sorted(np.concatenate(found)) == list(range(130))
+    again = shuffled(130, batch_rows=64, seed=1, epoch=0)
+    assert all(np.array_equal(one, other) for one, other in zip(found, again, strict=True))
+    other = shuffled(130, batch_rows=64, seed=1, epoch=1)
+    assert set(found[0]) != set(other[0])
+    assert [len(batch) for batch in shuffled(9, batch_rows=64, seed=1, epoch=0)] == [9]

@@ -419,7 +419,7 @@ def collapsing(monkeypatch, restarts):
     """A training collapses until it has begun anew so often, whatever it learns."""
     monkeypatch.setattr(climbing, "RESTARTS", 2)
     attempts = []
-    real = climbing._One._trained
+    real = climbing.One._trained
 
     def trained(self, *sides):
         attempts.append((self.attempt, self.folder.name))
@@ -428,7 +428,7 @@ def collapsing(monkeypatch, restarts):
     def has_collapsed(history, *, over):
         return len(attempts) <= restarts and len(history) >= 2
 
-    monkeypatch.setattr(climbing._One, "_trained", trained)
+    monkeypatch.setattr(climbing.One, "_trained", trained)
     monkeypatch.setattr(climbing.stopping, "has_collapsed", has_collapsed)
     return attempts
 

@@ -29,7 +29,7 @@ def weights(network, number):
 
 
 def value_of(network):
-    found = {float(value) for one in network.parameters() for value in one.flatten()}
+    found = {float(value) for one in network.parameters() for value in one.detach().flatten()}
     (number,) = found
     return number
 

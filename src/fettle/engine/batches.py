@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["bucketed", "by_length", "micro_batches"]
+__all__ = ["bucketed", "by_length", "micro_batches", "shuffled"]
 
 NEIGHBOURS = 50
 """Batches sorted together; fewer is noisier, more is tighter (transformers uses 50 too)."""
@@ -53,6 +53,20 @@ def bucketed(
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += _cut(rows, lengths, budget=budget, most=MOST_TIMES * batch_rows)
     return [batches[number] for number in rng.permutation(len(batches))]
+
+
+def shuffled(rows: int, *, batch_rows: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Every row once, in batches of at most `batch_rows` rows, whatever their lengths.
+
+    For rows that are compared with each other: in `bucketed` short ones would never meet long ones.
+
+    Args:
+        rows: how many there are.
+        batch_rows: at most, in one batch; all batches have the same number, give or take one.
+        seed, epoch: of the order; nothing else decides it.
+    """
+    order = np.random.default_rng((seed, epoch)).permutation(rows)
+    return np.array_split(order, max(-(-rows // batch_rows), 1))
 
 
 def micro_batches(

@@ -26,6 +26,7 @@ from fettle.store import checkpoints, files
 
 __all__ = [
     "Climbed",
+    "One",
     "line",
     "outputs",
     "solved",
@@ -84,7 +85,7 @@ def tuned(
     flops = 0.0
     attempt = 0
     for number, (teach, judge) in enumerate(ground.folds):
-        one = _One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
+        one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(teach, judge)
         network, attempt = one.network, max(attempt, one.attempt)
         notes += one.notes
@@ -95,7 +96,7 @@ def tuned(
     if not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
-        one = _One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)
+        one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)
         history, _ = yield from one.tuned(every, every[:0])
         network = one.network
         histories.append(history)
@@ -129,7 +130,7 @@ def line(result: RungResult) -> str:
 
 
 @dataclass
-class _One:
+class One:
     """The tuning of one network of a rung: one fold, or all learning rows."""
 
     ground: Ground
@@ -188,7 +189,7 @@ class _One:
         network = start(ground, plan, self.rung, strategy, self.chosen, teach, seed=seed)
         train, validation = ground.lesson.of(teach), ground.lesson.of(judge)
         self.weights = costs.matrix_weights(network, strategy)
-        task = taught(ground, self.rung, train.targets)
+        task = strategy.objective or taught(ground, self.rung, train.targets)
         loop = Loop(network, ground.encoder, task, strategy=strategy,
                     settings=settings, precision=plan.precision, seed=seed)
         steps = max(-(-len(teach) // int(settings["batch_rows"])), 1)
@@ -238,7 +239,7 @@ class _One:
 
     def _watch(self, learned: np.ndarray, judged: np.ndarray) -> stopping.Watch:
         """What the epochs are compared by."""
-        by, classes = str(self.rung.settings["stop_by"]), len(self.plan.classes)
+        by, classes = str(self.rung.settings.get("stop_by")), len(self.plan.classes)
         own, other = (stopping.chance(learned, one, classes=classes) if len(one) else 0.0
                       for one in (learned, judged))
         return stopping.Watch(self.ground.scores.get(by, self.ground.score), own, other)
@@ -263,8 +264,8 @@ class _One:
             return True
         if self.attempt < RESTARTS and stopping.has_collapsed(history, over=False):
             return True
-        return stopping.out_of_patience(history, int(settings["patience"]),
-                                        by_loss=settings["stop_by"] == "loss")
+        return stopping.out_of_patience(history, int(settings.get("patience", 1)),
+                                        by_loss=settings.get("stop_by") == "loss")
 
     def _restored(
         self, loop: Loop
@@ -330,4 +331,4 @@ def _without_states(ground: Ground) -> Ground:
 
 def _best(history: Sequence[Epoch], rung: Rung, last: int | None = None) -> int:
     """The number of the epoch that is best by what the rung stops by."""
-    return stopping.best(history, last, by_loss=rung.settings["stop_by"] == "loss")
+    return stopping.best(history, last, by_loss=rung.settings.get("stop_by") == "loss")

@@ -62,7 +62,8 @@ def start(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen, teach: np.ndarray,
     *, seed: int | None = None,
 ) -> Any:
-    """A fresh copy of the pre-trained network under a head solved on these rows.
+    """A fresh copy of the pre-trained network under a head solved on these rows; under none, where
+    the strategy tunes the encoder alone.
 
     Args:
         ground: whose network is copied.
@@ -74,6 +75,11 @@ def start(
     network = copy.deepcopy(ground.network)
     dropout = float(rung.settings["dropout"])
     seed, l2 = plan.seed if seed is None else seed, max(chosen.l2, START_L2)
+    if strategy.objective is not None:
+        settings = ground.task.head(network.card, chosen.pooling, 0.0)
+        network.set_head({**settings, "kind": "bare"})
+        network.set_dropout(dropout)
+        return network
     if strategy.reworks:  # the head must fit what the changed network gives
         with seeded(seed):
             network = strategy.prepare(network)

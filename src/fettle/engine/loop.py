@@ -20,7 +20,7 @@ from fettle.core.plan import Setting
 from fettle.core.progress import Note, finish
 from fettle.core.run import Epoch, Step
 from fettle.engine import ranks
-from fettle.engine.batches import bucketed, micro_batches
+from fettle.engine.batches import bucketed, micro_batches, shuffled
 from fettle.engine.device import autocast, device_of, is_out_of_memory, placed, seeded
 from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
 from fettle.engine.predict import outputs_of
@@ -181,8 +181,10 @@ class Loop:
             yield Epoch(self.epoch, train_loss, loss, value, time.perf_counter() - begun)
 
     def _batches(self, sizes: Sequence[int], epoch: int) -> list[np.ndarray]:
-        return bucketed(sizes, batch_rows=int(self.settings["batch_rows"]), seed=self.seed,
-                        epoch=epoch)
+        batch_rows = int(self.settings["batch_rows"])
+        if self.task.couples_rows:
+            return shuffled(len(sizes), batch_rows=batch_rows, seed=self.seed, epoch=epoch)
+        return bucketed(sizes, batch_rows=batch_rows, seed=self.seed, epoch=epoch)
 
     def _first_learned(self) -> int:
         """The lowest block that has learned in this epoch or before: below it all is as it came."""

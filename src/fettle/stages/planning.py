@@ -17,6 +17,7 @@ from fettle.core.split import Split
 from fettle.engine import costs
 from fettle.engine.costs import Size
 from fettle.strategies import DEFAULTS, STRATEGIES
+from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.settings import require, with_asked
 from fettle.tasks import TASKS
 
@@ -172,15 +173,24 @@ def _rungs(
     names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
     rungs = with_asked(
-        [Rung(name, _settings(name, card)) for name in names], settings.asked, DEFAULTS
+        [Rung(name, _settings(name, card, size.rows)) for name in names], settings.asked, DEFAULTS
     )
     predicted = {
-        rung.strategy: costs.predicted(rung, STRATEGIES[rung.strategy](rung.settings), size, card,
-                                       peak=peak, cache_limit=cache_limit)
+        rung.strategy: costs.predicted(
+            rung, STRATEGIES[rung.strategy](rung.settings), _size(size, rung), card, peak=peak,
+            cache_limit=cache_limit,
+        )
         for rung in rungs
     }
     rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
     return rungs, [predicted[rung.strategy] for rung in rungs]
+
+
+def _size(size: Size, rung: Rung) -> Size:
+    """Of the rung: k networks on all but a k-th of the rows, and one on all, cost what k do."""
+    if size.networks == 1 or "networks" not in rung.settings:
+        return size
+    return replace(size, networks=int(rung.settings["networks"]))
 
 
 def name_of(settings: Settings, dataset: Dataset) -> str:
@@ -226,11 +236,13 @@ def _precision(machine: Machine) -> tuple[str, str]:
     return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
 
 
-def _settings(name: str, card: Card) -> dict[str, Setting]:
+def _settings(name: str, card: Card, rows: int) -> dict[str, Setting]:
     """The strategy's defaults, with the rate of this width and the depth of this network."""
     settings = dict(DEFAULTS[name])
     if "rate" in settings:
         settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
+    if name == "contrastive":
+        settings["epochs"] = epochs_for(rows, int(settings["batch_rows"]))
     if "top_blocks" in settings:
         settings["top_blocks"] = max(round(card.blocks * SHARE_ON_TOP), 1)
     return settings
@@ -272,17 +284,30 @@ def _affordable(
 
 def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
     """Why each rung's settings are what they are."""
-    return [
-        "features: the backbone runs once over each row; pooling and the head's L2 are chosen on "
-        "validation, and the head is solved once more on all learning rows."
-        if rung.strategy == "features"
-        else f"{rung.strategy}: {_who_learns(rung)} at rate {rung.settings['rate']:g} for the top "
-        f"block, {rung.settings['slower']:g} of that for each block below, "
-        f"{rung.settings['head_rate']:g} for the head, over at most {rung.settings['epochs']} "
+    return [_rung_reason(rung, rows) for rung in rungs]
+
+
+def _rung_reason(rung: Rung, rows: int) -> str:
+    settings = rung.settings
+    if rung.strategy == "features":
+        return (
+            "features: the backbone runs once over each row; pooling and the head's L2 are chosen "
+            "on validation, and the head is solved once more on all learning rows."
+        )
+    if rung.strategy == "contrastive":
+        return (
+            f"contrastive: all blocks are tuned on every pair of rows in batches of "
+            f"{settings['batch_rows']}, at rate {settings['rate']:g} over {settings['epochs']} "
+            f"epochs of {rows:,} rows (30 steps, and one more for ten rows); then the head is "
+            "solved. It is made for 8 to 64 rows a class."
+        )
+    return (
+        f"{rung.strategy}: {_who_learns(rung)} at rate {settings['rate']:g} for the top "
+        f"block, {settings['slower']:g} of that for each block below, "
+        f"{settings['head_rate']:g} for the head, over at most {settings['epochs']} "
         f"epochs of {rows:,} rows {_how(rung)}, stopped when validation has not "
-        f"improved for {rung.settings['patience']} epochs."
-        for rung in rungs
-    ]
+        f"improved for {settings['patience']} epochs."
+    )
 
 
 def _how(rung: Rung) -> str:

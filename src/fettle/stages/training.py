@@ -20,7 +20,7 @@ from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, Run, RungResult, Step
 from fettle.core.split import Split
-from fettle.engine import climbing
+from fettle.engine import climbing, contrast
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
@@ -216,6 +216,8 @@ def _climb(
     strategy = STRATEGIES[rung.strategy](rung.settings)
     if strategy.solved:
         climbed = climbing.solved(ground, chosen)
+    elif strategy.objective is not None:
+        climbed = yield from contrast.tuned(ground, plan, rung, strategy, chosen)
     else:
         climbed = yield from climbing.tuned(ground, plan, rung, strategy, chosen)
     folder = ground.folder / "rungs" / rung.strategy

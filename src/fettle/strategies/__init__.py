@@ -7,6 +7,7 @@ from fettle.core.plan import Setting
 from fettle.strategies import (
     anchored,
     bitfit,
+    contrastive,
     ema,
     features,
     full,
@@ -22,6 +23,7 @@ STRATEGIES: dict[str, Callable[[Mapping[str, Setting]], Strategy]] = {
     "features": features.features,
     "top": top.top,
     "gradual": gradual.gradual,
+    "contrastive": contrastive.contrastive,
     "bitfit": bitfit.bitfit,
     "lora": lora.lora,
     "full": full.full,
@@ -37,6 +39,7 @@ DEFAULTS: dict[str, dict[str, Setting]] = {
     "features": features.DEFAULTS,
     "top": top.DEFAULTS,
     "gradual": gradual.DEFAULTS,
+    "contrastive": contrastive.DEFAULTS,
     "bitfit": bitfit.DEFAULTS,
     "lora": lora.DEFAULTS,
     "full": full.DEFAULTS,

@@ -23,6 +23,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """Settings that are names, and the names that they may be."""
 SHARES = ("slower", "warmup", "dropout", "label_smoothing")
+MOST = {"networks": 5}
+"""Of counts that have a most: no more networks than folds."""
 FROM_ZERO = ("reinit_top", "templates")
 """Counts of which there may be none."""
 
@@ -42,7 +44,7 @@ def require(rung: Rung, known: Mapping[str, Setting]) -> None:
             raise unknown_name(f"setting of {rung.strategy}", name, known)
         usual, place = known[name], f"{rung.strategy}.{name} is {value!r} in the plan"
         if not _fits(value, usual, least=0 if name in FROM_ZERO else 1,
-                     most=1 if name in SHARES else inf):
+                     most=1 if name in SHARES else MOST.get(name, inf)):
             raise SettingError(f"{place}; such as {usual!r} is what it takes.")
         for one in str(value).split(",") if name in CHOICES else ():
             if one not in CHOICES[name]:

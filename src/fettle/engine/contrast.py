@@ -1,0 +1,99 @@
+"""Climbing a rung that tunes the encoder without a head: the head is solved afterwards."""
+
+import dataclasses
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from fettle.core.parts import Strategy
+from fettle.core.plan import Plan, Rung
+from fettle.core.progress import Note, Progress, finish
+from fettle.core.run import Epoch, Step
+from fettle.engine.climbing import Climbed, One, outputs
+from fettle.engine.ground import Ground, put_on, solved
+from fettle.engine.linear import Chosen
+from fettle.engine.loop import Lesson
+from fettle.engine.predict import taps_of
+
+__all__ = ["merged", "tuned"]
+
+TEMPLATE = "This sentence is {}"
+"""SetFit's."""
+
+
+def tuned(
+    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
+) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
+    """Every fold's encoder tuned and its head solved; where there are several, one more on all.
+
+    Where no row is held out, folds are joined until as few networks as the rung says are tuned to
+    be judged: each learns from fewer rows than the one that is kept, and is judged none too well.
+    """
+    every = np.arange(len(ground.lesson.targets))
+    wide, own = _with_templates(ground, rung)
+    sides = list(ground.folds)
+    epochs = int(rung.settings["epochs"])
+    notes: tuple[str, ...] = ()
+    if not ground.held_out:
+        sides = [*merged(sides, int(rung.settings["networks"])), (every, every[:0])]
+        notes = (f"{len(sides) - 1} networks, each tuned without its part of the rows, were "
+                 "judged on it; the one that is kept learned from all.",)
+    parts, histories, flops = [], [], 0.0
+    for number, (teach, judge) in enumerate(sides):
+        name = f"{rung.strategy}-{number if len(judge) else 'all'}"
+        one = One(wide, plan, rung, strategy, chosen, name, epochs)
+        taught = np.concatenate([teach, own])
+        history, _ = yield from one.tuned(taught, own[:0])
+        network = one.network
+        flops += one.flops(taught, len(history))
+        histories.append(history)
+        vectors = finish(taps_of(
+            network, wide.encoder, [wide.lesson.items[row] for row in taught],
+            names=(chosen.pooling,), precision=plan.precision,
+        ))[chosen.pooling]
+        head = solved(vectors, wide.lesson.targets[taught], chosen.l2, ground)
+        put_on(network, head, ground, chosen, dropout=0.0)
+        network.eval()
+        if len(judge):
+            items = [ground.lesson.items[row] for row in judge]
+            parts.append(outputs(network, ground, items, plan))
+    return Climbed(
+        network,
+        np.concatenate(parts),
+        {"pooling": chosen.pooling, "l2": chosen.l2, "epoch": epochs},
+        history=histories[-1],
+        notes=notes,
+        flops=flops,
+        training_seconds=sum(epoch.seconds for history in histories for epoch in history),
+    )
+
+
+def merged(
+    folds: Sequence[tuple[np.ndarray, np.ndarray]], number: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """At most so many folds, joined of neighbours: judged rows keep their order.
+
+    One fold alone would learn from nothing, so there are two at least.
+    """
+    groups = np.array_split(np.arange(len(folds)), max(min(number, len(folds)), 2))
+    every = np.sort(np.concatenate([judge for _, judge in folds]))
+    made = []
+    for group in groups:
+        judge = np.concatenate([folds[one][1] for one in group])
+        made.append((np.setdiff1d(every, judge), judge))
+    return made
+
+
+def _with_templates(ground: Ground, rung: Rung) -> tuple[Ground, np.ndarray]:
+    """The ground with a few rows for each class that say its name, and their numbers."""
+    lesson, times = ground.lesson, int(rung.settings["templates"])
+    classes = ground.task.classes
+    texts = [TEMPLATE.format(name) for name in classes for _ in range(times)]
+    fields = [(text,) * len(ground.encoder.fields) for text in texts]
+    wide = Lesson(
+        [*lesson.items, *(ground.encoder.encode(fields) if fields else ())],
+        np.concatenate([lesson.targets, np.repeat(np.arange(len(classes)), times)]),
+        [*lesson.ids, *(f"template {number + 1}" for number in range(len(texts)))],
+    )
+    own = np.arange(len(lesson.targets), len(wide.targets))
+    return dataclasses.replace(ground, lesson=wide), own
