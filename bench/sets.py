@@ -15,7 +15,8 @@ from jobs import Training
 from measuring import last_json
 
 __all__ = [
-    "SETS", "TextSet", "Tuned", "model_folder", "rows_of", "some", "training", "tuned",
+    "SETS", "TextSet", "Tuned", "few_of", "model_folder", "rows_of", "sides", "some", "training",
+    "tuned", "tuned_on", "written",
 ]
 
 
@@ -80,13 +81,23 @@ def tuned(
         registry: beside the run, where not given.
     """
     files = SETS[name]
+    return tuned_on(
+        data / name / files.train, data / name / files.test if files.test else None, out,
+        more=(*more, *(("--inputs", files.inputs) if files.inputs else ())), registry=registry,
+    )
+
+
+def tuned_on(
+    train: Path, test: Path | None, out: Path, *, more: Sequence[str] = (),
+    registry: Path | None = None,
+) -> Tuned:
+    """Run `fettle tune` on files of one's own; the other arguments are those of `tuned`."""
     command = [
-        str(Path(sys.executable).with_name("fettle")), "tune", str(data / name / files.train),
+        str(Path(sys.executable).with_name("fettle")), "tune", str(train),
         "--target", "label", "--json", "--out", str(out),
         "--registry", str(registry or out.with_name("registry")), *more,
     ]
-    command += ["--test", str(data / name / files.test)] if files.test else []
-    command += ["--inputs", files.inputs] if files.inputs else []
+    command += ["--test", str(test)] if test else []
     begun = time.perf_counter()
     result = last_json(command)
     seconds = time.perf_counter() - begun
@@ -128,6 +139,44 @@ def training(data: Path, name: str, *, rows: int | None = None, **given: Any) ->
         test_targets=tuple(number[row["label"]] for row in judge),
         classes=len(labels), max_tokens=MOST_TOKENS, **given,
     )
+
+
+def written(path: Path, rows: Sequence[dict[str, str]]) -> Path:
+    """A CSV file of these rows: text and label."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["text", "label"])
+        lines.writerows([row["text"], row["label"]] for row in rows)
+    return path
+
+
+def sides(data: Path, name: str, *, share: float = 0.2) -> tuple[list[dict[str, str]], ...]:
+    """The rows to learn from and to test on: the set's own files, else every fifth row or so.
+
+    Args:
+        data: the folder of the sets.
+        name: of a set with the columns text and label.
+        share: that is tested on where the set is one file.
+    """
+    files = SETS[name]
+    learn = rows_of(data / name / files.train)
+    if files.test is not None:
+        return learn, rows_of(data / name / files.test)
+    mixed = some(learn, len(learn))
+    cut = round(len(mixed) * share)
+    return mixed[cut:], mixed[:cut]
+
+
+def few_of(rows: Sequence[dict[str, str]], a_class: int, *, seed: int) -> list[dict[str, str]]:
+    """So many rows of each class, drawn by this seed."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    found = []
+    for label in sorted({row["label"] for row in rows}):
+        own = [row for row in rows if row["label"] == label]
+        found += [own[at] for at in rng.permutation(len(own))[:a_class]]
+    return found
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

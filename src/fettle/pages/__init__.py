@@ -26,6 +26,7 @@ from fettle.pages.learning import learning
 from fettle.pages.look_at import look_at
 from fettle.pages.more_data import more_data
 from fettle.pages.network import network
+from fettle.pages.range_test import range_test
 from fettle.pages.sides import sides
 from fettle.pages.slices import slices
 from fettle.pages.verdict import verdict
@@ -41,6 +42,7 @@ SECTIONS: dict[str, Callable[[Story], Section | None]] = {
     "split": sides,
     "rungs": ladder,
     "network": network,
+    "range-test": range_test,
     "learning": learning,
     "fitting": fitting,
     "classes": by_class,

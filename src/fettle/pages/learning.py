@@ -19,17 +19,24 @@ def learning(story: Story) -> Section | None:
     climbed = [rung for rung in story.run.rungs if rung.history]
     if not climbed:
         return None
-    metric = words.measure(story.plan.metric)
     blocks = tuple(
         block
         for number, rung in enumerate(climbed)
-        for block in (_figure(rung, metric, number), _table(rung, metric))
+        for block in (_figure(rung, _metric(story, rung), number),
+                      _table(rung, _metric(story, rung)))
     )
     note = Text(
         "Scores of single epochs choose where to stop and carry no interval here; the rung's "
         "score with its interval stands in the table of rungs.", "muted",
     )
     return Section("learning", "Learning curves", (*blocks, note))
+
+
+def _metric(story: Story, rung: RungResult) -> str:
+    """What its epochs were scored by: the plan's metric, or another that the rung stops by."""
+    settings = next((one.settings for one in story.plan.rungs if one.strategy == rung.name), {})
+    by = str(settings.get("stop_by", "metric"))
+    return words.measure(story.plan.metric if by in ("metric", "loss") else by)
 
 
 def _figure(rung: RungResult, metric: str, number: int) -> Figure:
