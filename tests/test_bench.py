@@ -11,11 +11,16 @@ import torch
 
 import encode_speed
 import fettle_side
+import few_shot
+import forgetting
+import imbalance
 import jobs
 import ladder
 import measuring
 import peers
+import setfit_side
 import sets
+import stability
 import train_speed
 from fettle.core.progress import Note, Progress
 
@@ -222,3 +227,43 @@ def test_the_clock_of_the_prefix_stops_at_the_first_event_after_it():
 def test_tables_that_are_looked_up_are_no_matrix_products():
     module = torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.Linear(4, 2))
     assert fettle_side.in_tables(module) == 40
+
+
+def test_rare_rows_are_cut_to_their_share():
+    rows = [{"label": "spam" if n % 5 == 0 else "ham", "text": str(n)} for n in range(1000)]
+    found = imbalance.cut(rows, "spam", 0.01)
+    rare = [row for row in found if row["label"] == "spam"]
+    assert len(rare) == 8  # 800 others
+    assert len(rare) / len(found) == pytest.approx(0.01, abs=0.001)
+    assert rare == [row for row in rows if row["label"] == "spam"][:8]
+
+
+def test_setfit_s_pairs_are_those_that_its_sampler_is_known_to_draw():
+    assert setfit_side.pairs_of((0,) * 8 + (1,) * 8) == 144  # 288 encodes
+    assert setfit_side.pairs_of(tuple(n % 6 for n in range(96))) == 15_360 // 2
+
+
+def test_a_seed_draws_so_many_rows_of_each_class():
+    rows = [{"label": "ab"[n % 2], "text": str(n)} for n in range(40)]
+    found = sets.few_of(rows, 8, seed=3)
+    assert sorted(row["label"] for row in found) == ["a"] * 8 + ["b"] * 8
+    assert found == sets.few_of(rows, 8, seed=3)
+    assert found != sets.few_of(rows, 8, seed=4)
+
+
+def test_of_two_sets_the_one_where_fettle_does_worst_is_told():
+    found = few_shot.overall({
+        "sst2:8": {"speedup": 3.0, "behind": 0.2}, "banking77:8": {"speedup": 9.0, "behind": -1.0},
+        "sst2:64": {"accuracy": 0.9},
+    })
+    assert found == {"speedup_8": 3.0, "behind_8": 0.2}
+
+
+def test_spread_by_hand():
+    found = stability.spread([0.8, 0.9, 1.0])
+    assert found == pytest.approx({"worst": 0.8, "mean": 0.9, "best": 1.0, "deviation": 0.0816497})
+
+
+def test_the_frontier_is_a_picture_with_every_name(tmp_path):
+    forgetting.draw({"full": (5.0, -3.0), "wise": (4.0, -1.0)}, tmp_path / "frontier.svg")
+    assert (tmp_path / "frontier.svg").read_text(encoding="utf-8").startswith("<?xml")

@@ -28,6 +28,7 @@ def tune(data: object, **asked: Any) -> Version:
         data: a path (CSV, TSV, JSONL, Parquet, each also .gz), an Arrow table, a pandas or polars
             frame, or a `datasets.Dataset`.
         asked: target, inputs, validation, test, encoding, fixes; name, model, task, rungs,
+            asked (settings of the rungs by name, such as {"schedule": "linear"}), keep_blocks,
             budget_seconds, seed, allow, out, registry, guard, keep_rows; or plan, a Plan to follow.
 
     Raises:
