@@ -135,6 +135,12 @@ def test_weights_beyond_one_file_lie_beside_it_and_are_found(tmp_path, monkeypat
     agrees(version, tmp_path / "out")
 
 
+def test_the_file_holds_no_path_of_this_machine(by_the_older, tmp_path):
+    exported(leaving(tmp_path), "onnx", tmp_path / "out")
+    content = (tmp_path / "out" / "model.onnx").read_bytes()
+    assert torch.__file__.rpartition("/")[0].encode() not in content
+
+
 def test_nothing_is_printed(by_the_older, tmp_path, capfd):
     version = leaving(tmp_path)
     capfd.readouterr()

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from fettle.core.errors import ModelUnavailable, SettingError
-from fettle.models.network import open_network
+from fettle.models.network import TextNetwork, open_network
 from fettle.store import checkpoints
 from leaving import SETTINGS, exported, leaving
 
@@ -68,6 +68,14 @@ def test_a_head_that_fits_a_class_travels_with_the_adapters(tmp_path):
 def test_another_rung_has_no_adapters_and_that_is_said(version, tmp_path):
     with pytest.raises(SettingError, match=r"rung 'full', which has no adapters.*--strategy lora"):
         exported(replace(version, rung="full"), "peft", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_was_cut_short_has_no_base_for_adapters(version, tmp_path):
+    card = replace(version.network.card, kept_blocks=2)
+    network = TextNetwork(card, version.network.backbone, version.network.head_settings)
+    with pytest.raises(SettingError, match="tuned with --keep-blocks 2"):
+        exported(replace(version, network=network), "peft", tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,22 @@ def test_what_the_network_cannot_hold_is_seen_by_the_certificate(tmp_path, monke
     with pytest.raises(Blocked):
         exported(leaving(tmp_path), "transformers", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("form", list(EXPORTERS))
+def test_no_path_of_this_machine_and_no_row_leaves(form, pooling, tmp_path):
+    version = leaving(tmp_path, pooling=pooling, rung="lora" if form == "peft" else "features")
+    exported(version, form, tmp_path / "out")
+    libraries = str(Path(torch.__file__).parents[1])
+    rows = [text for text, in texts(40) if len(text) > 12]
+    for path in (tmp_path / "out").rglob("*"):
+        content = b"" if path.is_dir() else path.read_bytes()
+        for private in (libraries, str(Path(exporting.__file__).parents[2]), *rows):
+            assert private.encode() not in content, (path, private)
+        if path.name != "adapter_config.json":  # which names the model that they belong on
+            assert str(tmp_path).encode() not in content, path
 
 
 SHOWN = [

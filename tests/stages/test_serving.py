@@ -115,6 +115,29 @@ def test_a_flipped_byte_in_a_versions_folder_is_found(copied, name):
         serving.open_version(str(copied.run_folder / "version"), copied.registry)
 
 
+@pytest.mark.parametrize("place", ["folder", "registry"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "empty", "gone"])
+def test_every_damaged_file_of_a_version_is_found_and_named_before_anything_answers(
+    copied, place, damage
+):
+    folder = copied.run_folder / "version"
+    registry = Registry(copied.registry)
+    _, _, manifest = registry.find("tickets")
+    where = registry.paths(manifest) if place == "registry" else {
+        name: folder / name for name in manifest["files"]}
+    assert len(where) > 10
+    for path in where.values():
+        whole = path.read_bytes()
+        if damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes({"cut": whole[:-1], "longer": whole + b"\0", "empty": b""}[damage])
+        with pytest.raises(CorruptFile, match=path.name[:12]):
+            serving.open_version("tickets" if place == "registry" else str(folder), copied.registry)
+        path.write_bytes(whole)
+    assert serving.open_version("tickets", copied.registry).id == "tickets@1"
+
+
 def test_a_file_that_is_gone_is_named(copied):
     (copied.run_folder / "version" / "split.json").unlink()
     with pytest.raises(CorruptFile, match=r"split\.json is missing"):

@@ -72,7 +72,7 @@ def write_readme(given: Exportable, folder: Path, form: str, how: str) -> None:
     fields = ", ".join(f"`{name}`" for name in given.encoder["fields"])
     files.write_text(folder / "README.md", (
         f"# {given.id}, as {form}\n\n"
-        f"Tuned from `{given.card.name}`. A row is {fields}; [preprocessing.json]"
+        f"Tuned from `{_model_name(given)}`. A row is {fields}; [preprocessing.json]"
         "(preprocessing.json) says how it becomes tokens, and `classes` there what the outputs "
         "stand for. [certificate.json](certificate.json) says what was asked of the version and "
         f"of these files, and how far apart the answers were.\n\n{how.strip()}\n"
@@ -93,6 +93,12 @@ def labels(given: Exportable) -> dict[str, Mapping[str, Any]]:
         "id2label": {str(number): name for number, name in enumerate(given.classes)},
         "label2id": {name: number for number, name in enumerate(given.classes)},
     }
+
+
+def _model_name(given: Exportable) -> str:
+    """Of the pre-trained model; of a folder only what it is called, not where it lies."""
+    name = given.card.name
+    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
 
 
 def _token(held: Mapping[str, Any], number: int) -> str | None:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -102,6 +103,7 @@ def _traced(
             dynamic_shapes=dict.fromkeys(NAMES, free), verbose=False, optimize=True,
         )
         assert program is not None
+        _without_traces(program.model)
         program.save(str(path), external_data=large)
         return ()
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
@@ -117,6 +119,17 @@ def _traced(
         dynamic_axes=axes, opset_version=OPSET - 1,
     )
     return (f"torch's newer exporter could not write this network ({why}); the older one did.",)
+
+
+def _without_traces(model: Any) -> None:
+    """Every node tells where it comes from, with paths of this machine: nobody else's business."""
+    parts = [model.graph, *model.functions.values()]
+    for part in (model, *parts):
+        part.metadata_props.clear()
+    for node in (node for part in parts for node in part.all_nodes()):
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def _require_libraries() -> None:

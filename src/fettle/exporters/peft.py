@@ -57,6 +57,11 @@ def write(given: Exportable, folder: Path) -> tuple[str, ...]:
             f"{given.id} is of the rung {given.rung!r}, which has no adapters: peft holds those of "
             "the rung lora. Export it to transformers, or tune with --strategy lora."
         )
+    if given.card.kept_blocks is not None:
+        raise SettingError(
+            f"{given.id} was tuned with --keep-blocks {given.card.kept_blocks}, and peft would put "
+            f"its adapters on the whole {given.card.name}. Export it to transformers."
+        )
     from peft import get_peft_model_state_dict
 
     tuned, (base, _) = given.backbone(), given.base()
