@@ -103,6 +103,12 @@ def test_more_than_the_limit_is_not_kept_the_oldest_go_and_feedback_stays(tmp_pa
     assert len(journal.labels(tmp_path).labels) == 1
 
 
+def test_what_was_just_written_stays_however_small_the_limit_is(tmp_path):
+    writer = journal.Journal(tmp_path, all_bytes=0)
+    assert writer.write([answered(1)]) == ()
+    assert len(journal.answers(tmp_path).answers) == 1
+
+
 def test_writers_of_one_folder_never_share_a_file(tmp_path):
     writers = [journal.Journal(tmp_path) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
