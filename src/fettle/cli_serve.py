@@ -41,7 +41,7 @@ def serve(
     batch: Annotated[int, typer.Option(help="Rows that are answered together, at most")] = 32,
     wait: Annotated[float, typer.Option(help="Milliseconds a row waits for company")] = 0.0,
     poll: Annotated[str, typer.Option(help="Between two looks at who is champion")] = "2s",
-    journal: Annotated[bool, typer.Option(help="Keep what was answered, for watching and feedback")]
+    journal: Annotated[bool, typer.Option(help="Keep what was answered, for watch and feedback")]
     = True,
     journal_inputs: Annotated[
         bool, typer.Option("--journal-inputs", help="Keep the texts that were asked, too")
