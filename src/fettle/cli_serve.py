@@ -37,7 +37,7 @@ def serve(
     body_limit: Annotated[str, typer.Option(help="Of one request")] = "1MiB",
     rows: Annotated[int, typer.Option(help="Of one request, at most")] = 256,
     queue: Annotated[int, typer.Option(help="Rows that may wait; more are told to come back")]
-    = 256,
+    = 128,
     batch: Annotated[int, typer.Option(help="Rows that are answered together, at most")] = 32,
     wait: Annotated[float, typer.Option(help="Milliseconds a row waits for company")] = 0.0,
     poll: Annotated[str, typer.Option(help="Between two looks at who is champion")] = "2s",
