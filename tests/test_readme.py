@@ -152,6 +152,7 @@ def test_every_option_that_the_pages_speak_of_exists():
     spoken = set(re.findall(r"`(?:fettle [^`]*)?(--[a-z][a-z-]*)", text))
     known = "".join(help_of(verb) for verb in (
         "demo", "tune", "audit", "predict", "promote", "gc", "serve", "feedback",
+        "export",
     ))
     assert spoken
     assert {one for one in spoken if not re.search(rf"{one}\b", known)} == set()

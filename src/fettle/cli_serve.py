@@ -37,11 +37,11 @@ def serve(
     body_limit: Annotated[str, typer.Option(help="Of one request")] = "1MiB",
     rows: Annotated[int, typer.Option(help="Of one request, at most")] = 256,
     queue: Annotated[int, typer.Option(help="Rows that may wait; more are told to come back")]
-    = 256,
+    = 128,
     batch: Annotated[int, typer.Option(help="Rows that are answered together, at most")] = 32,
     wait: Annotated[float, typer.Option(help="Milliseconds a row waits for company")] = 0.0,
     poll: Annotated[str, typer.Option(help="Between two looks at who is champion")] = "2s",
-    journal: Annotated[bool, typer.Option(help="Keep what was answered, for watching and feedback")]
+    journal: Annotated[bool, typer.Option(help="Keep what was answered, for watch and feedback")]
     = True,
     journal_inputs: Annotated[
         bool, typer.Option("--journal-inputs", help="Keep the texts that were asked, too")

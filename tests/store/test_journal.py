@@ -51,7 +51,8 @@ def test_a_line_holds_the_agreed_keys_and_a_file_the_second_of_its_beginning(tmp
     assert path.stat().st_mode & 0o077 == 0
     line = json.loads(path.read_text())
     assert set(line) == {"id", "at", "version", "value", "probabilities", "embedding", "stream"}
-    assert "0.1," in path.read_text(), "a rounded number is short on the disk as well"
+    assert (line["probabilities"], line["embedding"]) == ([0.12346, 0.9], [0.1, -2.0, 0.0])
+    assert len(path.read_text()) < 260, "a rounded number is short on the disk as well"
 
 
 def test_torn_lines_and_lines_that_say_something_else_are_passed_over_and_said(tmp_path):
@@ -101,6 +102,12 @@ def test_more_than_the_limit_is_not_kept_the_oldest_go_and_feedback_stays(tmp_pa
     assert len(said) == 12 - len(left)
     assert "at most 700 bytes" in said[0]
     assert len(journal.labels(tmp_path).labels) == 1
+
+
+def test_what_was_just_written_stays_however_small_the_limit_is(tmp_path):
+    writer = journal.Journal(tmp_path, all_bytes=0)
+    assert writer.write([answered(1)]) == ()
+    assert len(journal.answers(tmp_path).answers) == 1
 
 
 def test_writers_of_one_folder_never_share_a_file(tmp_path):

@@ -121,6 +121,15 @@ def test_a_client_that_says_nothing_is_let_go(server):
     assert 0.5 < time.monotonic() - started < 4
 
 
+def test_a_second_request_may_not_be_slow_either(server):
+    started = time.monotonic()
+    first = HEAD + b'content-length: 17\r\n\r\n{"rows": ["pay"]}'
+    found = server.raw(first, HEAD + b"x-more: a", pause=0.1)
+    assert found.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 408" in found
+    assert time.monotonic() - started < 4
+
+
 def test_a_head_that_is_too_large_is_refused(server):
     found = server.raw(HEAD, *[b"x-a: " + b"a" * 30_000 + b"\r\n"] * 8)
     assert not found.startswith(b"HTTP/1.1 200")

@@ -142,6 +142,21 @@ def test_what_nobody_waits_for_is_not_done():
     assert model.batches == [["first"], ["wanted"]]
 
 
+def test_a_pass_that_nobody_waits_for_any_more_is_not_done_either():
+    model = Model()
+
+    async def story(batcher):
+        short = batcher.ask(model, rows("a"), soon())
+        long = batcher.ask(model, rows("b" * 300), soon())
+        await asyncio.to_thread(model.begun.wait, 5)
+        batcher.drop(long)
+        model.go.set()
+        await short.answered
+
+    run(story, wait_seconds=0.2)
+    assert model.batches == [["a"]]
+
+
 def test_two_versions_never_share_a_batch_and_each_answers_its_own():
     old, new = Model(), Model("m@2")
     new.go.set()

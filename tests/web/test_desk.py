@@ -38,7 +38,8 @@ def asgi(story, model, *, deadline=5.0):
 
     async def whole():
         batcher, meters = Batcher(), Meters()
-        desk = Desk(Fixed(model), batcher, meters, None, Keeping(), Limits(deadline_seconds=deadline))
+        limits = Limits(deadline_seconds=deadline)
+        desk = Desk(Fixed(model), batcher, meters, None, Keeping(), limits)
         inside = application(desk, poll_seconds=1.0, say=print)
         door = Door(inside, token=None, host="localhost", meters=meters, most_seconds=10.0)
         async with inside.router.lifespan_context(inside):

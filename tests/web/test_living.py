@@ -247,6 +247,7 @@ def test_with_a_token_only_who_sends_it_is_answered(machine, two_versions, tmp_p
         assert heard.status == 401
         assert heard.headers["www-authenticate"] == "Bearer"
         assert server.ask("GET", "/v2/health/ready").status == 200
+        assert server.ask("GET", "/v2/models/tickets").status == 401
         assert server.predict(TEXT, authorization=f"Bearer {TOKEN}", host="any").status == 200
         assert TOKEN not in "".join(server.said)
 

@@ -68,7 +68,7 @@ class Batcher:
     """One thread with a model, and the queue before it."""
 
     def __init__(
-        self, *, batch_rows: int = 32, batch_tokens: int = 4096, queue_rows: int = 256,
+        self, *, batch_rows: int = 32, batch_tokens: int = 4096, queue_rows: int = 128,
         wait_seconds: float = 0.0, watch: Callable[[int, float], None] = lambda rows, seconds: None,
     ) -> None:
         """Nothing runs until `start`.

@@ -39,7 +39,7 @@ class Diary:
         self._again_seconds = again_seconds
         self._waiting: deque[Answered] = deque()
         self._changed = threading.Condition()
-        self._is_closing = False
+        self._closing = threading.Event()
         self._lost_count = 0
         self.failing = ""
         """What the disk said last; empty where all is well."""
@@ -49,34 +49,35 @@ class Diary:
     def note(self, batch: Iterable[Answered]) -> None:
         """Write these down, soon."""
         with self._changed:
+            was_empty = not self._waiting
             self._waiting.extend(batch)
             self._shed()
-            self._changed.notify()
+            if was_empty:  # else the thread knows, and waking it costs more than the answer
+                self._changed.notify()
 
     def close(self) -> None:
         """Write what waits, and end; what cannot be written is lost, aloud."""
+        self._closing.set()
         with self._changed:
-            self._is_closing = True
             self._changed.notify()
         self._thread.join()
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                if not self._waiting and not self._is_closing:
+                if not self._waiting and not self._closing.is_set():
                     self._changed.wait()
-                if not self._is_closing:  # several answers make one write
-                    self._changed.wait_for(
-                        lambda: self._is_closing,
-                        self._again_seconds if self.failing else PAUSE_SECONDS,
-                    )
-                batch, is_last = list(self._waiting), self._is_closing
+            # several answers make one write
+            self._closing.wait(self._again_seconds if self.failing else PAUSE_SECONDS)
+            is_last = self._closing.is_set()
+            with self._changed:
+                batch = list(self._waiting)
                 self._waiting.clear()
-            self._write(batch)
+            self._write(batch, is_last)
             if is_last:
                 return
 
-    def _write(self, batch: list[Answered]) -> None:
+    def _write(self, batch: list[Answered], is_last: bool) -> None:
         try:
             for sentence in self._journal.write(batch):
                 self._say(sentence)
@@ -86,7 +87,7 @@ class Diary:
             self.failing = str(error)
             with self._changed:
                 self._waiting.extendleft(reversed(batch))
-                self._shed(to=0 if self._is_closing else None)
+                self._shed(to=0 if is_last else None)
             return
         if self.failing:
             self.failing = ""
@@ -101,5 +102,5 @@ class Diary:
             self._waiting.popleft()
         self._lost_count += over
         self._lost(over)
-        if self._is_closing:
+        if to == 0:
             self._say(f"{over:,} answers are lost to the journal.")

@@ -42,7 +42,8 @@ class Serving:
     """Whoever sends it is answered; without one, only this machine is."""
     limits: Limits = field(default_factory=Limits)
     batch_rows: int = 32
-    queue_rows: int = 256
+    queue_rows: int = 128
+    """Half a second's work of a small encoder on one core: who waits longer is better told so."""
     wait_seconds: float = 0.0
     """For which a row waits for company when no batch runs."""
     poll_seconds: float = 2.0
