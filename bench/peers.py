@@ -89,6 +89,8 @@ def requirements(text: str) -> list[str]:
 def pinned(lines: list[str], version_of: Callable[[str], str | None]) -> str:
     """The whole list, in the versions that fettle's environment has where it has the package.
 
+    A line that says what a version must stay below keeps to that.
+
     Args:
         lines: plain requirements.
         version_of: a package's version in fettle's environment, or None.
@@ -99,7 +101,7 @@ def pinned(lines: list[str], version_of: Callable[[str], str | None]) -> str:
         assert name is not None, "requirements() lets no other line through"
         version = version_of(name[0])
         found.append(line)
-        if version is not None:
+        if version is not None and "<" not in line:
             found.append(f"{name[0]}=={version.partition('+')[0]}")
     return "\n".join(found) + "\n"
 

@@ -15,26 +15,32 @@ if TYPE_CHECKING:
         plan,
         predict,
         promote,
+        retrain,
         rollback,
         tune,
         verify,
         versions,
+        watch,
     )
     from fettle.core.audit import Audit, Finding
     from fettle.core.dataset import Dataset
+    from fettle.core.drift import Drift
     from fettle.core.errors import FettleError
     from fettle.core.evaluation import Evaluation, Score
     from fettle.core.plan import Plan
+    from fettle.core.rebuilt import Rebuilt
     from fettle.core.version import Prediction, Verdict, Version
 
 __all__ = [
     "Audit",
     "Dataset",
+    "Drift",
     "Evaluation",
     "FettleError",
     "Finding",
     "Plan",
     "Prediction",
+    "Rebuilt",
     "Score",
     "Verdict",
     "Version",
@@ -45,22 +51,26 @@ __all__ = [
     "plan",
     "predict",
     "promote",
+    "retrain",
     "rollback",
     "tune",
     "verify",
     "versions",
+    "watch",
 ]
 
 _HOMES = {
     "fettle.api": (
-        "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "rollback",
-        "tune", "verify", "versions",
+        "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "retrain",
+        "rollback", "tune", "verify", "versions", "watch",
     ),
     "fettle.core.audit": ("Audit", "Finding"),
     "fettle.core.dataset": ("Dataset",),
+    "fettle.core.drift": ("Drift",),
     "fettle.core.errors": ("FettleError",),
     "fettle.core.evaluation": ("Evaluation", "Score"),
     "fettle.core.plan": ("Plan",),
+    "fettle.core.rebuilt": ("Rebuilt",),
     "fettle.core.version": ("Prediction", "Verdict", "Version"),
 }
 

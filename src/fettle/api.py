@@ -5,19 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fettle import pipeline, upkeep
+from fettle import pipeline, rebuilding, upkeep, watching
 from fettle.core.audit import Audit
+from fettle.core.drift import Drift
 from fettle.core.evaluation import Evaluation
 from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
 from fettle.core.progress import finish
+from fettle.core.rebuilt import Rebuilt
 from fettle.core.settings import Settings
 from fettle.core.upkeep import Collection, Event, Inspection
 from fettle.core.version import Prediction, Verdict, Version
 
 __all__ = [
-    "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "rollback", "tune",
-    "verify", "versions",
+    "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "retrain", "rollback",
+    "tune", "verify", "versions", "watch",
 ]
 
 
@@ -99,6 +101,41 @@ def promote(
     return finish(
         upkeep.promote(reference, registry=registry, force=force, reason=reason, actor=actor)
     )
+
+
+def watch(
+    version: Version | str, data: object | None = None, *, journal: bool = False,
+    time: str | None = None, window: int | None = None, registry: str = ".fettle",
+) -> Drift:
+    """How far what arrived lies from what a version was tested on.
+
+    Args:
+        version: a Version, NAME (its champion), NAME@N, or a version's folder.
+        data: a file or table of rows; None with `journal`.
+        journal: the answers that it gave, from its journal.
+        time: the column that says when a row came.
+        window: rows of a window; by itself where not given.
+        registry: a folder or a URL.
+    """
+    reference = version.id if isinstance(version, Version) else version
+    return finish(watching.watch(
+        reference, data, registry=registry, journal=journal, time=time, window=window
+    ))
+
+
+def retrain(
+    name: str, data: object, *, promote: bool = False, registry: str = ".fettle", **asked: Any
+) -> Rebuilt:
+    """A challenger that learned from the champion's rows and from reviewed new ones.
+
+    Args:
+        name: of the model.
+        data: a file or table of rows with labels.
+        promote: ask the gate, and make it champion where every gate lets it through.
+        registry: a folder or a URL.
+        asked: starts, rungs, budget_seconds, seed, reason, actor.
+    """
+    return finish(rebuilding.rebuild(name, data, promote=promote, registry=registry, **asked))
 
 
 def rollback(

@@ -59,40 +59,23 @@ def rebuild(
         SettingError: the champion does not hold its rows, or the new ones have no labels.
         InputError: no new row is left to learn from.
     """
-    from fettle.stages import reading, serving
+    from fettle.stages import serving
     from fettle.store.registry import Registry
 
-    for one in starts:
-        if one not in STARTS:
-            raise SettingError(f"--start is {one!r}; choose base, champion, or both.")
-    if "@" in name:
-        raise SettingError(f"retrain takes the name alone, and its champion's rows: {name!r}.")
+    _require_possible(name, starts)
     held = Registry(registry, create=False)
     rung = str(held.find(name)[2].get("rung", ""))
     opened = serving.open_version(name, registry)
-    new = reading.read_unlabelled(source, opened.schema)
-    if new.schema.target is None:
-        raise SettingError(
-            f"{new.name} has no column {opened.schema.target!r}. Only reviewed rows are learned "
-            "from: fettle label suggest, then fettle label read."
-        )
-    table, notes = _rows(opened, new, seed)
+    table, notes = _rows(opened, source, seed)
     yield from (Note(one) for one in notes)
     settings = _settings(opened, name, registry, seed, rungs)
-    tried: list[tuple[Start, Settings]] = []
     models, untold = _models(opened, rung, registry, starts)
     yield from (Note(one) for one in untold)
-    for start, model in models.items():
-        asked = replace(
-            settings, model=model,
-            budget_seconds=budget_seconds and budget_seconds / len(models),
-        )
-        yield Note(f"From {start}: {model}.")
-        run: Run = yield from pipeline.climb(asked, source=table)
-        kept = run.rung(run.kept)
-        tried.append((Start(start, model, run.kept, kept.validation), asked))
-    best, asked = max(tried, key=lambda one: one[0].validation.value)
+    share = budget_seconds and budget_seconds / len(models)
+    tried = yield from _climbed(replace(settings, budget_seconds=share), table, models)
+    best = max(tried, key=lambda one: one.validation.value)
     yield Note(f"From {best.name} did best on the validation rows: {best.validation}.")
+    asked = replace(settings, budget_seconds=share, model=best.model)
     version = yield from pipeline.build(asked, source=table)
     compared = _on_every_vault(held, opened, version.id)
     verdict = None
@@ -102,16 +85,39 @@ def rebuild(
         )
     rebuilt = Rebuilt(
         version=version.id, champion=opened.id, start=best.name,
-        starts=tuple(one for one, _ in tried), vaults=compared, verdict=verdict, notes=notes,
+        starts=tried, vaults=compared, verdict=verdict, notes=notes,
     )
     yield rebuilt
     return rebuilt
 
 
-def _rows(opened: "Opened", new: Any, seed: int) -> "tuple[pa.Table, tuple[str, ...]]":
+def _climbed(
+    settings: Settings, table: "pa.Table", models: dict[str, str]
+) -> Generator[Any, None, tuple[Start, ...]]:
+    """The ladder from each start, on the same rows and the same validation rows."""
+    tried = []
+    for start, model in models.items():
+        yield Note(f"From {start}: {model}.")
+        run: Run = yield from pipeline.climb(replace(settings, model=model), source=table)
+        tried.append(Start(start, model, run.kept, run.rung(run.kept).validation))
+    return tuple(tried)
+
+
+def _require_possible(name: str, starts: Sequence[str]) -> None:
+    """What was asked for can be meant, before anything is read."""
+    for one in starts:
+        if one not in STARTS:
+            raise SettingError(f"--start is {one!r}; choose base, champion, or both.")
+    if "@" in name:
+        raise SettingError(f"retrain takes the name alone, and its champion's rows: {name!r}.")
+
+
+def _rows(
+    opened: "Opened", source: object, seed: int
+) -> "tuple[pa.Table, tuple[str, ...]]":
     """The champion's rows and the new ones, each with its part."""
     from fettle.core.columns import strings
-    from fettle.stages import retraining
+    from fettle.stages import reading, retraining
 
     if "rows.arrow" not in opened.paths:
         raise SettingError(
@@ -119,6 +125,12 @@ def _rows(opened: "Opened", new: Any, seed: int) -> "tuple[pa.Table, tuple[str, 
             "add the new ones to. Put both in one file and give it to fettle tune --name."
         )
     schema = opened.schema
+    new = reading.read_unlabelled(source, schema)
+    if new.schema.target is None:
+        raise SettingError(
+            f"{new.name} has no column {schema.target!r}. Only reviewed rows are learned from: "
+            "fettle label suggest, then fettle label read."
+        )
     fresh = new.table.select([*schema.inputs, schema.target]).append_column(
         "row id", strings(list(new.ids))
     )
