@@ -4,14 +4,15 @@ Cells stay text; a missing cell is null, an empty one is "". Nothing here opens 
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from fettle.core.columns import numbers
 from fettle.core.errors import ShapeError
 from fettle.core.fixes import Fixes
+from fettle.core.pictures import Look
 
 __all__ = ["PARTS", "Dataset", "Refused", "Schema"]
 
@@ -34,6 +35,8 @@ class Schema:
     """The column whose equal cells keep rows on one side of the split."""
     time: str | None = None
     """The column that says when; the newest rows judge."""
+    modality: str = "text"
+    """What the inputs hold: text, or image (cells of core.pictures)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Dataset:
     """The file of fixes that was applied; cells and parts are as they are after it."""
     dropped: tuple[Refused, ...] = ()
     """The rows that it took out, with the reasons given there."""
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    """What was seen of each picture while it was read, by its cell."""
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.parts) == self.table.num_rows:

@@ -32,6 +32,7 @@ __all__ = [
     "Memory",
     "Network",
     "Objective",
+    "PictureInput",
     "Strategy",
     "Task",
     "Validate",
@@ -40,7 +41,24 @@ __all__ = [
 ]
 
 Item = Any
-"""One row, encoded: for text an int array of token ids."""
+"""One row, encoded: for text an int array of token ids, for a picture a uint8 array of pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInput:
+    """How a network of pictures was fed when it was trained, by its own card."""
+
+    side: int
+    """Pixels a side."""
+    fixed: bool = False
+    """Whether it takes pictures of this side alone."""
+    channels: int = 3
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: str = "bicubic"
+    crop: float = 0.875
+    """The side's share of the shorter side that a picture is brought to before its middle is
+    cut out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +82,7 @@ class Card:
     embeds_sentences: bool
     """Trained so that near texts have near vectors: it may be asked without training."""
     pooling: str = "mean"
-    """What its own card says: mean, cls or max."""
+    """What its own card says: mean, cls or max; own where the network pools by itself."""
     pad: int = 0
     token_types: bool = False
     definition: str = ""
@@ -72,6 +90,18 @@ class Card:
     network."""
     kept_blocks: int | None = None
     """Where blocks at the top are left away, how many are kept."""
+    modality: str = "text"
+    """What it takes: text or image."""
+    source: str = "transformers"
+    """The library that its code is in: transformers, timm, module."""
+    picture: PictureInput | None = None
+    """Of a network of pictures."""
+    block_names: tuple[str, ...] = ()
+    """Where they were found when the card was made: from input to output, by their names."""
+    operations: tuple[float, ...] = ()
+    """Floating-point operations of one picture of the card's side, by block; block 0 first."""
+    crossing: tuple[int, ...] = ()
+    """How many numbers of one such picture reach each block, block 0 (the picture) first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +127,16 @@ class Encoder(Protocol):
         """The item as training sees it this time; never called in serving."""
 
     def size(self, item: Item) -> int:
-        """What the item costs, for token budgets."""
+        """What the item costs, for token budgets: tokens, or squares of 16 by 16 pixels."""
+
+    def plain(self, rows: Sequence[tuple[str, ...]]) -> Sequence[Any]:
+        """What a baseline without a network reads: texts, or small pictures laid out flat."""
+
+    def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The same rows, in cells that can be asked on any machine."""
+
+    def samples(self) -> list[tuple[str, ...]]:
+        """A few rows that hold nothing of the user's."""
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """Items of one batch as named tensors, (rows, ...) each."""
@@ -171,8 +210,8 @@ class Network(Protocol):
         """Whether a forward pass can start at any block below the head."""
 
     def taps(self, batch: Batch, names: Iterable[str]) -> dict[str, torch.Tensor]:
-        """Named outputs of the backbone: mean, cls, max (rows, width); tokens, or what reaches a
-        block ("block 4"): (rows, units, width)."""
+        """Named outputs of the backbone: mean, cls, max, own (rows, width); tokens, or what reaches
+        a block ("block 4"): (rows, units, width). A feature map is one unit, laid out flat."""
 
     def __call__(
         self, batch: Batch, *, start: int = 0, hidden: torch.Tensor | None = None

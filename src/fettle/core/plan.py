@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from fettle.core.fixes import Fixes
 
 __all__ = [
-    "Attention", "Cost", "Machine", "Plan", "Products", "Reading", "Rung", "Setting", "Threads",
+    "Attention", "Cost", "Machine", "Pictures", "Plan", "Products", "Reading", "Rung", "Setting",
+    "Threads",
 ]
 
 Setting = str | int | float | bool
@@ -128,6 +129,19 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
+class Pictures:
+    """How pictures are shown to the network."""
+
+    side: int
+    """Pixels a side."""
+    augment: str = "none"
+    """What training changes in them: none, or light (a random part, mirrored where that is
+    allowed)."""
+    flip: bool = False
+    """Whether left and right may be exchanged: not where they mean something."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a rung is predicted to take."""
 
@@ -158,6 +172,8 @@ class Plan:
     """Strategies with their settings, the cheapest first."""
     max_tokens: int
     """Longer texts are cut to this many tokens; the audit counts them."""
+    pictures: Pictures | None = None
+    """How pictures are shown; None where texts are read."""
     precision: str
     """bf16 or fp32: what the probe found faster here."""
     threads: int
@@ -187,6 +203,7 @@ class Plan:
             key: value
             for key, value in asdict(self).items()
             if key not in ("name", "reading", "predicted", "reasons")
+            and not (key == "pictures" and value is None)
         }
         kept["inputs"] = self.reading.inputs
         text = json.dumps(kept, sort_keys=True, default=dict)

@@ -1,13 +1,14 @@
 """Rows: what every reader makes of a file or a frame, before anyone says which column is what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fettle.core.dataset import Refused
 from fettle.core.errors import InputError
+from fettle.core.pictures import Look
 from fettle.formats.cells import is_text
 
 __all__ = ["Rows", "column_names", "rows_of_columns"]
@@ -26,6 +27,10 @@ class Rows:
     """How it was read where that is not plain: the encoding, the separator, the names."""
     parts: tuple[str, ...] = ()
     """One of core.dataset.PARTS a row where the source names them, else empty."""
+    pictures: str = ""
+    """The column whose cells are pictures (core.pictures); "" where there is none."""
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    """What was seen of each picture, by its cell."""
 
     def __post_init__(self) -> None:
         """Every row has its id."""
