@@ -1,17 +1,26 @@
 """Parquet: typed columns as text; rows are numbered from 1."""
 
 import gzip
+import re
 import zlib
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from fettle.core.errors import InputError
 from fettle.formats.cells import text_column
 from fettle.formats.opening import Source, packed_error
+from fettle.formats.picture_columns import names_of_classes, with_bytes
 from fettle.formats.rows import Rows, column_names, rows_of_columns
 
 __all__ = ["read_parquet"]
+
+BEGINNINGS = tuple(re.compile(one, re.DOTALL) for one in (
+    rb"\xff\xd8\xff", rb"\x89PNG", rb"RIFF....WEBP", rb"BM....\0\0\0\0", rb"GIF8[79]a", rb"II\*\0",
+    rb"MM\0\*",
+))
+"""Of the files that hold pictures; other bytes are no column of them."""
 
 
 def read_parquet(source: Source, encoding: str | None = None) -> Rows:
@@ -38,12 +47,47 @@ def read_parquet(source: Source, encoding: str | None = None) -> Rows:
     names, notes = column_names(table.column_names, place=source.name)
     for name, column in zip(names, table.columns, strict=True):
         _require_whole(column, name=name, place=source.name)
+    ids = tuple(f"{source.name}:{row}" for row in range(1, table.num_rows + 1))
+    binary = [name for name, column in zip(names, table.columns, strict=True)
+              if _holds_bytes(column)]
+    if len(binary) > 1:
+        raise InputError(
+            f"{', '.join(map(repr, binary))} of {source.name} all hold bytes, and a row is read as "
+            "one picture. Write a file with one of them."
+        )
     columns = [
-        text_column(column, name=name, place=source.name)
+        pa.chunked_array([pa.nulls(table.num_rows, pa.string())]) if name in binary
+        else _named(table, column, name, source.name)
         for name, column in zip(names, table.columns, strict=True)
     ]
-    ids = tuple(f"{source.name}:{row}" for row in range(1, table.num_rows + 1))
-    return rows_of_columns(names, columns, place=source.name, ids=ids, notes=notes)
+    rows = rows_of_columns(names, columns, place=source.name, ids=ids, notes=notes)
+    if not binary:
+        return rows
+    content = table.columns[names.index(binary[0])].to_pylist()
+    return with_bytes(rows, binary[0], content, place=source.name)
+
+
+def _holds_bytes(column: pa.ChunkedArray) -> bool:
+    """Bytes, or what `datasets` writes for a picture: a struct of bytes and path."""
+    kind = column.type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return False
+    first = next((one for one in column.slice(0, 50).to_pylist() if one is not None), None)
+    content = first.get("bytes") if isinstance(first, dict) else first
+    return content is not None and any(one.match(content) for one in BEGINNINGS)
+
+
+def _named(table: pa.Table, column: pa.ChunkedArray, name: str, place: str) -> pa.ChunkedArray:
+    """The column as text; numbers of classes as the names that `datasets` gave them."""
+    names = names_of_classes(table, name)
+    if names is not None and pa.types.is_integer(column.type):
+        known = pa.array([str(one) for one in names], pa.string())
+        inside = pc.and_(pc.greater_equal(column, 0), pc.less(column, len(names)))
+        column = pa.chunked_array([known]).take(
+            pc.if_else(inside, column, pa.scalar(None, column.type)))
+    return text_column(column, name=name, place=place)
 
 
 def _require_whole(column: pa.ChunkedArray, *, name: str, place: str) -> None:

@@ -20,10 +20,11 @@ from fettle.core.fixes import Fixes
 from fettle.core.plan import Reading
 from fettle.formats import FORMATS, TEXT_FORMATS
 from fettle.formats.columns import find_schema
-from fettle.formats.files import rows_of_file, rows_of_stream, stem
+from fettle.formats.files import rows_of_stream, stem
 from fettle.formats.fixes import fixed, read_fixes
 from fettle.formats.frames import rows_of_frame
 from fettle.formats.looks import present
+from fettle.formats.places import rows_of_pictures, rows_of_place
 from fettle.formats.rows import Rows
 
 __all__ = ["read", "read_unlabelled"]
@@ -42,6 +43,8 @@ PARTS = {
 """What such a column may say, and the part that it means."""
 
 MOST_REFUSED = 0.01
+MOST_REFUSED_PICTURES = 0.1
+"""A broken picture says nothing of the others, as a broken record of a table does."""
 FEWEST_ROWS = 8
 _ASK_TARGET = " Or name another column with --target."
 
@@ -82,8 +85,7 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
     aside = _aside(learning, reading, data.place)
     columns = learning.drop_columns([*aside, *([split_column] if split_column else [])])
-    schema = find_schema(columns, target=reading.target, inputs=reading.inputs, place=data.place)
-    schema = replace(schema, group=reading.group, time=reading.time)
+    schema = _schema(columns, data, reading)
     _require_teaching(learning, schema, data.place)
     for given in further:
         _require_columns(given, schema)
@@ -101,11 +103,36 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         ids=tuple(id_ for given in everything for id_ in given.rows.ids),
         parts=parts + tuple(given.part for given in further for _ in given.rows.ids),
         refused=tuple(record for given in everything for record in given.rows.refused),
+        looks={cell: seen for given in everything for cell, seen in given.rows.looks.items()},
     )
     if reading.fixes is not None:
         dataset = _fixed(dataset, reading.fixes)
     _require_judging(dataset)
     return dataset
+
+
+def _schema(columns: pa.Table, data: _Given, reading: Reading) -> Schema:
+    """Which column is what; where there are pictures, they are what is read.
+
+    Raises:
+        InputError: pictures and other columns are both to be read.
+    """
+    pictures = data.rows.pictures
+    if pictures and reading.inputs not in ((), (pictures,)):
+        raise InputError(
+            f"--inputs {','.join(reading.inputs)}: a model reads pictures ({pictures!r}) or texts, "
+            "not both in one row. Name one kind."
+        )
+    told = (pictures,) if pictures else reading.inputs
+    found = find_schema(columns, target=reading.target, inputs=told, place=data.place)
+    if pictures:
+        reasons = tuple(
+            f"Inputs: {pictures!r}, the column of pictures." if one.startswith("Inputs:") else
+            one.replace("is not among the inputs that were told", "stands beside the pictures")
+            for one in found.reasons
+        )
+        found = replace(found, modality="image", reasons=reasons)
+    return replace(found, group=reading.group, time=reading.time)
 
 
 def _fixed(dataset: Dataset, fixes: Fixes) -> Dataset:
@@ -129,8 +156,9 @@ def read_unlabelled(
     """Rows to be answered: the inputs of a schema, with or without its target.
 
     Args:
-        source: a path (CSV, TSV, JSONL, Parquet, TXT), "-" for standard input (JSON objects or
-            texts, one a line), a table in Python, or a list of texts.
+        source: a path (CSV, TSV, JSONL, Parquet, TXT; a picture, a folder or zip of pictures),
+            "-" for standard input (JSON objects or texts, one a line), a table in Python, a list
+            of texts, or a tuple of paths of pictures.
         schema: of the model that will answer.
         encoding: of a text file; None to see for itself.
         name: of the Dataset; the file's stem if empty.
@@ -144,11 +172,15 @@ def read_unlabelled(
         InputError: no row can be read; the message says why.
     """
     place, rows = _unlabelled(source, encoding)
+    _require_modality(rows, schema, place)
     if not rows.ids:
         raise InputError(f"No row of {place} can be read. {_first(rows.refused)}")
     table, notes = rows.table, list(rows.notes)
     wanted = schema.inputs
-    if len(wanted) == 1 and table.num_columns == 1 and table.column_names != list(wanted):
+    if rows.pictures and wanted[0] not in table.column_names:
+        table = table.rename_columns([wanted[0] if name == rows.pictures else name
+                                      for name in table.column_names])
+    elif len(wanted) == 1 and table.num_columns == 1 and table.column_names != list(wanted):
         notes.append(f"The only column of {place}, {table.column_names[0]!r}, is {wanted[0]!r}.")
         table = table.rename_columns(list(wanted))
     for column in wanted:
@@ -159,11 +191,27 @@ def read_unlabelled(
     return Dataset(
         name=name or (stem(Path(str(source))) if is_file else place.removeprefix("the ")),
         table=table,
-        schema=_complete(Schema(target, wanted), table, notes),
+        schema=_complete(Schema(target, wanted, modality=schema.modality), table, notes),
         ids=rows.ids,
         parts=("",) * len(rows.ids),
         refused=rows.refused,
+        looks=rows.looks,
     )
+
+
+def _require_modality(rows: Rows, schema: Schema, place: str) -> None:
+    """Return if the rows hold what the model reads.
+
+    Raises:
+        InputError: pictures for a model of texts, or the other way round.
+    """
+    if schema.modality == "image" and not rows.pictures:
+        raise InputError(
+            f"{place} holds no pictures, and this model reads pictures. Give pictures, a folder or "
+            "zip of them, or a table with a column of their paths."
+        )
+    if schema.modality != "image" and rows.pictures:
+        raise InputError(f"{place} holds pictures, and this model reads texts. Give texts.")
 
 
 def _unlabelled(source: object, encoding: str | None) -> tuple[str, Rows]:
@@ -173,7 +221,10 @@ def _unlabelled(source: object, encoding: str | None) -> tuple[str, Rows]:
         return "standard input", rows_of_stream(content, name="stdin", encoding=encoding)
     if isinstance(source, str | Path):
         path = Path(source)
-        return path.name, rows_of_file(path, formats=TEXT_FORMATS, encoding=encoding)
+        return path.name, rows_of_place(path, formats=TEXT_FORMATS, encoding=encoding,
+                                        labelled=False)
+    if isinstance(source, tuple):
+        return "the list of pictures", rows_of_pictures([str(one) for one in source])
     return "the table", rows_of_frame(source)
 
 
@@ -190,7 +241,8 @@ def _given(reading: Reading, source: object | None) -> list[_Given]:
     given = [_Given("the table", "", rows_of_frame(source))] if source is not None else []
     for part, path in files:
         place = path.name if times[path.name] == 1 else str(path)
-        rows = rows_of_file(path, formats=FORMATS, encoding=reading.encoding, name=place)
+        rows = rows_of_place(path, formats=FORMATS, encoding=reading.encoding, name=place,
+                             told=reading.inputs)
         given.append(_Given(place, part, rows))
     for each in given:
         _require_few_refused(each)
@@ -211,11 +263,14 @@ def _require_different(paths: Sequence[Path]) -> None:
 def _require_few_refused(given: _Given) -> None:
     refused, read_rows = given.rows.refused, len(given.rows.ids)
     records = read_rows + len(refused)
-    if not read_rows or len(refused) > MOST_REFUSED * records:
+    most = MOST_REFUSED_PICTURES if given.rows.pictures else MOST_REFUSED
+    if not read_rows or len(refused) > most * records:
+        what = "pictures" if given.rows.pictures else "records"
+        remedy = ("Mend them, or take them out of the data." if given.rows.pictures else
+                  "Mend them, or check the separator and the quotes.")
         raise InputError(
-            f"{len(refused):,} of the {records:,} records of {given.place} cannot be read, and "
-            f"more than {MOST_REFUSED:.0%} is too many to leave out. {_first(refused)} "
-            "Mend them, or check the separator and the quotes."
+            f"{len(refused):,} of the {records:,} {what} of {given.place} cannot be read, and "
+            f"more than {most:.0%} is too many to leave out. {_first(refused)} {remedy}"
         )
 
 
@@ -226,7 +281,8 @@ def _first(refused: Sequence[Refused], most: int = 5) -> str:
 
 def _refused_sentence(given: _Given) -> str:
     refused = given.rows.refused
-    many = "1 record" if len(refused) == 1 else f"{len(refused):,} records"
+    thing = "picture" if given.rows.pictures else "record"
+    many = f"1 {thing}" if len(refused) == 1 else f"{len(refused):,} {thing}s"
     return f"{many} of {given.place} cannot be read and left out. {_first(refused)}"
 
 

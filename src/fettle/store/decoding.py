@@ -1,0 +1,184 @@
+"""Decoding: a picture's bytes in, upright RGB pixels out, or one sentence that says why not.
+
+Nothing is decoded before its header has said that it is of a format that we allow and not too
+large. What is half there is refused: a picture that is cut short is no picture.
+"""
+
+import hashlib
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fettle.core.errors import InputError
+from fettle.core.pictures import Look
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["ENDINGS", "FORMATS", "MOST_PIXELS", "decoded", "look"]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
+"""What is opened at all. Pillow knows some forty more; each is a way in."""
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MOST_PIXELS = 50_000_000
+MOST_SIDE = 30_000
+MOST_BYTES = 200_000_000
+HASHED = 8
+"""Points a side of the difference hash."""
+POINTS = 16
+"""A side, of what is kept to compare two pictures by."""
+JUDGED_SIDE = 256
+"""Pixels a side at which brightness, contrast and sharpness are taken."""
+
+
+def decoded(content: bytes, *, side: int | None = None) -> "Image":
+    """The picture upright and in RGB: first frame, transparent parts on white, 16 bits as 8.
+
+    Args:
+        content: of the file.
+        side: where no more pixels than this are needed on the shorter side, a JPEG is decoded at
+            the smallest eighth of its size that still has them.
+
+    Raises:
+        InputError: it is no picture that we open, is damaged, or is too large; the message has no
+            place in it: the caller knows the file's name.
+    """
+    return _upright(content, side)[0]
+
+
+def look(content: bytes) -> Look:
+    """What is to be known of a picture before it is used. Everything of it is decoded.
+
+    Raises:
+        InputError: as `decoded`.
+    """
+    _verify(content)
+    picture, facts = _upright(content, None)
+    array = np.asarray(picture)
+    small = picture.convert("L")
+    small.thumbnail((JUDGED_SIDE, JUDGED_SIDE))
+    grey = np.asarray(small, dtype=np.float32) / 255
+    edge = max(min(grey.shape) // 50, 1)
+    frame = np.concatenate([grey[:edge].ravel(), grey[-edge:].ravel(),
+                            grey[:, :edge].ravel(), grey[:, -edge:].ravel()])
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode() + array.tobytes())
+    return Look(
+        width=picture.width, height=picture.height, **facts,
+        pixels=digest.hexdigest(), dhash=_dhash(picture), points=_points(picture),
+        brightness=round(float(grey.mean()), 5), contrast=round(float(grey.std()), 5),
+        sharpness=round(_sharpness(grey), 7), border=round(float(frame.std()), 5),
+    )
+
+
+def _upright(content: bytes, side: int | None) -> tuple["Image", dict[str, Any]]:
+    from PIL import Image, ImageOps
+
+    picture = _opened(content)
+    facts = {"format": picture.format or "", "mode": picture.mode,
+             "frames": int(getattr(picture, "n_frames", 1))}
+    try:
+        if side is not None and picture.format == "JPEG":
+            picture.draft(picture.mode, (side, side))
+        picture.load()
+        upright: Image.Image = ImageOps.exif_transpose(picture)
+        return _in_color(upright), facts
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError("there is not enough memory to decode it") from error
+    except Exception as error:  # each decoder fails in its own way
+        raise InputError(f"it is damaged or cut short ({_why(error)})") from error
+
+
+def _opened(content: bytes) -> "Image":
+    """The picture with only its header read.
+
+    Raises:
+        InputError: it is empty, of no format that we open, or too large.
+    """
+    from PIL import Image
+
+    if not content:
+        raise InputError("the file is empty")
+    if len(content) > MOST_BYTES:
+        raise InputError(f"the file has {len(content):,} bytes; {MOST_BYTES:,} are the most")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its warnings are about what is measured here
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"it claims to be larger than any picture ({error})") from error
+    except Exception as error:
+        raise InputError("it is none of JPEG, PNG, WebP, BMP, GIF and TIFF") from error
+    pixels = picture.width * picture.height
+    if pixels > MOST_PIXELS or max(picture.size) > MOST_SIDE:
+        raise InputError(
+            f"it is {picture.width:,} x {picture.height:,} pixels; {MOST_PIXELS // 10**6} million "
+            f"are the most, and {MOST_SIDE:,} a side"
+        )
+    if not pixels:
+        raise InputError("it has no pixels")
+    return picture
+
+
+def _verify(content: bytes) -> None:
+    """A PNG's checksums: decoding alone passes over what is cut off behind the last row.
+
+    Raises:
+        InputError: they are wrong.
+    """
+    picture = _opened(content)
+    try:
+        picture.verify()
+    except Exception as error:
+        raise InputError(f"it is damaged or cut short ({_why(error)})") from error
+
+
+def _in_color(picture: "Image") -> "Image":
+    """RGB: 16-bit grey scaled to 8, transparent parts on white."""
+    from PIL import Image
+
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture).astype(np.float64)
+        picture = Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))
+    if picture.mode == "F":
+        raise InputError("its pixels are fractions without a scale; save it with 8 or 16 bits")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
+        picture = Image.alpha_composite(white, clear)
+    return picture.convert("RGB")
+
+
+def _dhash(picture: "Image") -> int:
+    """64 bits that stay where a picture is scaled, saved anew or slightly changed.
+
+    Source: Krawetz, "Kind of Like That", hackerfactor.com, 2013 (the difference hash).
+    """
+    from PIL import Image
+
+    grey = np.asarray(picture.convert("L").resize((HASHED + 1, HASHED), Image.Resampling.BOX))
+    bits = (grey[:, :-1] > grey[:, 1:]).ravel()
+    return int("".join("1" if bit else "0" for bit in bits), 2)
+
+
+def _points(picture: "Image") -> str:
+    from PIL import Image
+
+    grey = picture.convert("L").resize((POINTS, POINTS), Image.Resampling.BOX)
+    return np.asarray(grey).tobytes().hex()
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    """Variance of the Laplacian; 0.0 for what has no inside."""
+    if min(grey.shape) < 3:
+        return 0.0
+    inside = (grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+              - 4 * grey[1:-1, 1:-1])
+    return float(inside.var())
+
+
+def _why(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
