@@ -271,8 +271,8 @@ def test_nothing_is_unpickled_evaluated_or_caught_unseen(path):
 
 @every_module
 def test_nothing_is_imported_by_a_string(path):
-    if path == ROOT / "__init__.py":
-        return  # it resolves the verbs when they are asked for
+    if path in (ROOT / "__init__.py", ROOT / "models" / "from_module.py"):
+        return  # the verbs, when they are asked for; the module that a user names with --model
     for node, _, name in calls(path):
         assert name != "import_module", f"{place(path, node)}: import_module"
 

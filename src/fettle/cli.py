@@ -210,7 +210,7 @@ def plan(
 @app.command()
 def predict(
     version: Version,
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts, or paths of pictures")] = None,
     input: Annotated[str | None, typer.Option(help="A file of rows, or - for lines")] = None,
     registry: Registry = HERE, as_json: Json = False,
 ) -> None:
@@ -228,7 +228,8 @@ def predict(
                 "version": one.version,
             }, ensure_ascii=False))
     else:
-        console.predictions(answers, (" ".join(fields) for fields in rows.fields()))
+        console.predictions(answers, rows.ids if rows.schema.modality == "image" else (
+            " ".join(fields) for fields in rows.fields()))
     for id_, fields in zip(rows.ids, rows.fields(), strict=True):
         if not "".join(fields).strip():
             console.error(f"{id_} has nothing to read: its answer says nothing.")

@@ -151,6 +151,8 @@ def _guards(
         )
     if settings.guard:
         return [reading.read(Reading(data=path)) for path in settings.guard], ()
+    if dataset.schema.modality != "text":
+        return [], ()
     own = str(resources.files("fettle") / "data" / "messages.csv")
     messages = reading.read(Reading(data=own, target="label"), name="fettle's own messages")
     learned = {" ".join(fields).casefold() for fields in dataset.fields()}
@@ -222,11 +224,10 @@ def audit(
     dataset = reading.read(settings.reading, source=source, name=settings.name or "")
     if not deep:
         return dataset, auditing.audit(dataset, seed=settings.seed)
-    from fettle.models.cards import card_of
-    from fettle.models.sources import DEFAULT_TEXT_MODEL
+    from fettle.models.cards import card_for
     from fettle.stages import encoding
 
-    card = card_of(settings.model or DEFAULT_TEXT_MODEL)
+    card = card_for(settings.model, dataset.schema.modality, data=dataset.name)
     features, sizes = yield from encoding.encode(
         dataset, card, this_machine(), most_tokens=auditing.LIMIT
     )
@@ -266,12 +267,14 @@ def predict(
     from fettle.stages import reading, serving
 
     opened = serving.open_version(reference, registry)
-    schema = Schema(target=None, inputs=opened.encoder.fields)
-    rows = (
-        _texts(source, schema)
-        if isinstance(source, Sequence) and not isinstance(source, str)
-        else reading.read_unlabelled(source, schema)
-    )
+    schema = Schema(None, opened.encoder.fields, modality=str(opened.plan["modality"]))
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        rows = (
+            _texts(source, schema) if schema.modality == "text"
+            else reading.read_unlabelled(tuple(source), schema)
+        )
+    else:
+        rows = reading.read_unlabelled(source, schema)
     return serving.predict(opened, rows), rows
 
 
@@ -282,7 +285,7 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
 
     opened = serving.open_version(reference, registry)
     given = opened.plan["reading"]
-    schema = Schema(target=given["target"], inputs=opened.encoder.fields)
+    schema = Schema(given["target"], opened.encoder.fields, modality=str(opened.plan["modality"]))
     rows = reading.read_unlabelled(data, schema)
     if rows.schema.target is None:
         raise SettingError(
@@ -322,8 +325,7 @@ def _before_planning(
     settings: Settings, given: Plan | None, source: object | None
 ) -> Generator[Any, None, tuple[Dataset, Audit, Split, "Card"]]:
     """The first part of the story: what a plan is made of."""
-    from fettle.models.cards import card_of
-    from fettle.models.sources import DEFAULT_TEXT_MODEL
+    from fettle.models.cards import card_for
     from fettle.stages import auditing, reading, splitting
 
     _require_possible(settings, seed := given.seed if given else settings.seed)
@@ -336,7 +338,8 @@ def _before_planning(
     split = splitting.split(dataset, found, seed=seed)
     yield split
     asked_for = given or settings
-    card = card_of(asked_for.model or DEFAULT_TEXT_MODEL, keep_blocks=asked_for.keep_blocks)
+    card = card_for(asked_for.model, dataset.schema.modality, data=dataset.name,
+                    keep_blocks=asked_for.keep_blocks)
     yield card
     return dataset, found, split, card
 
@@ -360,11 +363,12 @@ def _require_possible(settings: Settings, seed: int) -> None:
     Raises:
         SettingError: a name that is no name, a check that we do not have, a seed below 0.
     """
-    from fettle.checks import CHECKS
+    from fettle.checks import CHECKS_OF
 
+    known = {name for checks in CHECKS_OF.values() for name in checks}
     for check in settings.allow:
-        if check not in CHECKS:
-            raise unknown_name("check", check, CHECKS)
+        if check not in known:
+            raise unknown_name("check", check, known)
     if seed < 0:
         raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
     if settings.name is not None:

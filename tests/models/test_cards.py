@@ -223,4 +223,4 @@ def test_a_real_causal_model_has_a_card(shared_weights):
 
 
 def test_weights_of_another_kind_have_none(shared_weights):
-    assert "model_type" in said(shared_weights / "mobilenetv2_imagenet")
+    assert "config.json" in said(shared_weights / "squeezenet_imagenet")

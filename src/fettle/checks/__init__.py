@@ -25,7 +25,7 @@ from fettle.checks.telltales import telltales
 from fettle.checks.unseen import unseen
 from fettle.checks.variants import variants
 
-__all__ = ["CHECKS", "DEEP_CHECKS"]
+__all__ = ["CHECKS", "CHECKS_OF", "DEEP_CHECKS"]
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "missing": missing,
@@ -45,6 +45,15 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "characters": characters,
     "lengths": lengths,
 }
+
+OF_TEXTS = ("answer", "telltales", "characters", "lengths")
+"""Those that read words."""
+
+CHECKS_OF: dict[str, dict[str, Callable[[Evidence], Found]]] = {
+    "text": CHECKS,
+    "image": {name: check for name, check in CHECKS.items() if name not in OF_TEXTS},
+}
+"""By what the inputs hold."""
 
 DEEP_CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "label_errors": label_errors,

@@ -1,13 +1,14 @@
 """Baselines that need only rows: what a fine-tuned model must beat to be worth its keep."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fettle.core.errors import ShapeError
 
-__all__ = ["majority", "tfidf"]
+__all__ = ["CHEAP", "majority", "pixels", "tfidf"]
 
 _C = 30.0
 """Inverse strength of the L2 penalty. Of 10, 30 and 100 on held-out learning rows it is within
@@ -70,3 +71,48 @@ def tfidf(
         words.fit_transform(train_texts), np.asarray(train_labels)
     )
     return np.asarray(model.predict(words.transform(test_texts)))
+
+
+_MOST_PICTURES = 5_000
+"""Learned from, evenly taken: more change little, and a regression on pixels is slow."""
+
+
+def pixels(
+    train: Sequence[np.ndarray], train_labels: Sequence[str], test: Sequence[np.ndarray]
+) -> np.ndarray:
+    """What logistic regression on the pixels themselves answers: str (rows,).
+
+    Args:
+        train: one a training row, small pictures laid out flat: (numbers,).
+        train_labels: one a training row.
+        test: the rows to answer.
+
+    Raises:
+        ShapeError: pictures and labels differ in rows, or there are none.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if len(train) != len(train_labels) or len(train_labels) == 0:
+        raise ShapeError(
+            f"{len(train)} pictures and {len(train_labels)} labels: a row needs one of each, and "
+            "at least one row."
+        )
+    if len(set(train_labels)) == 1 or not len(test):
+        return majority(train_labels, len(test))
+    some = np.unique(np.linspace(0, len(train) - 1, _MOST_PICTURES).astype(int))
+    known = np.stack([train[row] for row in some]).astype(np.float64)
+    mean, spread = known.mean(axis=0), known.std(axis=0) + 1.0
+    model = LogisticRegression(C=1e-2, max_iter=300, random_state=0).fit(
+        (known - mean) / spread, np.asarray(train_labels)[some]
+    )
+    return np.asarray(model.predict((np.stack(list(test)) - mean) / spread))
+
+
+CHEAP: dict[str, tuple[str, Callable[[Any, Sequence[str], Any], np.ndarray], str]] = {
+    "text": ("tfidf", tfidf, (
+        "TF-IDF of words and word pairs, logistic regression, on the same learning rows")),
+    "image": ("pixels", pixels, (
+        "logistic regression on 16 by 16 pixels in color, on at most 5,000 of the same learning "
+        "rows")),
+}
+"""By modality: the name, the function, and what it is."""

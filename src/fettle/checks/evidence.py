@@ -6,11 +6,12 @@ judges a row.
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from fettle.checks.near_pictures import near_pictures
 from fettle.checks.resemblance import Alike, resemblance
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
@@ -79,7 +80,8 @@ class Evidence:
     labels: Sequence[str | None]
     """The target cells, untouched; None where blank."""
     texts: Sequence[str]
-    """The inputs of each row, normalised; rows of one text say the same; "" is a blank row."""
+    """The inputs of each row, normalised; rows of one text say the same; "" is a blank row. Of a
+    picture, a hash of its pixels."""
     alike: Alike = field(repr=False)
     train: np.ndarray = field(repr=False)
     """bool (rows,): rows given for learning, part "" or "train"."""
@@ -124,18 +126,38 @@ def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
     """
     cells = dataset.targets()
     parts = np.asarray(dataset.parts, dtype=str)
-    texts = [_text(row) for row in dataset.fields()]
+    texts = [_said(dataset, row) for row in dataset.fields()]
     return Evidence(
         dataset=dataset,
         labels=[None if cell is None or not cell.strip() else cell for cell in cells],
         texts=texts,
-        alike=resemblance(texts, features),
+        alike=resemblance(texts, features, nearly=_nearly(dataset)),
         train=(parts == "") | (parts == "train"),
         validation=parts == "validation",
         test=parts == "test",
         used=parts != "out",
         features=features,
     )
+
+
+def _nearly(dataset: Dataset) -> Callable[[np.ndarray], np.ndarray] | None:
+    """How pictures are compared; None for texts, which are compared by their pieces."""
+    if dataset.schema.modality != "image":
+        return None
+    cells = [fields[0] for fields in dataset.fields()]
+
+    def pairs(rows: np.ndarray) -> np.ndarray:
+        return near_pictures([dataset.looks[cells[int(row)]] for row in rows])
+
+    return pairs
+
+
+def _said(dataset: Dataset, fields: tuple[str, ...]) -> str:
+    """What tells rows apart that do not say the same: the words, or a picture's pixels."""
+    if dataset.schema.modality != "image":
+        return _text(fields)
+    return "\x1f".join(dataset.looks[cell].pixels if cell in dataset.looks else cell
+                       for cell in fields)
 
 
 def _text(fields: Sequence[str]) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.dataset import Dataset
+from fettle.core.pictures import Look
 from fettle.measures.similarity import unit
 
-__all__ = ["Part", "by_cluster", "by_column", "by_length"]
+__all__ = ["Part", "by_cluster", "by_column", "by_length", "by_look", "by_nature"]
 
 Part = tuple[str, str, np.ndarray]
 """What the rows are parted by, what these share, and which they are: bool (rows,)."""
@@ -49,6 +50,29 @@ def by_column(
                 (name, value, np.array([cell == value for cell in cells]))
                 for value, _ in values.most_common(MOST_VALUES)
             ]
+    return parts
+
+
+def by_nature(
+    dataset: Dataset, learned: Sequence[tuple[str, ...]], rows: Sequence[tuple[str, ...]]
+) -> list[Part]:
+    """Parts by what rows are in themselves: texts by length, pictures by brightness and size."""
+    if dataset.schema.modality == "image":
+        return by_look(*([dataset.looks[row[0]] for row in side] for side in (learned, rows)))
+    return by_length(*([" ".join(row) for row in side] for side in (learned, rows)))
+
+
+def by_look(learned: Sequence[Look], looks: Sequence[Look]) -> list[Part]:
+    """Four parts each by brightness, sharpness and shorter side, at the learned quartiles."""
+    parts: list[Part] = []
+    known, given = ({
+        "brightness": np.array([one.brightness for one in side]),
+        "sharpness": np.array([one.sharpness for one in side]),
+        "shorter side": np.array([float(min(one.width, one.height)) for one in side]),
+    } for side in (learned, looks))
+    for name, values in known.items():
+        if len(np.unique(values)) > 1:
+            parts += _quarters(name, given[name], np.quantile(values, (0.25, 0.5, 0.75)))
     return parts
 
 

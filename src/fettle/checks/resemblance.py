@@ -4,7 +4,7 @@ Nearly the same are texts that share four fifths of their pieces, and rows whose
 almost the same way. A family is a group too large to be a slip: texts made from one pattern.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,16 +51,21 @@ class Alike:
         return tuple(rows for rows in self.clusters if len(set(self.same[list(rows)].tolist())) > 1)
 
 
-def resemblance(texts: Sequence[str], features: np.ndarray | None = None) -> Alike:
+def resemblance(
+    texts: Sequence[str], features: np.ndarray | None = None, *,
+    nearly: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Alike:
     """Which rows are alike.
 
     Args:
         texts: one a row, normalised; "" is a blank row, which is like no other.
         features: float32 (rows, width), or None where there are none.
+        nearly: where rows are not texts: for some row numbers the pairs of them that are nearly
+            the same, int (pairs, 2), each counted from 0 among them.
     """
     same = _same(texts)
     once = np.array([row for row, text in enumerate(texts) if text and same[row] == row], dtype=int)
-    of_text = _pairs_of_texts([texts[row] for row in once])
+    of_text = nearly(once) if nearly else _pairs_of_texts([texts[row] for row in once])
     by_letters = components(len(once), of_text)
     pairs = of_text
     if features is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fettle.core.errors import InputError
 
-__all__ = ["Look", "cell_of_bytes", "cell_of_hash", "hash_in", "inline_bytes"]
+__all__ = ["Look", "cell_of_bytes", "cell_of_hash", "hash_in", "inline_bytes", "is_picture"]
 
 HASH, INLINE = "sha256:", "data:"
 
@@ -51,6 +51,11 @@ def cell_of_bytes(content: bytes) -> str:
     """A cell that holds the picture's own bytes: it can be asked on any machine."""
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"  # what it is, its bytes say
     return f"{INLINE}image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def is_picture(cell: str) -> bool:
+    """Whether a cell reads as one of a picture."""
+    return hash_in(cell) is not None or cell.startswith(f"{INLINE}image/")
 
 
 def hash_in(cell: str) -> str | None:

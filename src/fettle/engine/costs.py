@@ -20,6 +20,8 @@ SOLVING = 4.5e-8
 SHARE_OF_PEAK = {"features": 0.55, "lora": 0.35}
 SHARE_WHEN_TUNED = 0.50
 """Of the measured matrix products, reached on texts of the usual lengths (from bench runs)."""
+SHARE_FOR_PICTURES = 0.4
+"""Of that again for networks of pictures: kernels and depthwise maps wait for memory."""
 ADAPTERS = 0.1
 """Weights of LoRA's adapters, of those that they stand beside, roughly."""
 STEP = 0.004
@@ -34,6 +36,8 @@ def matrix_weights(network: Network, strategy: Strategy) -> tuple[list[float], l
     """Weights that stand in matrix products, by block: all, and those that may learn."""
     every = [0.0] * network.blocks
     learning = [0.0] * network.blocks
+    if network.card.operations:
+        return _of_pictures(network, strategy)
     for name, parameter in network.module.named_parameters():
         block = network.block_of(name)
         multiplied = parameter.ndim >= 2 and not any(part in name for part in LOOKED_UP)
@@ -41,6 +45,24 @@ def matrix_weights(network: Network, strategy: Strategy) -> tuple[list[float], l
         if strategy.learns(name):
             learning[block] += parameter.numel() if multiplied else TRACE
     return every, learning
+
+
+def _of_pictures(network: Network, strategy: Strategy) -> tuple[list[float], list[float]]:
+    """The same where a weight is used at many places: what each block does for one square."""
+    every = [*_for_a_square(network.card), 0.0]
+    learning = [0.0] * network.blocks
+    for name, _ in network.module.named_parameters():
+        block = network.block_of(name)
+        if strategy.learns(name):
+            learning[block] = every[block]
+    return every, learning
+
+
+def _for_a_square(card: Card) -> list[float]:
+    """Multiplications of each block below the head for one square of 16 by 16 pixels."""
+    assert card.picture is not None, "the operations are those of a picture"
+    squares = max((card.picture.side // 16) ** 2, 1)
+    return [one / 2 / squares for one in card.operations]
 
 
 def operations(
@@ -82,6 +104,14 @@ def replayed_blocks(strategy: Strategy, *, blocks: int, epochs: int) -> tuple[in
     return tuple(sorted(found))
 
 
+def _state_bytes(card: Card, size: "Size", block: int) -> float:
+    """What is kept of all rows where replay starts at this block, in bf16."""
+    if not card.operations or card.picture is None:
+        return 2 * size.tokens * size.rows * card.width
+    squares = max((card.picture.side // 16) ** 2, 1)
+    return 2 * size.rows * card.crossing[block] * size.tokens / squares
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """What the cost of a rung depends on beside the model."""
@@ -109,6 +139,9 @@ def predicted(
     inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
     blocks = max(card.blocks, 1)
     every = [0.0, *(inside / blocks,) * blocks, float(card.width * size.classes)]
+    if card.operations:
+        every = [*_for_a_square(card), card.width * size.classes / size.tokens]
+        inside, peak = int(sum(every[:-1])), peak * SHARE_FOR_PICTURES
     tokens = size.tokens * size.rows
     base = 600e6 + 8 * card.parameters
     if rung.strategy == "features":
@@ -116,8 +149,10 @@ def predicted(
         seconds = 3.0 + forward + SOLVING * size.rows * card.width * size.classes
         return Cost("features", round(seconds, 1), int(base + 12 * size.rows * card.width))
     epochs = int(rung.settings["epochs"])
-    fits = 2 * tokens * card.width <= cache_limit
-    starts = replayed_blocks(strategy, blocks=len(every), epochs=epochs) if fits else ()
+    starts = tuple(
+        block for block in replayed_blocks(strategy, blocks=len(every), epochs=epochs)
+        if _state_bytes(card, size, block) <= cache_limit
+    )
     adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
     work, awake, lowest = 0.0, 0.0, len(every)
     for epoch in range(epochs):

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["BLANK", "column_kind", "in_numbers", "surprise", "text_traits"]
+__all__ = ["BLANK", "column_kind", "in_numbers", "picture_traits", "surprise", "text_traits"]
 
 MOST_LETTERS = 20_000
 """Of a text that are looked at; its length counts all of them."""
@@ -34,6 +34,24 @@ def column_kind(cells: Sequence[str | None]) -> str:
 def in_numbers(cells: Sequence[str | None]) -> np.ndarray:
     """Cells as float (rows,); not a number where a cell is empty or says something else."""
     return np.array([_number(cell) for cell in cells], dtype=np.float64)
+
+
+def picture_traits(pictures: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Light and color of each picture.
+
+    Args:
+        pictures: small ones in color, laid out flat: numbers from 0 to 255, (pixels * 3,) each.
+
+    Returns:
+        By name, float (rows,): `brightness`, the mean; `contrast`, the spread; `color`, how far the
+        three colors lie apart on average.
+    """
+    found = np.asarray(list(pictures), dtype=np.float64).reshape(len(pictures), -1, 3) / 255
+    return {
+        "brightness": found.mean(axis=(1, 2)),
+        "contrast": found.mean(axis=2).std(axis=1),
+        "color": (found.max(axis=2) - found.min(axis=2)).mean(axis=1),
+    }
 
 
 def text_traits(texts: Sequence[str]) -> dict[str, np.ndarray]:

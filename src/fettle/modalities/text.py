@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from fettle.core.parts import Card
+from fettle.core.plan import Pictures
 from fettle.store import files
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ __all__ = ["TextEncoder"]
 
 TOKENIZER, SETTINGS = "tokenizer.json", "encoder.json"
 JOIN = "\n"
+SAMPLES = (
+    "Good morning, could you please call me back this afternoon?",
+    "It does not work any more.",
+    "yes",
+    "On Monday we paid 1,250.00 for 3 items; two of them came, and the third is still missing "
+    "although you wrote to us that it had been sent on the 14th. What shall we do now?",
+)
+"""In place of the user's rows where those are not kept."""
 LETTERS, LETTERS_A_TOKEN = 100_000, 100
 """A text is cut to the greater of these before it is tokenized: the tokens behind the last one that
 is read would be made and thrown away, gigabytes of them for a cell of some megabytes."""
@@ -39,9 +48,10 @@ class TextEncoder:
 
     @classmethod
     def fit(
-        cls, card: Card, tokenizer_json: str, *, fields: tuple[str, ...], max_tokens: int
+        cls, card: Card, tokenizer_json: str, *, fields: tuple[str, ...], max_tokens: int,
+        pictures: Pictures | None = None,
     ) -> "TextEncoder":
-        """The encoder for this network, these input columns and this length."""
+        """The encoder for this network, these input columns and this length; no pictures."""
         return cls(
             tokenizer_json,
             {
@@ -110,6 +120,21 @@ class TextEncoder:
         if mask.all():
             batch["full"] = torch.ones(1)
         return batch
+
+    def plain(self, rows: Sequence[tuple[str, ...]]) -> list[str]:
+        """The fields of a row as one text."""
+        return [" ".join(row) for row in rows]
+
+    def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """The rows themselves: a text is the same everywhere."""
+        return list(rows)
+
+    def samples(self) -> list[tuple[str, ...]]:
+        """Four sentences for each column, shifted from column to column."""
+        return [
+            tuple(SAMPLES[(row + at) % len(SAMPLES)] for at in range(len(self.fields)))
+            for row in range(len(SAMPLES))
+        ]
 
     def save(self, folder: str) -> None:
         """tokenizer.json as it came, and the settings beside it."""

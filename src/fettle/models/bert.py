@@ -173,16 +173,12 @@ class _Attention(nn.Module):
             )
         else:  # an adapter stands beside one of them
             joined = torch.cat([one(hidden) for one in three], dim=-1)
-        apart = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if plain:
-            query, key, value = apart.contiguous()  # one copy: each product would make its own
-            scores = query @ key.transpose(-1, -2)
-            # fp32: in bf16, sums and softmax of rows of odd lengths take several times as long
-            shift = scores.new_zeros((), dtype=torch.float32) if mask is None else mask.float()
-            weights = torch.add(shift, scores, alpha=query.shape[-1] ** -0.5).softmax(-1)
-            mixed = weights.to(value.dtype) @ value
+            scores = (query * (query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
+            scores = scores if mask is None else scores + mask.to(scores.dtype)
+            mixed = scores.softmax(-1).to(value.dtype) @ value
         else:
-            query, key, value = apart
             same = None if mask is None else mask.to(query.dtype)
             mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=same)
         return mixed.transpose(1, 2).reshape(rows, tokens, width)

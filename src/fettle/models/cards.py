@@ -11,12 +11,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from fettle.core.errors import CorruptFile, ModelUnavailable
+from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError
 from fettle.core.parts import Card
 from fettle.models.cutting import BLOCKS, cut
+from fettle.models.picture_names import is_module, is_timm
 from fettle.models.safety import require_safe, safetensors_header
 from fettle.models.sources import (
     CONFIG,
+    DEFAULT_MODELS,
     DEFAULT_SHA256,
     DEFAULT_TEXT_MODEL,
     INDEX,
@@ -25,8 +27,9 @@ from fettle.models.sources import (
 )
 from fettle.store import files
 
-__all__ = ["card_of", "weight_files"]
+__all__ = ["card_for", "card_of", "digest_of", "parameters_in", "weight_files"]
 
+NOUNS = {"text": "texts", "image": "pictures"}
 WIDTH = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
 POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
 """The names that architectures use for the same thing; the first that is there counts."""
@@ -54,20 +57,32 @@ PLAIN_MODULES = ("Transformer", "Pooling", "Normalize")
 def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     """What must be known of a model before its weights are opened.
 
+    A network of pictures is built for it, so that its blocks and their work are known; that takes
+    a second or two.
+
     Args:
-        name: a folder, the default model's name, or a hub name (see `sources.resolve`).
+        name: a folder, the default model's name, a hub name (see `sources.resolve`), or
+            package.module:factory for a torch module of the user's own.
 
     Raises:
-        ModelUnavailable: there is no such model here, or it is no text encoder.
+        ModelUnavailable: there is no such model here, or it is none that can be tuned.
         UnsafeModel: its folder could run code.
         CorruptFile: it is the default model, and its weights are not the published ones.
     """
+    if is_module(name):
+        from fettle.models import picture_sources
+
+        return picture_sources.card_of_module(name)
     folder = resolve(name).absolute()
     require_safe(folder)
     config = _table(folder / CONFIG)
+    if is_timm(config):
+        from fettle.models import picture_sources
+
+        return picture_sources.card_of_timm(name, folder, config)
     _require_text(config, folder)
     weights = weight_files(folder)
-    digest = _digest(weights)
+    digest = digest_of(weights)
     if name == DEFAULT_TEXT_MODEL and digest != DEFAULT_SHA256:
         raise CorruptFile(
             f"{weights[0]} is not the published {name}: sha256 {digest[:12]}... instead of "
@@ -86,14 +101,37 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
         width=_first(config, WIDTH) or 0,
         blocks=_blocks(config),
         max_tokens=_max_tokens(config, tokenizer, folder, pad=pad),
-        parameters=_parameters(weights),
+        parameters=parameters_in(weights),
         embeds_sentences=embeds_sentences,
         pooling=pooling,
         pad=pad,
         token_types=_has_token_types(config, tokenizer),
-        definition=_digest([folder / one for one in DEFINITION if (folder / one).is_file()]),
+        definition=digest_of([folder / one for one in DEFINITION if (folder / one).is_file()]),
     )
     return cut(whole, keep_blocks)
+
+
+def card_for(
+    name: str | None, modality: str, *, data: str, keep_blocks: int | None = None
+) -> Card:
+    """The card of the model that was asked for, else of the default for what the rows hold.
+
+    Args:
+        name: as it was asked for; None for the default.
+        modality: of the rows.
+        data: what they are called in messages.
+        keep_blocks: how many blocks are kept; None for all.
+
+    Raises:
+        SettingError: the model reads something else.
+    """
+    card = card_of(name or DEFAULT_MODELS[modality], keep_blocks=keep_blocks)
+    if card.modality != modality:
+        raise SettingError(
+            f"{card.name} reads {NOUNS[card.modality]}, and {data} holds {NOUNS[modality]}. Name a "
+            f"model of {NOUNS[modality]} with --model; `fettle models` lists some."
+        )
+    return card
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -265,7 +303,7 @@ def _kind(module: Mapping[str, Any]) -> str:
     return str(module.get("type", "")).rpartition(".")[2]
 
 
-def _parameters(weights: Sequence[Path]) -> int:
+def parameters_in(weights: Sequence[Path]) -> int:
     """Numbers that could be trained, from the headers; tables of positions are whole numbers."""
     return sum(
         prod(tensor["shape"])
@@ -275,7 +313,7 @@ def _parameters(weights: Sequence[Path]) -> int:
     )
 
 
-def _digest(weights: Sequence[Path]) -> str:
+def digest_of(weights: Sequence[Path]) -> str:
     """The file's sha256, or of several the sha256 over theirs in the order of their names."""
     digests = [files.sha256(path) for path in weights]
     if len(digests) == 1:

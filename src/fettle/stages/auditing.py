@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fettle.checks import CHECKS, DEEP_CHECKS
+from fettle.checks import CHECKS_OF, DEEP_CHECKS
 from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
@@ -61,9 +61,11 @@ def audit(
         ShapeError: there is not one row of features for each row.
     """
     _require_rows(dataset, features)
-    evidence = replace(look(dataset, features), sizes=sizes or _estimated(dataset))
+    evidence = look(dataset, features)
+    if dataset.schema.modality == "text":
+        evidence = replace(evidence, sizes=sizes or _estimated(dataset))
     gathered = _Gathered(evidence, _refused(dataset) + _fixed(dataset), _moved(dataset))
-    gathered.ask(CHECKS)
+    gathered.ask(CHECKS_OF[dataset.schema.modality])
     if features is not None:
         gathered.evidence = replace(
             gathered.evidence, doubts=_doubts(gathered.evidence, np.random.default_rng(seed))

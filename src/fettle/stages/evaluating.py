@@ -22,7 +22,7 @@ from fettle.core.evaluation import (
     LookAt,
     Slice,
 )  # fmt: skip
-from fettle.core.parts import Card
+from fettle.core.parts import Card, Encoder
 from fettle.core.plan import Plan, Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Run
@@ -42,8 +42,7 @@ from fettle.measures import (
 from fettle.measures.judging import Answers
 from fettle.measures.similarity import unit
 from fettle.modalities import ENCODERS
-from fettle.modalities.text import TextEncoder
-from fettle.models.network import TextNetwork, open_network, open_saved, tokenizer_json
+from fettle.models.network import BlockNetwork, open_network, open_saved, preprocessing
 from fettle.store import checkpoints, folders
 from fettle.store.answers import keep_answers
 from fettle.strategies import STRATEGIES
@@ -73,8 +72,8 @@ class _Seen:
     """Class numbers of the learning rows."""
     vectors: Mapping[str, np.ndarray]
     """The base model's features: learn and test, (rows, width) each, as the kept head pools."""
-    network: TextNetwork
-    encoder: TextEncoder
+    network: BlockNetwork
+    encoder: Encoder
     outputs: np.ndarray
     """The kept network's, on the test rows, before the temperature."""
     temperature: float
@@ -124,7 +123,7 @@ def evaluate(
     fields = dataset.fields(rows)
     targets, labels = judging.truth_of(dataset.targets(rows), plan.classes)
     answers, vectors = yield from _before(dataset, split, plan, run, card, fields)
-    answers.update((yield from _baselines(dataset, split, plan, fields)))
+    answers.update((yield from _baselines(dataset, split, plan, run, fields)))
     latency: tuple[Latency, ...] = ()
     seen: _Seen | None = None
     for rung in run.rungs:
@@ -215,12 +214,12 @@ def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
 def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
     """Given columns, lengths and clusters, the worst first."""
     dataset, split = seen.dataset, seen.split
-    texts = [" ".join(field) for field in dataset.fields(split.learners)]
+    learners = dataset.fields(split.learners)
     labels = [str(label) for label in dataset.targets(split.learners)]
     parts = [
         *parting.by_column(dataset, split.learners, split.vault.sealed,
                            told=seen.plan.reading.slices),
-        *parting.by_length(texts, [" ".join(field) for field in seen.fields]),
+        *parting.by_nature(dataset, learners, seen.fields),
         *parting.by_cluster(seen.vectors["learn"], labels, seen.vectors["test"],
                             seed=seen.plan.seed),
     ]
@@ -338,7 +337,8 @@ def _before(
     """
     network = open_network(card)
     encoder = ENCODERS[plan.modality].fit(
-        card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
+        card, preprocessing(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens,
+        pictures=plan.pictures,
     )
     folder = folders.cache() / "replay"
     pooling = card.pooling
@@ -376,25 +376,25 @@ def _before(
 
 
 def _baselines(
-    dataset: Dataset, split: Split, plan: Plan, fields: Sequence[tuple[str, ...]]
+    dataset: Dataset, split: Split, plan: Plan, run: Run, fields: Sequence[tuple[str, ...]]
 ) -> Generator[Progress, None, Answers]:
     """What needs no pre-trained model, fitted on the same learning rows."""
+    encoder = _rung(run, run.kept, plan)[1]
     labels = [label or "" for label in dataset.targets(split.learners)]
-    learned = [" ".join(field) for field in dataset.fields(split.learners)]
     yield Progress("baselines", 0, 2, "models")
     common = baselines.majority(labels, len(fields))
     yield Progress("baselines", 1, 2, "models")
-    words = baselines.tfidf(learned, labels, [" ".join(field) for field in fields])
+    name, fit, note = baselines.CHEAP[plan.modality]
+    cheap = fit(encoder.plain(dataset.fields(split.learners)), labels, encoder.plain(fields))
     yield Progress("baselines", 2, 2, "models")
-    note = "TF-IDF of words and word pairs, logistic regression, on the same learning rows"
-    said = [judging.truth_of(one.tolist(), plan.classes)[0] for one in (common, words)]
+    said = [judging.truth_of(one.tolist(), plan.classes)[0] for one in (common, cheap)]
     return {
         "majority": ("baseline", said[0], "always the commonest class"),
-        "tfidf": ("baseline", said[1], note),
+        name: ("baseline", said[1], note),
     }
 
 
-def _rung(run: Run, name: str, plan: Plan) -> tuple[TextNetwork, TextEncoder]:
+def _rung(run: Run, name: str, plan: Plan) -> tuple[BlockNetwork, Encoder]:
     folder = Path(run.folder) / run.rung(name).folder
     paths = {path.name: path for path in folder.iterdir()}
     return open_saved(paths), ENCODERS[plan.modality].load(paths)

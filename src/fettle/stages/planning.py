@@ -11,11 +11,12 @@ from dataclasses import replace
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.parts import Card
-from fettle.core.plan import Cost, Machine, Plan, Rung, Setting
+from fettle.core.plan import Cost, Machine, Pictures, Plan, Rung, Setting
 from fettle.core.settings import Settings
 from fettle.core.split import Split
 from fettle.engine import costs
 from fettle.engine.costs import Size
+from fettle.modalities import ENCODERS, showing
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.settings import require, with_asked
@@ -30,7 +31,7 @@ LARGE = 300_000_000
 are small products) and no memory that is scarce."""
 SHARE_ON_TOP = 1 / 3
 """Of the blocks, that `top` tunes."""
-MODALITIES = ("text",)
+MODALITIES = tuple(ENCODERS)
 METRICS = ("accuracy", "macro_f1")
 PRECISIONS = ("fp32", "bf16")
 MOST_TOKENS = 256
@@ -40,6 +41,8 @@ LENGTH_SAMPLE = 2_000
 WIDTH = 384
 """Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
 which gives the field's usual 4e-5 at 768 and 2e-5 at 1,024."""
+OF_PICTURES: dict[str, Setting] = {"rate": 3e-4}
+"""Settings that pictures take in place of those of texts, whatever the network's width."""
 FEWEST_EPOCHS = 2
 TOKENS_A_CHARACTER = 0.25
 CACHE_LIMIT = 8 << 30
@@ -62,8 +65,8 @@ def plan(
     labels = Counter(label or "" for label in dataset.targets(split.learners))
     metric, why = _metric(labels)
     reasons.append(why)
-    tokens, mean_tokens, why = _length(dataset, split, card)
-    reasons.append(why)
+    tokens, mean_tokens, pictures, why_shown = _read(dataset, split, card, settings.seed)
+    reasons += why_shown
     precision, why = _precision(machine)
     reasons.append(why)
     reasons += [] if machine.calm else [BUSY]
@@ -81,7 +84,7 @@ def plan(
     reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
     return Plan(
         task=task,
-        modality="text",
+        modality=dataset.schema.modality,
         model=card.name,
         weights=card.sha256,
         definition=card.definition,
@@ -90,6 +93,7 @@ def plan(
         metric=metric,
         rungs=tuple(rungs),
         max_tokens=tokens,
+        pictures=pictures,
         precision=precision,
         threads=machine.threads,
         math_below=machine.math_below(precision),
@@ -138,9 +142,10 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
     ):
         if name not in known:
             raise unknown_name(kind, name, known)
-    if not 3 <= given.max_tokens <= card.max_tokens:  # a text has a first and a last token
+    least = min(3, card.max_tokens)  # a text has a first and a last token
+    if not least <= given.max_tokens <= card.max_tokens:
         raise SettingError(
-            f"max_tokens is {given.max_tokens} in the plan; {card.name} takes 3 to "
+            f"max_tokens is {given.max_tokens} in the plan; {card.name} takes {least} to "
             f"{card.max_tokens}."
         )
     if given.threads < 1:
@@ -212,6 +217,19 @@ def _metric(labels: Mapping[str, int]) -> tuple[str, str]:
     )
 
 
+def _read(
+    dataset: Dataset, split: Split, card: Card, seed: int
+) -> tuple[int, float, Pictures | None, list[str]]:
+    """The longest row that is read, the mean, how pictures are shown, and why."""
+    if dataset.schema.modality == "text":
+        tokens, mean_tokens, why = _length(dataset, split, card)
+        return tokens, mean_tokens, None, [why]
+    looks = [dataset.looks[row[0]] for row in dataset.fields(split.train)]
+    labels = [label or "" for label in dataset.targets(split.train)]
+    pictures, reasons = showing.shown(looks, labels, card, seed=seed)
+    return card.max_tokens, float(showing.units(pictures.side)), pictures, list(reasons)
+
+
 def _length(dataset: Dataset, split: Split, card: Card) -> tuple[int, float, str]:
     """The longest text in tokens that is read, and the mean, both estimated from characters."""
     rows = split.learners[:: max(len(split.learners) // LENGTH_SAMPLE, 1)]
@@ -239,7 +257,11 @@ def _precision(machine: Machine) -> tuple[str, str]:
 def _settings(name: str, card: Card, rows: int) -> dict[str, Setting]:
     """The strategy's defaults, with the rate of this width and the depth of this network."""
     settings = dict(DEFAULTS[name])
-    if "rate" in settings:
+    if card.modality == "image":
+        settings.update({name: value for name, value in OF_PICTURES.items() if name in settings})
+        if name == "features":
+            settings["poolings"] = card.pooling
+    elif "rate" in settings:
         settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
     if name == "contrastive":
         settings["epochs"] = epochs_for(rows, int(settings["batch_rows"]))

@@ -36,18 +36,12 @@ __all__ = ["publish"]
 TOLERANCE = 1e-4
 """Largest difference of a raw output, between what was trained and what is published."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+FURTHER = {"timm": ("timm", "torchvision", "pillow"), "module": ("pillow",)}
+"""Libraries that networks of some sources stand on, too."""
 CERTIFIED = 32
 """Rows whose answers travel with the version: before it becomes champion it gives them again."""
 WATCHED = 2000
 """Test rows at most whose numbers travel with the version, for watching."""
-SAMPLES = (
-    "Good morning, could you please call me back this afternoon?",
-    "It does not work any more.",
-    "yes",
-    "On Monday we paid 1,250.00 for 3 items; two of them came, and the third is still missing "
-    "although you wrote to us that it had been sent on the 14th. What shall we do now?",
-)
-"""In place of the user's rows where those are not kept."""
 BESIDE = frozenset((
     "plan.json", "evaluation.json", "audit.json", "report.html", "model-card.md",
     "certificate.arrow", "certificate.safetensors", "reference.arrow", "tokens.arrow",
@@ -145,7 +139,7 @@ def _lineage(card: Card, plan: Plan, split: Split, run: Run) -> dict[str, str]:
         "code": CODE,
         "fettle": metadata.version("fettle"),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in LIBRARIES},
+        **{name: metadata.version(name) for name in (*LIBRARIES, *FURTHER.get(card.source, ()))},
     }
 
 
@@ -193,17 +187,9 @@ def _proved(
             f"its outputs differ by up to {difference:g} (at most {TOLERANCE:g} is allowed). It is "
             "not published. Run the same command in a fresh folder (--out)."
         )
-    asked = fields[:CERTIFIED] if keep_rows else _samples(len(encoder.fields))
+    asked = encoder.portable(fields[:CERTIFIED]) if keep_rows else encoder.samples()
     _write_certificate(target, encoder.fields, asked, outputs(asked))
     return difference
-
-
-def _samples(columns: int) -> list[tuple[str, ...]]:
-    """Rows that hold nothing of the user's."""
-    return [
-        tuple(SAMPLES[(row + column) % len(SAMPLES)] for column in range(columns))
-        for row in range(len(SAMPLES))
-    ]
 
 
 def _write_certificate(
@@ -233,7 +219,7 @@ def _write_reference(
     if len(rows) > WATCHED:
         rows = np.sort(np.random.default_rng(plan.seed).choice(rows, WATCHED, replace=False))
     counts = None
-    if keep_rows:
+    if keep_rows and plan.modality == "text":
         learned = dataset.fields(split.learners)
         counts = token_counts(encoder, learned, vocabulary=encoder.tokenizer.get_vocab_size())
         portraits.write_counts(target, counts)

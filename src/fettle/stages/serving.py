@@ -10,14 +10,14 @@ import numpy as np
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.drift import Portrait
 from fettle.core.errors import CorruptFile, InputError
+from fettle.core.parts import Encoder
 from fettle.core.progress import finish
 from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
 from fettle.engine.portrait import portrait
 from fettle.engine.predict import outputs_of, read_batch
 from fettle.modalities import ENCODERS
-from fettle.modalities.text import TextEncoder
-from fettle.models.network import TextNetwork, open_saved
+from fettle.models.network import BlockNetwork, open_saved
 from fettle.store import arrow, checkpoints, files, portraits
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
@@ -42,8 +42,8 @@ class Opened:
     """A version, checked and ready to answer."""
 
     id: str
-    network: TextNetwork
-    encoder: TextEncoder
+    network: BlockNetwork
+    encoder: Encoder
     task: Classification
     precision: str
     plan: Mapping[str, Any]

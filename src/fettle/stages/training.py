@@ -29,7 +29,7 @@ from fettle.engine.loop import Lesson
 from fettle.engine.replay import Kept, prefix
 from fettle.measures import classification, folds, intervals, paired
 from fettle.modalities import ENCODERS
-from fettle.models.network import TextNetwork, open_network, tokenizer_json
+from fettle.models.network import BlockNetwork, open_network, preprocessing
 from fettle.store import checkpoints, files, folders, records, seals
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks import TASKS
@@ -140,7 +140,8 @@ def _ground(
     network = open_network(card)
     network.attend_plainly(below=plan.math_below)
     encoder = ENCODERS[plan.modality].fit(
-        card, tokenizer_json(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens
+        card, preprocessing(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens,
+        pictures=plan.pictures,
     )
     learners = split.learners
     items = encoder.encode(dataset.fields(learners))
@@ -183,7 +184,7 @@ def _ground(
     )
 
 
-def _replayed_blocks(plan: Plan, network: TextNetwork) -> list[int]:
+def _replayed_blocks(plan: Plan, network: BlockNetwork) -> list[int]:
     """Where the rungs of this plan start from what frozen blocks gave."""
     if not plan.cache_limit or not network.resumable:
         return []
@@ -245,7 +246,7 @@ def _climb(
 
 
 def _keep_outputs(
-    folder: Path, ground: Ground, plan: Plan, network: TextNetwork, outputs: np.ndarray
+    folder: Path, ground: Ground, plan: Plan, network: BlockNetwork, outputs: np.ndarray
 ) -> None:
     """What the rung said of validation, and what its final network says of reference rows."""
     few = ground.lesson.items[:REFERENCE_ROWS]

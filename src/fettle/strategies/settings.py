@@ -9,7 +9,7 @@ from fettle.core.plan import Rung, Setting
 __all__ = ["CHOICES", "require", "with_asked"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "poolings": ("mean", "cls", "max"),
+    "poolings": ("mean", "cls", "max", "own"),
     "word_embeddings": ("frozen", "tuned"),
     "schedule": (
         "constant", "linear", "cosine", "one-cycle", "slanted", "cyclical", "restarts",

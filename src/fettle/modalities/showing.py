@@ -1,0 +1,111 @@
+"""Showing: the learning pictures and a network's card in, how its pictures are to be shown out.
+
+The size follows from the pictures; whether they may be mirrored is measured on them, class by
+class: digits, letters, left and right turns and the sides of a body give themselves away.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fettle.core.parts import Card
+from fettle.core.pictures import Look
+from fettle.core.plan import Pictures
+
+__all__ = ["mirrored_share", "shown", "units"]
+
+LEAST_SIDE, STEP = 96, 32
+ENLARGED = 2
+"""Times its shorter side that a small picture is enlarged to at most: more shows nothing more."""
+TOLD_APART = 0.6
+"""Share of mirrored pictures that may be known as such; half is chance."""
+FEWEST = 20
+"""Pictures of a class on each half, below which nothing is said of mirroring."""
+UNIT = 16
+
+
+def units(side: int) -> int:
+    """What a picture of this side costs: squares of 16 by 16 pixels."""
+    return max((side // UNIT) ** 2, 1)
+
+
+def shown(
+    looks: Sequence[Look], labels: Sequence[str], card: Card, *, seed: int
+) -> tuple[Pictures, tuple[str, ...]]:
+    """How pictures like these are shown to this network, and why.
+
+    Args:
+        looks: of the learning rows.
+        labels: of the same rows.
+        card: of a network of pictures.
+        seed: of the halves that mirroring is measured on.
+    """
+    assert card.picture is not None, "a network of pictures says what it takes"
+    side, why_side = _side(looks, card)
+    flip, why_flip = _flip(looks, labels, seed)
+    return Pictures(side, "light", flip), (why_side, (
+        "Augmentation is light: a random part of 35% to 100% of each picture, which suits runs of "
+        f"a few epochs; rungs that replay frozen blocks see the middle alone. {why_flip}"
+    ))
+
+
+def _side(looks: Sequence[Look], card: Card) -> tuple[int, str]:
+    assert card.picture is not None
+    usual = card.picture.side
+    short = int(np.median([min(one.width, one.height) for one in looks]))
+    if card.picture.fixed:
+        return usual, f"Pictures are shown at {usual} pixels a side, the only size it takes."
+    enlarged = -(-ENLARGED * short // STEP) * STEP
+    side = min(usual, max(LEAST_SIDE, enlarged))
+    if side == usual:
+        return side, f"Pictures are shown at {side} pixels a side, as {card.name} was trained."
+    return side, (
+        f"Pictures are shown at {side} pixels a side, not at the {usual} that {card.name} was "
+        f"trained on: half of them have at most {short} pixels on their shorter side, and "
+        "enlarging them further costs time and shows nothing more."
+    )
+
+
+def _flip(looks: Sequence[Look], labels: Sequence[str], seed: int) -> tuple[bool, str]:
+    found = mirrored_share(looks, labels, seed=seed)
+    if found is None:
+        return False, (
+            f"Pictures are not mirrored: with fewer than {2 * FEWEST} pictures in a class it "
+            "cannot be measured whether left and right mean something."
+        )
+    share, rows = found
+    if share <= TOLD_APART:
+        return True, (
+            f"Pictures are mirrored at random: of {rows:,} held-out ones a mirrored copy is told "
+            f"from the original in {share:.0%} (50% is chance), so left and right mean little."
+        )
+    return False, (
+        f"Pictures are not mirrored: of {rows:,} held-out ones a mirrored copy is told from the "
+        f"original in {share:.0%} (50% is chance), so left and right mean something here."
+    )
+
+
+def mirrored_share(
+    looks: Sequence[Look], labels: Sequence[str], *, seed: int
+) -> tuple[float, int] | None:
+    """How often a mirrored copy is told from its original, and on how many; None on too few.
+
+    In each class, the mean of one half of its pictures says what is left and what right; of the
+    other half, the original must look more like that mean than its mirror image does.
+    """
+    points = np.array([np.frombuffer(bytes.fromhex(one.points), np.uint8) for one in looks],
+                      dtype=np.float32).reshape(len(looks), 16, 16)
+    odd = points - points[:, :, ::-1]  # what changes its sign in the mirror, (rows, 16, 16)
+    rng = np.random.default_rng(seed)
+    names = np.asarray(labels)
+    right, rows = 0.0, 0
+    for name in np.unique(names):
+        members = rng.permutation(np.flatnonzero(names == name))
+        half = len(members) // 2
+        if half < FEWEST:
+            return None
+        mean = odd[members[:half]].mean(axis=0)
+        like = (odd[members[half:]] * mean).sum(axis=(1, 2))
+        right += float((like > 0).sum() + 0.5 * (like == 0).sum())
+        rows += len(like)
+    return (right / rows, rows) if rows else None
