@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from fettle import cli_export, cli_serve, cli_upkeep, cli_watch, console, options
+from fettle import (
+    cli_export,
+    cli_models,
+    cli_serve,
+    cli_upkeep,
+    cli_watch,
+    console,
+    options,
+)
 from fettle.core.errors import FettleError, SettingError
 from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
@@ -307,6 +315,7 @@ cli_upkeep.register(app)
 cli_serve.register(app)
 cli_watch.register(app)
 cli_export.register(app)
+cli_models.register(app)
 
 
 def main() -> None:

@@ -104,7 +104,12 @@ def _train_and_publish(
     )
     yield run
 
-    from fettle.stages import evaluating, publishing, reporting  # late: training starts sooner
+    from fettle.stages import (  # late: training starts sooner
+        evaluating,
+        illustrating,
+        publishing,
+        reporting,
+    )
     from fettle.store.registry import Registry
 
     registry = Registry(settings.registry, blobs=settings.blobs)
@@ -121,8 +126,12 @@ def _train_and_publish(
     records.save(folder / "run.json", run)
     records.save(folder / "evaluation.json", evaluation)
     yield evaluation
+    illustrations = yield from illustrating.illustrate(
+        dataset, made, run, evaluation, shown=settings.keep_rows
+    )
     report = reporting.write(
-        dataset, found, split, made, run, evaluation, folder=folder, machine=this_machine()
+        dataset, found, split, made, run, evaluation, folder=folder, machine=this_machine(),
+        illustrations=illustrations,
     )
     yield report
     version = publishing.publish(

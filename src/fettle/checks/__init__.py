@@ -15,6 +15,7 @@ from fettle.checks.evidence import Evidence, Found
 from fettle.checks.label_errors import label_errors
 from fettle.checks.leaks import leaks
 from fettle.checks.lengths import lengths
+from fettle.checks.looks import looks
 from fettle.checks.missing import missing
 from fettle.checks.near import near
 from fettle.checks.one_class import one_class
@@ -51,7 +52,10 @@ OF_TEXTS = ("answer", "telltales", "characters", "lengths")
 
 CHECKS_OF: dict[str, dict[str, Callable[[Evidence], Found]]] = {
     "text": CHECKS,
-    "image": {name: check for name, check in CHECKS.items() if name not in OF_TEXTS},
+    "image": {
+        **{name: check for name, check in CHECKS.items() if name not in OF_TEXTS},
+        "looks": looks,
+    },
 }
 """By what the inputs hold."""
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from fettle.core.errors import InputError
 
-__all__ = ["Look", "cell_of_bytes", "cell_of_hash", "hash_in", "inline_bytes", "is_picture"]
+__all__ = [
+    "Illustration", "Look", "cell_of_bytes", "cell_of_hash", "hash_in", "inline_bytes",
+    "is_picture",
+]
 
 HASH, INLINE = "sha256:", "data:"
 
@@ -40,6 +43,15 @@ class Look:
     """Variance of the Laplacian, grey values from 0 to 1, at up to 256 pixels a side."""
     border: float
     """Contrast of the outermost fiftieth on all sides: near 0 where there is a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Illustration:
+    """One row's picture for a report; each is a JPEG as a data: address."""
+
+    thumbnail: str
+    looked: str
+    """Brighter where the answer hangs on what is there; "" where that was not looked for."""
 
 
 def cell_of_hash(sha256: str) -> str:

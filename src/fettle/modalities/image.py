@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ CACHED = 64
 CACHE_BYTES = 20 << 30
 CODE = "1"
 """Raised whenever a change here changes pixels."""
+GREY = 127
 CROP_SCALE = (0.35, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 TRIES = 10
@@ -130,6 +132,19 @@ class ImageEncoder:
     def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """The same rows with the pictures' own bytes in their cells."""
         return [(cell_of_bytes(pictures.content_of(row[0])),) for row in rows]
+
+    def covered(self, item: np.ndarray, cells: int) -> list[np.ndarray]:
+        """What the network sees of an item, then the same with each square of a grid in grey."""
+        start = (item.shape[0] - self.side) // 2
+        seen = np.ascontiguousarray(item[start : start + self.side, start : start + self.side])
+        edges = np.linspace(0, self.side, cells + 1).astype(int)
+        made = [seen]
+        for top, bottom in pairwise(edges):
+            for left, right in pairwise(edges):
+                copy = seen.copy()
+                copy[top:bottom, left:right] = GREY
+                made.append(copy)
+        return made
 
     def samples(self) -> list[tuple[str, ...]]:
         """Four drawn pictures: a ramp, stripes, a disc, noise."""

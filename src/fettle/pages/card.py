@@ -108,7 +108,8 @@ def _hub(score: Score) -> dict[str, object]:
 def _opening(story: Story) -> str:
     return (
         f"# {literal(words.clip(story.plan.name))}\n\n"
-        f"A classifier of texts into {words.count(len(story.plan.classes), 'class', 'classes')}, "
+        f"A classifier of {_things(story)} into "
+        f"{words.count(len(story.plan.classes), 'class', 'classes')}, "
         f"made by fettle from {literal(words.public(story.plan.model))} by the rung "
         f"{literal(words.clip(story.run.kept))}. The report beside this card, `report.html`, has "
         "every number with its reasons."
@@ -121,11 +122,23 @@ def _use(story: Story) -> str:
     more = f", and {len(classes) - LABELS:,} more" if len(classes) > LABELS else ""
     return (
         "## Intended use\n\n"
-        "Sorting texts like those it was tuned on into these classes: "
-        f"{names}{more}. It always answers with one of them, also for a text that belongs to "
-        f"none. Texts are cut after {words.count(story.plan.max_tokens, 'token')}. It is not meant "
-        "to decide about people alone, nor for texts of another kind or language than its rows."
+        f"Sorting {_things(story)} like those it was tuned on into these classes: "
+        f"{names}{more}. It always answers with one of them, also for a row that belongs to "
+        f"none. {_limit(story)} It is not meant "
+        f"to decide about people alone, nor for {_things(story)} of another kind or origin than "
+        "its rows."
     )
+
+
+def _things(story: Story) -> str:
+    return "pictures" if story.plan.modality == "image" else "texts"
+
+
+def _limit(story: Story) -> str:
+    if story.plan.pictures is not None:
+        side = story.plan.pictures.side
+        return f"Of each picture the middle is read, at {side} by {side} pixels."
+    return f"Texts are cut after {words.count(story.plan.max_tokens, 'token')}."
 
 
 def _data(story: Story) -> str:

@@ -15,7 +15,10 @@ def choices(story: Story) -> Section:
         ("task", Cell(f"{words.clip(plan.modality)} {words.clip(plan.task)}, "
                       f"{words.count(len(plan.classes), 'class', 'classes')}")),
         ("chosen and stopped by", Cell(words.measure(plan.metric))),
-        ("longest text", Cell(words.count(plan.max_tokens, "token"))),
+        ("longest text", Cell(words.count(plan.max_tokens, "token"))) if plan.pictures is None else
+        ("pictures", Cell(f"{plan.pictures.side} by {plan.pictures.side} pixels, augmentation "
+                          f"{words.clip(plan.pictures.augment)}, "
+                          f"{'mirrored' if plan.pictures.flip else 'not mirrored'}")),
         ("precision, threads", Cell(f"{words.clip(plan.precision)}, {plan.threads}")),
         ("seed", Cell(str(plan.seed))),
     ))

@@ -1,5 +1,6 @@
 """The flow chart of this run: from data to version, with its own numbers."""
 
+from fettle.core.plan import Plan
 from fettle.pages import words
 from fettle.pages.blocks import Box, Flow, Section, Story, Text
 
@@ -61,8 +62,14 @@ def _split(story: Story) -> tuple[Box, ...]:
 def _plan(story: Story) -> tuple[Box, ...]:
     plan = story.plan
     return (Box("pre-trained model", words.public(plan.model),
-                f"{words.count(plan.max_tokens, 'token')} at most, {words.clip(plan.precision)}, "
+                f"{_size(plan)}, {words.clip(plan.precision)}, "
                 f"seed {plan.seed}"),)
+
+
+def _size(plan: Plan) -> str:
+    if plan.pictures is not None:
+        return f"{plan.pictures.side} by {plan.pictures.side} pixels"
+    return f"{words.count(plan.max_tokens, 'token')} at most"
 
 
 def _rungs(story: Story) -> tuple[Box, ...]:

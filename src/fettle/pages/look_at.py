@@ -1,7 +1,20 @@
 """Rows to look at: where the model is sure and the label says something else."""
 
+from collections.abc import Sequence
+
+from fettle.core.evaluation import LookAt
 from fettle.pages import words
-from fettle.pages.blocks import Block, Cell, Fold, Section, Story, Table, Text, number_cell
+from fettle.pages.blocks import (
+    Block,
+    Cell,
+    Fold,
+    Gallery,
+    Section,
+    Story,
+    Table,
+    Text,
+    number_cell,
+)
 
 __all__ = ["look_at"]
 
@@ -26,6 +39,7 @@ def look_at(story: Story) -> Section | None:
                 ),
             )
             blocks.append(Fold(f"{title}: {len(rows)}", (table,)))
+            blocks += _gallery(story, rows)
     if not blocks:
         return None
     text = (
@@ -33,4 +47,20 @@ def look_at(story: Story) -> Section | None:
         "first. Look at the rows in the file; fix labels of validation rows before the next run, "
         "and leave test rows as they are unless their label is plainly wrong."
     )
+    if story.illustrations:
+        text += (
+            " The second picture of each is dark where the answer would stay the same if that "
+            "part were covered, and bright where it hangs on what is there."
+        )
     return Section("look-at", "Rows to look at", (Text(text), *blocks))
+
+
+def _gallery(story: Story, rows: Sequence[LookAt]) -> list[Block]:
+    """The pictures of these rows, where there are any."""
+    shown = tuple(
+        (story.illustrations[one.id], words.clip(one.id, 60),
+         f"label {words.clip(one.label, 30)}; the model says {words.clip(one.said, 30)}, "
+         f"{words.number(one.confidence)}")
+        for one in rows if one.id in story.illustrations
+    )
+    return [Gallery(shown)] if shown else []

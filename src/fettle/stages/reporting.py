@@ -11,6 +11,7 @@ from pathlib import Path
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
 from fettle.core.evaluation import Evaluation
+from fettle.core.pictures import Illustration
 from fettle.core.plan import Machine, Plan
 from fettle.core.run import Run
 from fettle.core.split import Split
@@ -40,18 +41,21 @@ def write(
     *,
     folder: Path,
     machine: Machine | None = None,
+    illustrations: Mapping[str, Illustration] | None = None,
 ) -> Report:
     """Write `report.html` and `model-card.md` into the run's folder; each is whole or not there.
 
     Args:
         folder: the run's.
         machine: where the rungs were climbed; without it no speed is held against a peak.
+        illustrations: of rows that are pictures, by their ids.
 
     Raises:
         StoreError: the folder cannot be written to; what stood there before still stands.
     """
     story = Story(
-        dataset, audit, split, plan, run, evaluation, _versions(), spending(plan, run, machine)
+        dataset, audit, split, plan, run, evaluation, _versions(), spending(plan, run, machine),
+        illustrations or {},
     )
     html = write_text(folder / "report.html", page(story))
     markdown = write_text(folder / "model-card.md", card(story))

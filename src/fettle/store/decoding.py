@@ -4,6 +4,7 @@ Nothing is decoded before its header has said that it is of a format that we all
 large. What is half there is refused: a picture that is cut short is no picture.
 """
 
+import base64
 import hashlib
 import io
 import warnings
@@ -17,7 +18,9 @@ from fettle.core.pictures import Look
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["ENDINGS", "FORMATS", "MOST_PIXELS", "decoded", "look"]
+__all__ = [
+    "ENDINGS", "FORMATS", "MOST_BYTES", "MOST_PIXELS", "decoded", "look", "overlaid", "thumbnail",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
 """What is opened at all. Pillow knows some forty more; each is a way in."""
@@ -27,6 +30,8 @@ MOST_SIDE = 30_000
 MOST_BYTES = 200_000_000
 HASHED = 8
 """Points a side of the difference hash."""
+SHOWN_SIDE = 96
+"""Pixels of a thumbnail."""
 POINTS = 16
 """A side, of what is kept to compare two pictures by."""
 JUDGED_SIDE = 256
@@ -46,6 +51,39 @@ def decoded(content: bytes, *, side: int | None = None) -> "Image":
             place in it: the caller knows the file's name.
     """
     return _upright(content, side)[0]
+
+
+def thumbnail(content: bytes) -> str:
+    """The picture at up to 96 pixels a side, as a data: address.
+
+    Raises:
+        InputError: as `decoded`.
+    """
+    small = decoded(content, side=SHOWN_SIDE)
+    small.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    return _address(small)
+
+
+def overlaid(pixels: np.ndarray, weights: np.ndarray) -> str:
+    """Pixels that are dark where weights are low, as a data: address.
+
+    Args:
+        pixels: uint8 (height, width, 3).
+        weights: float (any, any), from 0 on; stretched over the picture.
+    """
+    from PIL import Image
+
+    share = weights / max(float(weights.max()), 1e-12)
+    small = Image.fromarray(pixels).resize((SHOWN_SIDE, SHOWN_SIDE))
+    light = Image.fromarray((share * 255).astype(np.uint8)).resize(small.size)
+    shade = 0.25 + 0.75 * np.asarray(light, dtype=np.float32)[..., None] / 255
+    return _address(Image.fromarray((np.asarray(small) * shade).astype(np.uint8)))
+
+
+def _address(picture: "Image") -> str:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def look(content: bytes) -> Look:
@@ -111,7 +149,9 @@ def _opened(content: bytes) -> "Image":
     except Image.DecompressionBombError as error:
         raise InputError(f"it claims to be larger than any picture ({error})") from error
     except Exception as error:
-        raise InputError("it is none of JPEG, PNG, WebP, BMP, GIF and TIFF") from error
+        raise InputError(
+            "it is none of JPEG, PNG, WebP, BMP, GIF and TIFF, or is damaged or cut short"
+        ) from error
     pixels = picture.width * picture.height
     if pixels > MOST_PIXELS or max(picture.size) > MOST_SIDE:
         raise InputError(

@@ -1,0 +1,79 @@
+"""Known models: what each is good for, and whether it lies here. A choice, not a limit.
+
+Any text model of transformers, any network of timm and any torch module can be named instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from fettle.core.errors import ModelUnavailable
+from fettle.models.sources import resolve
+
+__all__ = ["KNOWN", "SOURCES", "Known", "is_here"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One model that is worth a try, by its own card."""
+
+    name: str
+    reads: str
+    """texts or pictures."""
+    parameters: float
+    """Millions."""
+    trained_on: str
+    input: str
+    """What it takes at most, or at its best."""
+    good_for: str
+    licence: str
+
+
+KNOWN: tuple[Known, ...] = (
+    Known("sentence-transformers/all-MiniLM-L6-v2", "texts", 22.7, "a billion pairs of sentences",
+          "256 tokens", "the default of texts: small and fast; English", "Apache-2.0"),
+    Known("intfloat/multilingual-e5-small", "texts", 118, "a billion pairs of texts",
+          "512 tokens", "about a hundred languages", "MIT"),
+    Known("FacebookAI/roberta-base", "texts", 125, "160 GB of English text", "512 tokens",
+          "English, where rows are many", "MIT"),
+    Known("answerdotai/ModernBERT-base", "texts", 149, "two trillion tokens of English and code",
+          "8192 tokens", "long English texts", "Apache-2.0"),
+    Known("timm/mobilenetv3_large_100.ra_in1k", "pictures", 5.5, "ImageNet-1k", "224 pixels",
+          "the default of pictures: small, fast without a GPU", "Apache-2.0"),
+    Known("timm/efficientnet_b0.ra_in1k", "pictures", 5.3, "ImageNet-1k", "224 pixels",
+          "small", "Apache-2.0"),
+    Known("timm/resnet50.a1_in1k", "pictures", 25.6, "ImageNet-1k", "224 pixels",
+          "what others compare with", "Apache-2.0"),
+    Known("timm/convnext_tiny.in12k_ft_in1k", "pictures", 28.6, "ImageNet-12k", "224 pixels",
+          "better, dearer", "Apache-2.0"),
+    Known("timm/swin_tiny_patch4_window7_224.ms_in1k", "pictures", 28.3, "ImageNet-1k",
+          "224 pixels alone", "a transformer", "MIT"),
+    Known("timm/vit_small_patch14_dinov2.lvd142m", "pictures", 22.1,
+          "142 million pictures without labels", "518 pixels", "few labels, with a GPU",
+          "Apache-2.0"),
+)
+
+SOURCES: Mapping[str, tuple[str, str]] = {
+    "a folder or hub name of transformers' text models": ("transformers", ""),
+    "a folder or hub name of timm's networks of pictures": ("timm", "fettle[timm]"),
+    "package.module:factory, any torch module that takes pictures": ("torch", ""),
+}
+"""What --model takes; the library that must be there, and what installs it."""
+
+
+def is_here(name: str) -> bool:
+    """Whether it can be opened now without a network, as far as its files go."""
+    if name.startswith("timm/") and find_spec("timm") is None:
+        return False
+    try:
+        return _lies_here(name)
+    except ModelUnavailable:
+        return False
+
+
+def _lies_here(name: str) -> bool:
+    from fettle.models import sources
+
+    if name in sources.DEFAULT_MODELS.values():
+        return resolve(name).is_dir()
+    return sources.cached(name) is not None

@@ -1,0 +1,82 @@
+"""Networks of a user's own, as `--model own_networks:NAME` finds them."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+CIFAR = {"side": 32, "fixed": False, "crop": 1.0,
+         "mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010)}
+
+
+class Basic(nn.Module):
+    """Two convolutions and a way around them; where it halves, the way is padded with zeros."""
+
+    def __init__(self, before: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.stride, self.more = stride, (width - before) // 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        around = x
+        if self.stride > 1:
+            around = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
+        made = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(made)) + around)
+
+
+class ResNet20(nn.Module):
+    """The CIFAR ResNet-20 of He et al., 2016, section 4.2."""
+
+    picture = CIFAR
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(*(Basic(16, 16, 1) for _ in range(3)))
+        self.layer2 = nn.Sequential(Basic(16, 32, 2), Basic(32, 32, 1), Basic(32, 32, 1))
+        self.layer3 = nn.Sequential(Basic(32, 64, 2), Basic(64, 64, 1), Basic(64, 64, 1))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(functional.avg_pool2d(x, x.shape[-1]).flatten(1))
+
+
+def random_resnet20() -> nn.Module:
+    """With weights of its own drawing."""
+    return ResNet20()
+
+
+def resnet20() -> nn.Module:
+    """With the real weights."""
+    from safetensors.torch import load_file
+
+    model = ResNet20()
+    folder = Path(os.environ["FETTLE_WEIGHTS"]) / "resnet20_cifar10"
+    state = {name: value.float() if value.is_floating_point() else value
+             for name, value in load_file(folder / "model.safetensors").items()}
+    model.load_state_dict(state, strict=False)
+    return model
+
+
+def no_network() -> str:
+    """What is no network at all."""
+    return "a text"
+
+
+def takes_texts() -> nn.Module:
+    """A network that takes no pictures."""
+    return nn.Sequential(nn.Embedding(10, 4))
+
+
+def fails() -> nn.Module:
+    """Never comes back."""
+    raise RuntimeError("the weights are on another machine")
