@@ -22,7 +22,7 @@ from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.settings import require, with_asked
 from fettle.tasks import TASKS
 
-__all__ = ["check", "name_of", "plan"]
+__all__ = ["check", "name_of", "plan", "settings_of"]
 
 RUNGS = ("features", "top", "full")
 RUNGS_OF_LARGE = ("features", "top", "lora")
@@ -178,7 +178,7 @@ def _rungs(
     names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
     rungs = with_asked(
-        [Rung(name, _settings(name, card, size.rows)) for name in names], settings.asked, DEFAULTS
+        [Rung(name, settings_of(name, card, size.rows)) for name in names], settings.asked, DEFAULTS
     )
     predicted = {
         rung.strategy: costs.predicted(
@@ -254,7 +254,7 @@ def _precision(machine: Machine) -> tuple[str, str]:
     return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
 
 
-def _settings(name: str, card: Card, rows: int) -> dict[str, Setting]:
+def settings_of(name: str, card: Card, rows: int) -> dict[str, Setting]:
     """The strategy's defaults, with the rate of this width and the depth of this network."""
     settings = dict(DEFAULTS[name])
     if card.modality == "image":

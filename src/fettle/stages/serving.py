@@ -9,7 +9,7 @@ import numpy as np
 
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.drift import Portrait
-from fettle.core.errors import CorruptFile, InputError
+from fettle.core.errors import CorruptFile, FettleError, InputError
 from fettle.core.parts import Encoder
 from fettle.core.progress import finish
 from fettle.core.version import Prediction
@@ -88,10 +88,15 @@ def open_version(reference: str, registry: str | Path) -> Opened:
     folder = Path(reference)
     if len(folder.name) <= LONGEST and (folder / "version.json").is_file():
         return open_files(*_listed(folder))
-    if len(folder.name) <= LONGEST and folder.is_dir():
-        raise CorruptFile(f"{folder} holds no version.json, so it is not a version's folder.")
-    held = Registry(registry, create=False)
-    name, number, manifest = held.find(reference)
+    try:
+        held = Registry(registry, create=False)
+        name, number, manifest = held.find(reference)
+    except FettleError as error:  # a version is often called as the folder of its data is
+        if len(folder.name) <= LONGEST and folder.is_dir():
+            raise CorruptFile(
+                f"{folder} holds no version.json, so it is not a version's folder."
+            ) from error
+        raise
     return open_files(f"{name}@{number}", held.paths(manifest))
 
 
