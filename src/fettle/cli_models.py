@@ -13,10 +13,10 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Hang the command in."""
-    app.command()(models)
+    app.command("models")(_models)
 
 
-def models(as_json: Json = False) -> None:
+def _models(as_json: Json = False) -> None:
     """Models that can be tuned: a short choice, with size, licence and what lies here."""
     from importlib.util import find_spec
 

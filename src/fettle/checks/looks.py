@@ -128,15 +128,20 @@ def _giveaways(evidence: Evidence, seen: dict[int, Look]) -> list[Finding]:
 
 
 def _told(forms: Sequence[object], labels: Sequence[str]) -> float:
-    """How often the commonest label of the other pictures of a form is the right one.
+    """How often the commonest label of a form in one half of each class is right in the other.
 
-    A form that no other picture has tells nothing.
+    A form that the other half does not have tells nothing.
     """
-    counts: dict[object, Counter[str]] = {}
-    for form, label in zip(forms, labels, strict=True):
-        counts.setdefault(form, Counter())[label] += 1
+    seen: Counter[str] = Counter()
+    sides = []
+    for label in labels:
+        sides.append(seen[label] % 2)
+        seen[label] += 1
+    counts: dict[tuple[int, object], Counter[str]] = {}
+    for side, form, label in zip(sides, forms, labels, strict=True):
+        counts.setdefault((side, form), Counter())[label] += 1
     right = 0
-    for form, label in zip(forms, labels, strict=True):
-        others = counts[form] - Counter([label])
-        right += bool(others) and others.most_common(1)[0][0] == label
+    for side, form, label in zip(sides, forms, labels, strict=True):
+        others = counts.get((1 - side, form))
+        right += others is not None and others.most_common(1)[0][0] == label
     return right / len(labels)
