@@ -157,6 +157,7 @@ def _models(
     """The model of each start, and why one is left out."""
     from fettle.models.cards import card_of
     from fettle.models.handing_on import hand_on
+    from fettle.models.network import TextNetwork
     from fettle.store import files
 
     found: dict[str, str] = {}
@@ -169,7 +170,10 @@ def _models(
             found["base"] = base
         except ModelUnavailable as error:
             notes.append(f"The pre-trained model is not here any more: {error}")
-    if "champion" in starts and tuned:
+    if "champion" in starts and tuned and not isinstance(opened.network, TextNetwork):
+        notes.append(f"{opened.id} reads pictures, and such networks are tuned from the "
+                     "pre-trained model only.")
+    elif "champion" in starts and tuned:
         folder = runs_folder(registry).parent / "retraining" / opened.id
         config = opened.paths["config.json"]
         hand_on(opened.network, config, opened.paths["tokenizer.json"], folder)

@@ -186,7 +186,6 @@ def test_a_sentence_encoder_is_one_whose_vectors_we_can_make(make, others, pooli
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "vit", "hidden_size": 4, "image_size": 224}, "vit model for images"),
         ({"model_type": "clip", "vision_config": {}, "text_config": {}}, "clip model for images"),
         ({**BERT, "model_type": "wav2vec2", "conv_dim": [4]}, "for sounds"),
         ({"model_type": "bert", "vocab_size": 9}, "no hidden_size"),

@@ -14,7 +14,7 @@ from typing import Any
 from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError
 from fettle.core.parts import Card
 from fettle.models.cutting import BLOCKS, cut
-from fettle.models.picture_names import is_module, is_timm
+from fettle.models.picture_names import is_module, is_timm, is_vision
 from fettle.models.safety import require_safe, safetensors_header
 from fettle.models.sources import (
     CONFIG,
@@ -80,6 +80,10 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
         from fettle.models import picture_sources
 
         return picture_sources.card_of_timm(name, folder, config)
+    if is_vision(config):
+        from fettle.models import picture_sources
+
+        return picture_sources.card_of_transformers(name, folder, config)
     _require_text(config, folder)
     weights = weight_files(folder)
     digest = digest_of(weights)

@@ -21,7 +21,10 @@ from fettle.models.safety import require_plain_config
 from fettle.models.sources import CONFIG
 from fettle.store import files
 
-__all__ = ["empty_backbone", "fast_tokenizer_json", "open_backbone"]
+__all__ = [
+    "attention_of", "class_of", "empty_backbone", "fast_tokenizer_json",
+    "known_config", "open_backbone",
+]
 
 NOT_OURS = (
     "_attn_implementation", "_attn_implementation_internal", "attn_implementation",
@@ -51,8 +54,8 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
         backbone = empty_backbone(folder / CONFIG)
         _fill(backbone, weights)
         return backbone.eval()
-    config = _config(config_of(card), place=str(folder / CONFIG))
-    kind = _class_of(config)
+    config = known_config(config_of(card), place=str(folder / CONFIG))
+    kind = class_of(config)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             whole, found = kind.from_pretrained(
@@ -61,7 +64,7 @@ def open_backbone(card: Card, *, weights: Path | None = None) -> Backbone:
                 use_safetensors=True,
                 local_files_only=True,
                 dtype=torch.float32,
-                attn_implementation=_attention(kind),
+                attn_implementation=attention_of(kind),
                 output_loading_info=True,
                 adapter_kwargs={"subfolder": "nowhere"},  # one that lies beside is not followed
             )
@@ -92,13 +95,13 @@ def empty_backbone(config: Path) -> Backbone:
     Args:
         config: a config.json; its name may be any.
     """
-    made = _config(files.read_json(config), place=str(config))
-    kind = _class_of(made)
+    made = known_config(files.read_json(config), place=str(config))
+    kind = class_of(made)
     from transformers.initialization import no_init_weights
 
     try:
         with quiet(), torch.device("cpu"), no_init_weights():
-            made._attn_implementation = _attention(kind)
+            made._attn_implementation = attention_of(kind)
             made.dtype = torch.float32
             whole = kind(made)
     except Exception as error:  # as above
@@ -126,7 +129,7 @@ def fast_tokenizer_json(card: Card) -> str:
         raise ModelUnavailable(f"{folder} has no tokenizer.json and no vocabulary. {remedy}")
     from transformers import AutoTokenizer
 
-    config = _config(files.read_json(folder / CONFIG), place=str(folder / CONFIG))
+    config = known_config(files.read_json(folder / CONFIG), place=str(folder / CONFIG))
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(
@@ -141,7 +144,7 @@ def fast_tokenizer_json(card: Card) -> str:
         ) from error
 
 
-def _config(values: Mapping[str, Any], *, place: str) -> Any:
+def known_config(values: Mapping[str, Any], *, place: str) -> Any:
     """transformers' config object, from a config.json's values that ask for no foreign code."""
     require_plain_config(dict(values), place=place)
     from transformers import CONFIG_MAPPING
@@ -168,7 +171,7 @@ def _config(values: Mapping[str, Any], *, place: str) -> Any:
     return config
 
 
-def _class_of(config: Any) -> Any:
+def class_of(config: Any) -> Any:
     """The class that gives hidden states; where there is one for the encoder alone, that."""
     from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 
@@ -191,7 +194,8 @@ def _has_decoder_beside(config: Any) -> bool:
     return bool(config.is_encoder_decoder or type(config)().is_encoder_decoder)
 
 
-def _attention(kind: Any) -> str:
+def attention_of(kind: Any) -> str:
+    """The fused one where the class has it."""
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
 

@@ -11,14 +11,16 @@ from torch import nn
 
 from fettle.core.errors import ModelUnavailable
 from fettle.core.parts import Card, PictureInput
-from fettle.models import from_module, from_timm
+from fettle.models import from_module, from_timm, from_transformers_pictures
 from fettle.models.cards import digest_of, parameters_in, weight_files
 from fettle.models.pictures import PictureBackbone
 from fettle.models.sources import CONFIG
 from fettle.models.tracing import trace
 from fettle.store import files
 
-__all__ = ["card_of_module", "card_of_timm", "empty_backbone", "open_backbone"]
+__all__ = [
+    "card_of_module", "card_of_timm", "card_of_transformers", "empty_backbone", "open_backbone",
+]
 
 
 def card_of_timm(name: str, folder: Path, config: Mapping[str, Any]) -> Card:
@@ -38,6 +40,25 @@ def card_of_timm(name: str, folder: Path, config: Mapping[str, Any]) -> Card:
     )
     return replace(card, definition=digest_of([folder / CONFIG]),
                  revision=folder.name if folder.parent.name == "snapshots" else None)
+
+
+def card_of_transformers(name: str, folder: Path, config: Mapping[str, Any]) -> Card:
+    """The card of a folder of a vision model of transformers', judged safe.
+
+    Raises:
+        ModelUnavailable: transformers does not know it, or its weights are not there.
+    """
+    weights = weight_files(folder)
+    card = _card(
+        from_transformers_pictures.built(config, place=str(folder / CONFIG)),
+        from_transformers_pictures.picture_of(folder, config),
+        name=name, folder=str(folder), source="transformers",
+        architecture=str(config["model_type"]), sha256=digest_of(weights),
+        parameters=parameters_in(weights),
+    )
+    definition = [folder / CONFIG, folder / from_transformers_pictures.PREPROCESSOR]
+    return replace(card, definition=digest_of([one for one in definition if one.is_file()]),
+                   revision=folder.name if folder.parent.name == "snapshots" else None)
 
 
 def card_of_module(name: str) -> Card:
@@ -66,6 +87,8 @@ def open_backbone(card: Card) -> PictureBackbone:
     assert card.picture is not None, "the card of a network of pictures says what it takes"
     if card.source == "module":
         model = from_module.headless(from_module.made(card.name), _example(card.picture))
+    elif card.source == "transformers":
+        model = from_transformers_pictures.opened(Path(card.folder), name=card.name)
     else:
         folder = Path(card.folder)
         model = from_timm.opened(files.read_json(folder / CONFIG), weight_files(folder)[0],
@@ -83,6 +106,8 @@ def empty_backbone(card: Card, config: Path) -> PictureBackbone:
     assert card.picture is not None, "the card of a network of pictures says what it takes"
     if card.source == "module":
         model = from_module.headless(from_module.made(card.name), _example(card.picture))
+    elif card.source == "transformers":
+        model = from_transformers_pictures.built(files.read_json(config), place=str(config))
     else:
         model = from_timm.built(files.read_json(config), place=str(config))
     return PictureBackbone(model, picture=card.picture, block_names=card.block_names).eval()

@@ -33,6 +33,7 @@ FETCHED = (
     "*.safetensors",
     "*.safetensors.index.json",
     CONFIG,
+    "preprocessor_config.json",
     "tokenizer*.json",
     "vocab*",
     "merges.txt",

@@ -35,6 +35,8 @@ MODALITIES = tuple(ENCODERS)
 METRICS = ("accuracy", "macro_f1")
 PRECISIONS = ("fp32", "bf16")
 MOST_TOKENS = 256
+GAIN = 1.1
+"""Times as fast that a network of pictures must be in bf16 to run in it."""
 RARE = 0.1
 """A rarest class under this share of the largest makes macro F1 the metric."""
 LENGTH_SAMPLE = 2_000
@@ -67,7 +69,7 @@ def plan(
     reasons.append(why)
     tokens, mean_tokens, pictures, why_shown = _read(dataset, split, card, settings.seed)
     reasons += why_shown
-    precision, why = _precision(machine)
+    precision, why = _precision(machine, card, pictures)
     reasons.append(why)
     reasons += [] if machine.calm else [BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
@@ -243,7 +245,13 @@ def _length(dataset: Dataset, split: Split, card: Card) -> tuple[int, float, str
     )
 
 
-def _precision(machine: Machine) -> tuple[str, str]:
+def _precision(machine: Machine, card: Card, pictures: Pictures | None) -> tuple[str, str]:
+    if pictures is not None and machine.bf16:
+        gain = _tried(card, pictures, machine)
+        return ("bf16" if gain >= GAIN else "fp32"), (
+            f"{card.name} runs in {'bf16' if gain >= GAIN else 'fp32'}: in bf16 it was "
+            f"{gain:.1f} times as fast here on a few pictures, and {GAIN} is asked for."
+        )
     speed = machine.flops_bf16 / machine.flops_fp32
     measured = (
         f"measured {machine.flops_bf16 / 1e9:.0f} against {machine.flops_fp32 / 1e9:.0f} "
@@ -252,6 +260,19 @@ def _precision(machine: Machine) -> tuple[str, str]:
     if machine.bf16:
         return "bf16", f"Matrix products run in bf16: {measured} on this machine ({speed:.1f}x)."
     return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
+
+
+def _tried(card: Card, pictures: Pictures, machine: Machine) -> float:
+    """How many times as fast the network is in bf16, on the sample pictures of its encoder."""
+    from fettle.engine.device import set_threads  # late: planning texts needs no torch
+    from fettle.engine.trying import gain_of_bf16
+    from fettle.models.network import open_network
+
+    set_threads(machine.threads)
+    encoder = ENCODERS[card.modality].fit(card, "", fields=("picture",), max_tokens=1,
+                                          pictures=pictures)
+    batch = encoder.collate(encoder.encode(encoder.samples() * 2))
+    return gain_of_bf16(open_network(card), batch)
 
 
 def settings_of(name: str, card: Card, rows: int) -> dict[str, Setting]:

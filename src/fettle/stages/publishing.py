@@ -26,6 +26,7 @@ from fettle.engine.portrait import kinds_of, portrait, token_counts
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import CODE
 from fettle.modalities import ENCODERS
+from fettle.modalities.text import TextEncoder
 from fettle.models.network import open_saved
 from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
@@ -219,7 +220,7 @@ def _write_reference(
     if len(rows) > WATCHED:
         rows = np.sort(np.random.default_rng(plan.seed).choice(rows, WATCHED, replace=False))
     counts = None
-    if keep_rows and plan.modality == "text":
+    if keep_rows and isinstance(encoder, TextEncoder):
         learned = dataset.fields(split.learners)
         counts = token_counts(encoder, learned, vocabulary=encoder.tokenizer.get_vocab_size())
         portraits.write_counts(target, counts)
