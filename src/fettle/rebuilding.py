@@ -170,15 +170,15 @@ def _models(
             found["base"] = base
         except ModelUnavailable as error:
             notes.append(f"The pre-trained model is not here any more: {error}")
-    if "champion" in starts and tuned and not isinstance(opened.network, TextNetwork):
-        notes.append(f"{opened.id} reads pictures, and such networks are tuned from the "
-                     "pre-trained model only.")
-    elif "champion" in starts and tuned:
+    if "champion" in starts and tuned and isinstance(opened.network, TextNetwork):
         folder = runs_folder(registry).parent / "retraining" / opened.id
         config = opened.paths["config.json"]
         hand_on(opened.network, config, opened.paths["tokenizer.json"], folder)
         found["champion"] = str(folder)
         files.write_json(folder / "from.json", {"version": opened.id, "base": base})
+    elif "champion" in starts and tuned:
+        notes.append(f"{opened.id} reads pictures, and such networks are tuned from the "
+                     "pre-trained model only.")
     elif "champion" in starts:
         notes.append(f"{opened.id} left the backbone as it came, so to start from it is to start "
                      "from the pre-trained model.")
