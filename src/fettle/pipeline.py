@@ -276,7 +276,7 @@ def predict(
     from fettle.stages import reading, serving
 
     opened = serving.open_version(reference, registry)
-    schema = Schema(None, opened.encoder.fields, modality=str(opened.plan["modality"]))
+    schema = replace(opened.schema, target=None)
     if isinstance(source, Sequence) and not isinstance(source, str):
         rows = (
             _texts(source, schema) if schema.modality == "text"
@@ -294,7 +294,7 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
 
     opened = serving.open_version(reference, registry)
     given = opened.plan["reading"]
-    schema = Schema(given["target"], opened.encoder.fields, modality=str(opened.plan["modality"]))
+    schema = opened.schema
     rows = reading.read_unlabelled(data, schema)
     if rows.schema.target is None:
         raise SettingError(

@@ -111,3 +111,15 @@ def test_two_columns_of_pictures_are_one_too_many(table):
         read(Reading(data=str(table), target="shape"))
     told = Reading(data=str(table), target="shape", inputs=("mask",))
     assert read(told).schema.inputs == ("mask",)
+
+
+def test_cells_of_pictures_in_a_table_of_python_are_pictures_again(table):
+    """As a version keeps its rows: what was read once is found by its hash."""
+    first = read(Reading(data=str(table), target="shape"))
+    again = read(Reading(target="shape"), source=first.table)
+    assert (again.schema.modality, again.schema.inputs) == ("image", ("file",))
+    assert again.fingerprint() == first.fingerprint()
+    for path in (table.parent / "images" / "bar").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="5 of the 15 pictures"):
+        read(Reading(target="shape"), source=first.table)

@@ -10,12 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from fettle.core.columns import numbers, strings
-from fettle.core.errors import InputError
+from fettle.core.errors import FettleError, InputError
+from fettle.core.pictures import is_picture
 from fettle.formats.looks import present
 from fettle.formats.pictures import gather, is_picture_name, remarks
 from fettle.formats.rows import Rows
+from fettle.store.pictures import content_of
 
-__all__ = ["names_of_classes", "path_column", "with_bytes", "with_paths"]
+__all__ = ["names_of_classes", "path_column", "with_bytes", "with_cells", "with_paths"]
 
 SAMPLE = 200
 MOST = 0.95
@@ -87,6 +89,19 @@ def with_bytes(
     return _with_cells(replace(rows, ids=ids), column, ids, plain, place)
 
 
+def with_cells(rows: Rows, *, place: str) -> Rows:
+    """The rows of a table in Python, with its column of pictures' cells seen as pictures.
+
+    Cells are hashes of pictures that were read before, or the pictures' own bytes.
+    """
+    for name in rows.table.column_names:
+        cells = rows.table.column(name).to_pylist()
+        shown = [cell for cell in cells if cell][:SAMPLE]
+        if shown and all(is_picture(cell) for cell in shown):
+            return _with_cells(rows, name, rows.ids, [_content(cell) for cell in cells], place)
+    return rows
+
+
 def names_of_classes(table: pa.Table, column: str) -> Sequence[str] | None:
     """The names behind a column of class numbers, where `datasets` left them in the schema."""
     raw = (table.schema.metadata or {}).get(b"huggingface")
@@ -115,6 +130,14 @@ def _with_cells(
         notes=(*rows.notes, *remarks(gathered.looks.values(), place=place)),
         pictures=column, looks=gathered.looks,
     )
+
+
+def _content(cell: str | None) -> bytes | None:
+    """The bytes of a picture; None where they are gone."""
+    try:
+        return content_of(cell) if cell else None
+    except FettleError:
+        return None
 
 
 def _exists(base: Path, cell: str) -> bool:

@@ -24,6 +24,7 @@ from fettle.formats.files import rows_of_stream, stem
 from fettle.formats.fixes import fixed, read_fixes
 from fettle.formats.frames import rows_of_frame
 from fettle.formats.looks import present
+from fettle.formats.picture_columns import with_cells
 from fettle.formats.places import rows_of_pictures, rows_of_place
 from fettle.formats.rows import Rows
 
@@ -225,7 +226,7 @@ def _unlabelled(source: object, encoding: str | None) -> tuple[str, Rows]:
                                         labelled=False)
     if isinstance(source, tuple):
         return "the list of pictures", rows_of_pictures([str(one) for one in source])
-    return "the table", rows_of_frame(source)
+    return "the table", with_cells(rows_of_frame(source), place="the table")
 
 
 def _given(reading: Reading, source: object | None) -> list[_Given]:
@@ -238,7 +239,10 @@ def _given(reading: Reading, source: object | None) -> list[_Given]:
     files = [(part, Path(path)) for part, path in paths if path]
     _require_different([path for _, path in files])
     times = Counter(path.name for _, path in files)
-    given = [_Given("the table", "", rows_of_frame(source))] if source is not None else []
+    given = []
+    if source is not None:
+        table = with_cells(rows_of_frame(source), place="the table")
+        given.append(_Given("the table", "", table))
     for part, path in files:
         place = path.name if times[path.name] == 1 else str(path)
         rows = rows_of_place(path, formats=FORMATS, encoding=reading.encoding, name=place,

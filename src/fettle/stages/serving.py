@@ -55,7 +55,8 @@ class Opened:
     @property
     def schema(self) -> Schema:
         """The columns that it reads, and the one that it answers."""
-        return Schema(target=self.plan["reading"]["target"], inputs=self.encoder.fields)
+        return Schema(target=self.plan["reading"]["target"], inputs=self.encoder.fields,
+                      modality=str(self.plan["modality"]))
 
     def outputs(self, fields: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Raw outputs (rows, classes) of rows that are not encoded yet."""
