@@ -66,6 +66,35 @@ def test_a_version_is_asked_the_same_pictures_elsewhere(place, fettle, monkeypat
     assert opened.outputs([(f"data:image/png;base64,{content}",)]).shape == (1, 3)
 
 
+def test_a_plan_of_pictures_can_be_edited(place, fettle, monkeypatch):
+    monkeypatch.chdir(place)
+    asked = ("plan", "shapes", "--model", "model", "--rungs", "features", "--name", "edited")
+    text = fettle(*asked).out
+    (place / "plan.yaml").write_text(text.replace("side: 32", "side: 48"))
+    done = fettle("tune", "--config", "plan.yaml", "--json")
+    assert done.code == 0, done.err
+    made = json.loads((place / done.json["run"] / "plan.json").read_text())
+    assert made["pictures"]["side"] == 48
+    (place / "plan.yaml").write_text(text.replace("augment: light", "augment: lightt"))
+    wrong = fettle("tune", "--config", "plan.yaml")
+    assert wrong.code == 2
+    assert "Did you mean 'light'?" in wrong.err
+
+
+def test_the_other_verbs_take_pictures_too(place, fettle, monkeypatch):
+    monkeypatch.chdir(place)
+    asked = ("tune", "shapes", "--model", "model", "--rungs", "features", "--name", "asked")
+    assert fettle(*asked).code == 0
+    scored = fettle("evaluate", "asked", "shapes/test", "--json")
+    assert scored.code == 0, scored.err
+    assert scored.json["rows"] == 24
+    deep = fettle("audit", "shapes", "--deep", "--model", "model", "--json")
+    assert deep.code == 0, deep.err
+    left = fettle("export", "asked", "--to", "onnx", "--out", "out")
+    assert left.code == 2
+    assert "reads pictures" in left.err
+
+
 def test_texts_and_pictures_are_not_mixed_up(place, fettle, monkeypatch, tiny):
     monkeypatch.chdir(place)
     wrong = fettle("tune", "shapes", "--model", tiny)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fettle.core.errors import SettingError, unknown_name
 from fettle.core.parts import Card
 from fettle.core.pictures import Look
 from fettle.core.plan import Pictures
 
-__all__ = ["mirrored_share", "shown", "units"]
+__all__ = ["mirrored_share", "require", "shown", "units"]
 
 LEAST_SIDE, STEP = 96, 32
 ENLARGED = 2
@@ -22,6 +23,8 @@ TOLD_APART = 0.6
 FEWEST = 20
 """Pictures of a class on each half, below which nothing is said of mirroring."""
 UNIT = 16
+AUGMENTATIONS = ("none", "light")
+SMALLEST, LARGEST = 16, 2048
 
 
 def units(side: int) -> int:
@@ -47,6 +50,26 @@ def shown(
         "Augmentation is light: a random part of 35% to 100% of each picture, which suits runs of "
         f"a few epochs; rungs that replay frozen blocks see the middle alone. {why_flip}"
     ))
+
+
+def require(given: Pictures, card: Card) -> None:
+    """Return if pictures can be shown to this network so.
+
+    Raises:
+        SettingError: the size or the augmentation is none that can be.
+    """
+    assert card.picture is not None, "a network of pictures says what it takes"
+    if given.augment not in AUGMENTATIONS:
+        raise unknown_name("augmentation", given.augment, AUGMENTATIONS)
+    usual = card.picture.side
+    if card.picture.fixed and given.side != usual:
+        raise SettingError(
+            f"pictures.side is {given.side} in the plan; {card.name} takes {usual} alone."
+        )
+    if not SMALLEST <= given.side <= LARGEST:
+        raise SettingError(
+            f"pictures.side is {given.side} in the plan; {SMALLEST} to {LARGEST} is what it takes."
+        )
 
 
 def _side(looks: Sequence[Look], card: Card) -> tuple[int, str]:

@@ -150,6 +150,8 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
             f"max_tokens is {given.max_tokens} in the plan; {card.name} takes {least} to "
             f"{card.max_tokens}."
         )
+    if given.pictures is not None:
+        showing.require(given.pictures, card)
     if given.threads < 1:
         raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
     _require_rungs([rung.strategy for rung in given.rungs])
