@@ -277,11 +277,8 @@ def predict(
 
     opened = serving.open_version(reference, registry)
     schema = replace(opened.schema, target=None)
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        rows = (
-            _texts(source, schema) if schema.modality == "text"
-            else reading.read_unlabelled(tuple(source), schema)
-        )
+    if isinstance(source, list | tuple) and schema.modality == "text":
+        rows = _texts(source, schema)
     else:
         rows = reading.read_unlabelled(source, schema)
     return serving.predict(opened, rows), rows
@@ -293,12 +290,10 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
     from fettle.store.registry import Registry
 
     opened = serving.open_version(reference, registry)
-    given = opened.plan["reading"]
-    schema = opened.schema
-    rows = reading.read_unlabelled(data, schema)
+    rows = reading.read_unlabelled(data, opened.schema)
     if rows.schema.target is None:
         raise SettingError(
-            f"{data} has no column {given['target']!r}, so there is nothing to compare with. "
+            f"{data} has no column {opened.schema.target!r}, so there is nothing to compare with. "
             "`fettle predict` needs no answers."
         )
     held = Registry(registry)

@@ -172,6 +172,8 @@ def read_unlabelled(
         UnknownName: an input is missing, or there is no such encoding.
         InputError: no row can be read; the message says why.
     """
+    if schema.modality == "image" and isinstance(source, list):
+        source = tuple(source)  # of paths
     place, rows = _unlabelled(source, encoding)
     _require_modality(rows, schema, place)
     if not rows.ids:
