@@ -104,12 +104,8 @@ def _train_and_publish(
     )
     yield run
 
-    from fettle.stages import (  # late: training starts sooner
-        evaluating,
-        illustrating,
-        publishing,
-        reporting,
-    )
+    # late: training starts sooner
+    from fettle.stages import evaluating, illustrating, publishing, reporting
     from fettle.store.registry import Registry
 
     registry = Registry(settings.registry, blobs=settings.blobs)
