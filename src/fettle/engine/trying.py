@@ -2,23 +2,21 @@
 
 import copy
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from fettle.core.parts import Network
 from fettle.engine.device import autocast
 
-if TYPE_CHECKING:
-    from fettle.core.parts import Batch
-
 __all__ = ["gain_of_bf16"]
 
+Batch = dict[str, torch.Tensor]
 TIMES = 3
 """Passes of each kind; the fastest counts: a storm makes passes slower, never faster."""
 
 
-def gain_of_bf16(network: Network, batch: "Batch") -> float:
+def gain_of_bf16(network: Network, batch: Batch) -> float:
     """How many times as fast it is in bf16 as in fp32: the lesser of evaluating and training.
 
     Args:
@@ -33,12 +31,12 @@ def gain_of_bf16(network: Network, batch: "Batch") -> float:
     return min(evaluated, trained)
 
 
-def _evaluate(network: Network, batch: "Batch") -> None:
+def _evaluate(network: Network, batch: Batch) -> None:
     with torch.inference_mode():
         network.taps(batch, (network.card.pooling,))
 
 
-def _train(network: Network, batch: "Batch", precision: str) -> None:
+def _train(network: Network, batch: Batch, precision: str) -> None:
     network.module.zero_grad(set_to_none=True)
     with autocast(precision):
         found = network.taps(batch, (network.card.pooling,))[network.card.pooling]
