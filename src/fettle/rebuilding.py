@@ -148,6 +148,7 @@ def _settings(
     return Settings(
         reading=Reading(target=schema.target, inputs=schema.inputs), name=name, seed=seed,
         registry=registry, rungs=rungs, task=opened.plan["task"],
+        keep_blocks=opened.plan.get("keep_blocks"),
     )
 
 

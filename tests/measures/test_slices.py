@@ -70,3 +70,18 @@ def test_of_many_slices_of_chance_hardly_one_is_called_lost_or_worse():
 def test_rows_must_fit():
     with pytest.raises(ShapeError):
         judged([("c", "x", np.ones(3, dtype=bool))], np.ones(4, dtype=bool), None)
+
+
+def test_a_slice_that_lost_a_little_can_be_written_down():
+    import json
+
+    rng = np.random.default_rng(0)
+    part = np.arange(400) < 100
+    before = rng.random(400) < 0.9
+    right = before.copy()
+    right[np.flatnonzero(part & before)[:2]] = False  # two lost: by chance, says the test
+    right[~part] = True
+    (found,) = judged([("length", "short", part)], right, before)
+    assert found.change.difference < 0
+    assert found.lost is False
+    assert json.dumps(found.lost) == "false"
