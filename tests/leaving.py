@@ -26,7 +26,7 @@ def leaving(
     folder: Path, kind: str = "bert", *, pooling: str = "cls", normalise: bool = False,
     precision: str = "fp32", temperature: float = 1.7, rows: int = 40, special: bool = True,
     rung: str = "features",
-    classes: tuple[str, ...] = CLASSES, **changes: Any,
+    classes: tuple[str, ...] = CLASSES, head: str = "linear", **changes: Any,
 ) -> exporting.Leaving:
     """A version of a random network of this kind, its head random as well."""
     place = saved(folder / "model", kind, **{**WIDE, **changes})
@@ -34,9 +34,11 @@ def leaving(
     card = card_of(str(place))
     network = open_network(card)
     torch.manual_seed(3)
-    network.set_head({"kind": "linear", "pooling": pooling, "normalise": normalise,
+    network.set_head({"kind": head, "pooling": pooling, "normalise": normalise,
                       "dropout": 0.1, "outputs": len(classes)})
     torch.nn.init.normal_(network.head.linear.weight)
+    if head == "mlp":
+        torch.nn.init.normal_(network.head.outer.weight)
     if rung == "lora":
         network = with_adapters(network)
     given = (place / "tokenizer.json").read_text()

@@ -81,6 +81,15 @@ def test_onnx_answers_as_the_version_does_and_the_certificate_says_who_wrote_it(
     assert {"model.onnx", "answers.py", "preprocessing.json", "tokenizer.json"} <= set(made.files)
 
 
+def test_a_head_with_a_hidden_layer_leaves_as_onnx_and_is_refused_elsewhere(by_the_older, tmp_path):
+    version = leaving(tmp_path, head="mlp", pooling="mean")
+    assert exported(version, "onnx", tmp_path / "onnx").holds
+    for form in ("torch", "transformers", "peft"):
+        with pytest.raises(SettingError, match=f"kind 'mlp', which {form} cannot .* can: onnx"):
+            exported(version, form, tmp_path / form)
+        assert not (tmp_path / form).exists()
+
+
 def test_outputs_carry_the_temperature(version, tmp_path):
     exported(version, "torch", tmp_path / "out")
     head = load_file(tmp_path / "out" / "head.safetensors")

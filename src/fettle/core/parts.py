@@ -345,3 +345,5 @@ class Exporter:
     """From the folder's files (and for adapters the base) to what answers one batch of rows:
     outputs (rows, classes), divided by the temperature."""
     modality: str = "text"
+    heads: tuple[str, ...] = ("linear",)
+    """Kinds of head that the form can hold."""

@@ -4,7 +4,7 @@ from fettle.core.parts import Exporter
 from fettle.exporters import onnx, peft, torch, transformers
 
 EXPORTERS: dict[str, Exporter] = {
-    "onnx": Exporter(onnx.write, onnx.open_folder),
+    "onnx": Exporter(onnx.write, onnx.open_folder, heads=("linear", "mlp")),
     "transformers": Exporter(transformers.write, transformers.open_folder),
     "peft": Exporter(peft.write, peft.open_folder),
     "torch": Exporter(torch.write, torch.open_folder),

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from fettle.core.errors import Blocked, ModelUnavailable, StoreError, unknown_name
+from fettle.core.errors import Blocked, ModelUnavailable, SettingError, StoreError, unknown_name
 from fettle.core.export import Certificate, Trial
 from fettle.core.parts import Exportable
 from fettle.core.progress import Progress
@@ -81,6 +81,7 @@ def export(
     """
     if form not in EXPORTERS:
         raise unknown_name("form", form, EXPORTERS)
+    _require_head(leaving, form)
     made_of = {name: files.sha256(leaving.paths[name]) for name in ANSWERS if name in leaving.paths}
     before = _same(folder, form, made_of)
     if before is not None:
@@ -110,6 +111,16 @@ def export(
             )
         records.save(place / CERTIFICATE, certificate)
     return certificate
+
+
+def _require_head(leaving: Leaving, form: str) -> None:
+    kind = (leaving.network.head_settings or {})["kind"]
+    if kind not in EXPORTERS[form].heads:
+        able = [name for name, one in EXPORTERS.items() if kind in one.heads]
+        raise SettingError(
+            f"{leaving.id} has a head of the kind {kind!r}, which {form} cannot hold. "
+            f"{'Forms that can: ' + ', '.join(able) if able else 'No form can'}."
+        )
 
 
 class _Asked:
