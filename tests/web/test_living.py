@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fettle import pipeline
-from fettle.store import journal
+from fettle.store import checkpoints, files, journal
 from fettle.store.registry import Registry
 from serving import serving
 from stories import _started, flip_byte, pinned
@@ -102,6 +102,23 @@ def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(mac
     assert {one.status for one in load.heard} == {200}
     assert set(load.versions()) == {"tickets@1"}
     assert sum("kept out" in line for line in server.said) == 1
+
+
+@slow
+def test_a_version_that_answers_otherwise_than_where_it_was_made_is_kept_out(machine, place):
+    held = Registry(place / ".fettle")
+    odd = place / "odd"
+    for name, path in held.paths(held.find("tickets@2")[2]).items():
+        files.copy_file(path, odd / name)
+    tensors = checkpoints.read_tensors(odd / "model.safetensors")
+    bias = next(name for name in tensors if name.startswith("head") and name.endswith("bias"))
+    checkpoints.write_tensors(odd / "model.safetensors", {**tensors, bias: tensors[bias] + 0.3})
+    assert held.publish("tickets", odd, {})[0] == 3
+    with serving(machine, place, "--poll", "0.1s") as server:
+        promote(place, 3)
+        server.wait_until(lambda: server.metric("fettle_champion_kept_out") == 1)
+        assert server.predict(TEXT).json["version"] == "tickets@1"
+        assert any("answers otherwise than where it was made" in line for line in server.said)
 
 
 @slow
