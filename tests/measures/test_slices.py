@@ -70,3 +70,10 @@ def test_of_many_slices_of_chance_hardly_one_is_called_lost_or_worse():
 def test_rows_must_fit():
     with pytest.raises(ShapeError):
         judged([("c", "x", np.ones(3, dtype=bool))], np.ones(4, dtype=bool), None)
+
+
+def test_a_slice_that_lost_by_chance_says_so_in_a_bool_that_json_can_hold():
+    before, right = np.ones(200, dtype=bool), np.ones(200, dtype=bool)
+    right[:2] = False
+    (one,) = judged([("c", "v", part(slice(0, 100), 200))], right, before)
+    assert one.lost is False

@@ -61,7 +61,8 @@ def judged(
         Slice(
             by, value, accuracy(right[part]), float(worse[at]), change := changes[at],
             None if change is None else float(changed[at]),
-            change is not None and change.difference < 0 and changed[at] <= Q and not whole_lost,
+            change is not None and change.difference < 0 and bool(changed[at] <= Q)
+            and not whole_lost,
         )
         for at, (by, value, part) in enumerate(large)
     ]
