@@ -169,7 +169,7 @@ def copy_of_registry(source: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def place(two_versions: Path, tmp_path: Path) -> Path:
+def shelf(two_versions: Path, tmp_path: Path) -> Path:
     """A copy of the registry with tickets@1 and tickets@2, to alter."""
     return copy_of_registry(two_versions, tmp_path)
 

@@ -19,7 +19,7 @@ from fettle.engine.predict import taps_of
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
 from fettle.stages import training
-from fettle.store import checkpoints, records
+from fettle.store import checkpoints, records, seals
 from stories import digest
 
 RUNGS = ("features", "top", "full")
@@ -328,6 +328,7 @@ def laid_out(told, folder, answers, *, seconds=1.0):
         records.save(
             place / "rung.json", RungResult(name, f"rungs/{name}", score, seconds, 1)
         )
+        seals.seal(place)
     return folder
 
 

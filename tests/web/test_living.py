@@ -56,21 +56,21 @@ class Load:
 
 
 @slow
-def test_a_new_champion_takes_over_under_load_and_no_request_fails(machine, place):
+def test_a_new_champion_takes_over_under_load_and_no_request_fails(machine, shelf):
     with pinned(machine):
         own = {
-            version: dict(pipeline.predict(version, [TEXT], registry=str(place / ".fettle"))[0][0]
+            version: dict(pipeline.predict(version, [TEXT], registry=str(shelf / ".fettle"))[0][0]
                           .probabilities)
             for version in ("tickets@1", "tickets@2")
         }
     assert own["tickets@1"] != pytest.approx(own["tickets@2"], abs=1e-3)
-    with serving(machine, place, "--poll", "0.1s") as server, Load(server) as load:
+    with serving(machine, shelf, "--poll", "0.1s") as server, Load(server) as load:
         server.wait_until(lambda: len(load.heard) > 20)
-        promote(place, 2)
+        promote(shelf, 2)
         server.wait_until(lambda: load.versions()[-1] == "tickets@2")
         count = len(load.heard)
         server.wait_until(lambda: len(load.heard) > count + 20)
-        promote(place, 1)
+        promote(shelf, 1)
         server.wait_until(lambda: load.versions()[-1] == "tickets@1")
         assert server.metric('fettle_swaps_total{outcome="swapped"}') == 2
     assert {one.status for one in load.heard} == {200}
@@ -83,21 +83,21 @@ def test_a_new_champion_takes_over_under_load_and_no_request_fails(machine, plac
 
 
 @slow
-def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(machine, place):
-    held = Registry(place / ".fettle")
+def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(machine, shelf):
+    held = Registry(shelf / ".fettle")
     _, _, manifest = held.find("tickets@2")
     path = held.blobs.path(manifest["files"]["model.safetensors"])
     path.chmod(0o644)
     flip_byte(path)
-    with serving(machine, place, "--poll", "0.1s") as server, Load(server) as load:
-        promote(place, 2)
+    with serving(machine, shelf, "--poll", "0.1s") as server, Load(server) as load:
+        promote(shelf, 2)
         server.wait_until(lambda: server.metric("fettle_champion_kept_out") == 1)
         time.sleep(0.3)
         assert server.metric('fettle_swaps_total{outcome="kept_out"}') == 1, "tried once"
         told = server.ask("GET", "/v2/models/tickets").json["parameters"]["kept_out"]
         assert "tickets@2 is kept out" in told
         assert server.ask("GET", "/v2/health/ready").status == 200
-        promote(place, 1)
+        promote(shelf, 1)
         server.wait_until(lambda: server.metric("fettle_champion_kept_out") == 0)
     assert {one.status for one in load.heard} == {200}
     assert set(load.versions()) == {"tickets@1"}
@@ -105,28 +105,28 @@ def test_a_version_that_is_damaged_is_kept_out_aloud_and_the_old_one_goes_on(mac
 
 
 @slow
-def test_a_version_that_answers_otherwise_than_where_it_was_made_is_kept_out(machine, place):
-    held = Registry(place / ".fettle")
-    odd = place / "odd"
+def test_a_version_that_answers_otherwise_than_where_it_was_made_is_kept_out(machine, shelf):
+    held = Registry(shelf / ".fettle")
+    odd = shelf / "odd"
     for name, path in held.paths(held.find("tickets@2")[2]).items():
         files.copy_file(path, odd / name)
     tensors = checkpoints.read_tensors(odd / "model.safetensors")
     bias = next(name for name in tensors if name.startswith("head") and name.endswith("bias"))
     checkpoints.write_tensors(odd / "model.safetensors", {**tensors, bias: tensors[bias] + 0.3})
     assert held.publish("tickets", odd, {})[0] == 3
-    with serving(machine, place, "--poll", "0.1s") as server:
-        promote(place, 3)
+    with serving(machine, shelf, "--poll", "0.1s") as server:
+        promote(shelf, 3)
         server.wait_until(lambda: server.metric("fettle_champion_kept_out") == 1)
         assert server.predict(TEXT).json["version"] == "tickets@1"
         assert any("answers otherwise than where it was made" in line for line in server.said)
 
 
 @slow
-def test_a_version_that_was_named_by_its_number_stays(machine, place):
-    with serving(machine, place, "--poll", "0.1s") as server:
+def test_a_version_that_was_named_by_its_number_stays(machine, shelf):
+    with serving(machine, shelf, "--poll", "0.1s") as server:
         assert server.predict(TEXT).json["version"] == "tickets@1"
     process = _started(
-        machine, ["serve", "tickets@2", "--port", 0, "--poll", "0.1s"], place, False, None, {}
+        machine, ["serve", "tickets@2", "--port", 0, "--poll", "0.1s"], shelf, False, None, {}
     )
     line = process.stderr.readline()
     process.kill()
@@ -182,44 +182,44 @@ def test_an_answer_that_comes_too_late_is_a_504_and_its_rows_are_not_done(machin
 
 
 @slow
-def test_sigterm_lets_what_was_asked_be_answered_and_ends_with_0(machine, place):
-    with serving(machine, place, "--batch", 1) as server, ThreadPoolExecutor(4) as pool:
+def test_sigterm_lets_what_was_asked_be_answered_and_ends_with_0(machine, shelf):
+    with serving(machine, shelf, "--batch", 1) as server, ThreadPoolExecutor(4) as pool:
         rows = [f"{TEXT} {number}" for number in range(200)]
         asked = [pool.submit(server.predict, *rows) for _ in range(1)]
         server.wait_until(lambda: server.metric("fettle_queue_rows") > 0)
         server.process.send_signal(signal.SIGTERM)
         assert [one.result().status for one in asked] == [200]
         assert server.process.wait(20) == 0
-    assert len(answers_in(place)) == 200
+    assert len(answers_in(shelf)) == 200
     assert "Everything that was asked is answered." in "".join(server.said)
 
 
 @slow
-def test_after_a_kill_the_journal_holds_what_was_answered_and_a_new_server_goes_on(machine, place):
-    with serving(machine, place) as server:
+def test_after_a_kill_the_journal_holds_what_was_answered_and_a_new_server_goes_on(machine, shelf):
+    with serving(machine, shelf) as server:
         first = server.predict(TEXT).json["predictions"][0]["id"]
-        server.wait_until(lambda: answers_in(place))
+        server.wait_until(lambda: answers_in(shelf))
         server.process.kill()
         server.process.wait()
-    (path,) = (place / ".fettle" / "journal" / "tickets").glob("*.jsonl")
+    (path,) = (shelf / ".fettle" / "journal" / "tickets").glob("*.jsonl")
     path.write_bytes(path.read_bytes() + b'{"id": "torn')
-    with serving(machine, place) as server:
+    with serving(machine, shelf) as server:
         second = server.predict(TEXT).json["predictions"][0]["id"]
         assert server.stop() == 0
-    assert [one.id for one in answers_in(place)] == [first, second]
+    assert [one.id for one in answers_in(shelf)] == [first, second]
 
 
 @slow
-def test_the_journal_holds_no_text_unless_it_is_told_to(machine, place):
+def test_the_journal_holds_no_text_unless_it_is_told_to(machine, shelf):
     for more, kept in (((), False), (("--journal-inputs",), True)):
-        with serving(machine, place, "--audit-share", 1, *more) as server:
+        with serving(machine, shelf, "--audit-share", 1, *more) as server:
             heard = server.predict(f"{TEXT} secret{len(more)}")
             assert server.stop() == 0
         written = "".join(
-            path.read_text() for path in (place / ".fettle" / "journal").rglob("*.jsonl")
+            path.read_text() for path in (shelf / ".fettle" / "journal").rglob("*.jsonl")
         )
         assert (f"secret{len(more)}" in written) is kept
-        last = answers_in(place)[-1]
+        last = answers_in(shelf)[-1]
         assert last.id == heard.json["predictions"][0]["id"]
         assert last.version == "tickets@1"
         assert last.stream == "audit"
@@ -229,16 +229,16 @@ def test_the_journal_holds_no_text_unless_it_is_told_to(machine, place):
 
 
 @slow
-def test_no_journal_is_kept_where_none_is_wanted(machine, place):
-    with serving(machine, place, "--no-journal") as server:
+def test_no_journal_is_kept_where_none_is_wanted(machine, shelf):
+    with serving(machine, shelf, "--no-journal") as server:
         assert server.predict(TEXT).status == 200
         assert server.stop() == 0
-    assert not (place / ".fettle" / "journal").exists()
+    assert not (shelf / ".fettle" / "journal").exists()
 
 
 @slow
-def test_a_full_disk_stops_no_answer_and_is_said(machine, place):
-    with serving(machine, place, FETTLE_FAILPOINT="enospc@append") as server:
+def test_a_full_disk_stops_no_answer_and_is_said(machine, shelf):
+    with serving(machine, shelf, FETTLE_FAILPOINT="enospc@append") as server:
         ids = [server.predict(TEXT).json["predictions"][0]["id"]]
         server.wait_until(lambda: server.metric("fettle_journal_failing") == 1)
         heard = server.predict(TEXT)
@@ -246,7 +246,7 @@ def test_a_full_disk_stops_no_answer_and_is_said(machine, place):
         ids.append(heard.json["predictions"][0]["id"])
         assert server.stop() == 0
     assert any("The journal cannot be written; answering goes on." in line for line in server.said)
-    assert [one.id for one in answers_in(place)] == ids, "what waited was written in the end"
+    assert [one.id for one in answers_in(shelf)] == ids, "what waited was written in the end"
 
 
 TOKEN = "a-token-of-more-than-16"
@@ -298,8 +298,8 @@ def test_a_port_that_is_taken_is_told(fettle, server, two_versions, monkeypatch)
     assert f"port {server.port}: Address already in use" in done.err
 
 
-def test_a_version_that_is_not_there_is_told_with_the_nearest_name(fettle, place, monkeypatch):
-    monkeypatch.chdir(place)
+def test_a_version_that_is_not_there_is_told_with_the_nearest_name(fettle, shelf, monkeypatch):
+    monkeypatch.chdir(shelf)
     done = fettle("serve", "ticket", "--port", 0)
     assert done.code == 2
     assert "Did you mean 'tickets'?" in done.err
