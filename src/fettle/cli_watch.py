@@ -60,7 +60,8 @@ def watch(
                            window=window, seed=seed)
     with console.Watcher() as watcher:
         drift = watcher.finish(story)
-    decision = None if Path(version).is_dir() else watching.decide(drift, registry=registry)
+    is_folder = (Path(version) / "version.json").is_file()
+    decision = None if is_folder else watching.decide(drift, registry=registry)
     if html is not None:
         watching.write_page(html, drift, decision)
     if as_json:

@@ -209,8 +209,12 @@ def _on_every_vault(
             tests[id] = str(one["manifest"].get("lineage", {}).get("test_rows", id))
     challenger = serving.open_files(version, held.paths(held.find(version)[2]))
     compared = []
+    known = frozenset[tuple[str, ...]]().union(*(
+        retraining.learned(arrow.read(one.paths["rows.arrow"]), schema.inputs)
+        for one in (champion, challenger) if "rows.arrow" in one.paths
+    ))
     for id, (fields, labels) in retraining.vault_rows(
-        tables, schema.inputs, str(schema.target)
+        tables, schema.inputs, str(schema.target), known
     ).items():
         held.count_opening(tests[id], f"retrain: {version} against {champion.id}")
         right = [_right(one, fields, labels) for one in (champion, challenger)]

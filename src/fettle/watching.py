@@ -163,15 +163,17 @@ def timetable(
         registry: a folder or a URL.
     """
     from fettle.stages import scheduling
+    from fettle.store.places import is_url
     from fettle.store.registry import Registry
 
     held = Registry(registry, create=False)
     _, number, _ = held.find(name)
     at = next(one["at"] for one in held.versions(name) if one["number"] == number)
     data, evaluation, retraining = months
+    whole = registry if registry == ".fettle" or is_url(registry) else str(Path(registry).resolve())
     return scheduling.timetable(
         name, published=datetime.fromisoformat(at), today=datetime.now(UTC), data=data,
-        evaluation=evaluation, retraining=retraining,
+        evaluation=evaluation, retraining=retraining, registry=whole,
     )
 
 

@@ -143,3 +143,26 @@ def test_what_is_unusual_about_pictures_is_told(shapes):
     (shapes / "bar" / "clear.png").write_bytes(encoded(clear))
     reasons = " ".join(read(Reading(data=str(shapes))).schema.reasons)
     assert "1 pictures of shapes have see-through parts" in reasons
+
+
+def test_a_folder_beside_train_and_test_is_no_class(tmp_path):
+    for part in ("train", "test"):
+        class_folders(tmp_path / "d" / part, number=2)
+    class_folders(tmp_path / "d" / "extra", number=1)
+    with pytest.raises(InputError, match="'extra', which is no part"):
+        read(Reading(data=str(tmp_path / "d")))
+
+
+def test_flat_pictures_beside_the_classes_are_told_however_many_they_are(shapes):
+    (shapes / "unknown.d").mkdir()
+    for at in range(30):
+        (shapes / f"flat{at}.png").write_bytes(encoded(drawn("bar", seed=at)))
+    found = read(Reading(data=str(shapes)))
+    assert len(found.refused) == 30
+
+
+def test_a_table_whose_pictures_lie_elsewhere_makes_no_classes_of_the_folders(tmp_path):
+    class_folders(tmp_path / "images", number=2)
+    (tmp_path / "train.csv").write_text("image,label\n0.png,cat\n1.png,dog\n")
+    with pytest.raises(InputError, match="none of them lies in"):
+        read(Reading(data=str(tmp_path)))

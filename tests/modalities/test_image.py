@@ -1,5 +1,7 @@
 """Pictures to pixels: size, middle, augmentation, the cache, and cells that hold no picture."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,13 @@ def test_a_large_jpeg_is_not_decoded_in_full(monkeypatch):
                         or made)
     encoder().encode([inline(np.zeros((800, 640, 3), np.uint8), "JPEG")])
     assert sizes == [(80, 100)]
+
+
+def test_a_line_of_one_pixel_s_width_takes_no_more_memory_than_others():
+    item, = encoder().encode([inline(np.full((20_000, 1, 3), 200, np.uint8))])
+    assert item.shape == (40, 40, 3)
+    tracemalloc.start()
+    encoder().encode([inline(np.full((20_000, 1, 3), 200, np.uint8))])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2e6

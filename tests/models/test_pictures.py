@@ -154,12 +154,23 @@ def test_a_row_does_not_hang_on_the_others_of_its_batch_in_training(tmp_path):
 
 
 def test_a_network_from_nothing_may_learn_statistics(tmp_path):
-    network = opened(tmp_path)
-    network.backbone.learn_statistics = True
+    network = STRATEGIES["scratch"](DEFAULTS["scratch"]).prepare(opened(tmp_path))
     before = statistics(network)
+    for name, value in before.items():  # nothing is left of what the pictures before were like
+        if name.endswith(("running_mean", "running_var")):
+            assert torch.equal(value, torch.full_like(value, float(name.endswith("var")))), name
     step(network, pixels(4))
     assert not all(torch.equal(value, before[name])
                    for name, value in statistics(network).items())
+
+
+def test_replay_is_exact_where_stages_share_a_module():
+    network = open_network(card_of("own_networks:shares"))
+    torch.manual_seed(3)
+    network.set_head(HEAD)
+    network.eval()
+    assert network.resumable
+    assert largest_difference(network, pixels()) == 0.0
 
 
 def test_frozen_blocks_take_no_gradient(tmp_path):

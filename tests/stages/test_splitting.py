@@ -99,7 +99,6 @@ def test_rows_are_in_ascending_order_and_fingerprints_are_of_them():
         assert list(rows) == sorted(rows)
     assert sides.dataset == dataset.fingerprint()
     assert sides.vault.fingerprint == dataset.fingerprint(sides.vault.sealed)
-    assert sides.learning == dataset.fingerprint(sides.train + sides.validation)
 
 
 def test_the_seed_given_is_the_seed_used():
@@ -206,3 +205,14 @@ def test_a_split_without_a_row_to_learn_from_is_refused():
 
     with pytest.raises(SplitError, match="No row is left to learn from"):
         split(dataset, Audit(dataset.fingerprint(), ()), seed=0)
+
+
+def test_the_learning_rows_are_known_by_their_sides_too():
+    first, second = plain(300), plain(60, part="validation")
+    moved = [[*one, *other[:10]] for one, other in zip(first, second, strict=True)]
+    moved[2] = [*first[2], *["train"] * 10]
+    rest = [other[10:] for other in second]
+    one = split_of(rows_of(*beside(first, second, plain(40, part="test"))))
+    other = split_of(rows_of(*beside(moved, rest, plain(40, part="test"))))
+    assert len(one.train) + 10 == len(other.train)
+    assert one.learning != other.learning

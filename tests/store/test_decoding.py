@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -141,3 +142,12 @@ def test_what_is_seen_of_a_picture_is_in_its_units():
     assert (black.brightness, black.contrast, black.sharpness, black.border) == (0, 0, 0, 0)
     checked = np.indices((32, 32)).sum(axis=0) % 2 * 255
     assert look(encoded(checked.astype(np.uint8))).contrast == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_frames_that_are_cut_anywhere_are_read_or_refused(form):
+    first, second = (Image.fromarray(drawn("ring", seed=at, side=8)) for at in (1, 2))
+    whole = saved(first, form, save_all=True, append_images=[second])
+    for end in range(len(whole)):
+        with suppress(InputError):
+            look(whole[:end])

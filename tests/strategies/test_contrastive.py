@@ -44,3 +44,12 @@ def test_every_block_learns_at_one_rate_and_rows_belong_together():
     assert len(set(strategy.rates(6, 0))) == 1
     assert strategy.objective.couples_rows
     assert not strategy.solved
+
+
+def test_pairs_are_compared_in_full_precision_where_the_rest_is_not():
+    near = torch.nn.functional.normalize(torch.tensor([[1.0, 0.02], [1.0, 0.05]]), dim=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        part = Pairs().loss(near, {"target": torch.tensor([0, 0])})["alike"]
+    assert part.sum.dtype == torch.float32
+    assert float(part.sum) == pytest.approx((1 - float(near[0] @ near[1])) ** 2, rel=1e-2)
+    assert float(part.sum) > 0

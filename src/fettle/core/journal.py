@@ -91,11 +91,15 @@ class Labels:
         return {id: tuple(labels) for id, labels in said.items() if len(labels) > 1}
 
     def settled(self, source: str | None = None) -> dict[str, str]:
-        """The label of each id of this source, or of both; contradicted ids are left out."""
-        return {
-            one.id: one.label for one in self.labels
-            if source in (None, one.source) and one.id not in self.contradicted
-        }
+        """The label of each id of this source, or of both; what it contradicts itself is left out.
+
+        The audit stream stands for itself: no other label takes a row out of it.
+        """
+        said: dict[str, set[str]] = {}
+        for one in self.labels:
+            if source in (None, one.source):
+                said.setdefault(one.id, set()).add(one.label)
+        return {id: next(iter(labels)) for id, labels in said.items() if len(labels) == 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,10 +219,13 @@ class One:
                     best = {key: value.clone() for key, value in loop.weights().items()}
                 if memory is not None:
                     memory.epoch(loop.weights(), event.validation_score)
-                self._save(loop, history, best)
-                saved = time.monotonic()
+                over = self._done(history)
+                if (self.stop_after is None or over
+                        or time.monotonic() - saved >= ground.save_seconds):
+                    self._save(loop, history, best, over=over)
+                    saved = time.monotonic()
                 yield event
-                if self._done(history):
+                if over:
                     break
         loop.put_back(best)
         self.network = network.eval()
@@ -289,11 +292,21 @@ class One:
         return history, best
 
     def _save(
-        self, loop: Loop, history: Sequence[Epoch], best: Mapping[str, torch.Tensor]
+        self, loop: Loop, history: Sequence[Epoch], best: Mapping[str, torch.Tensor], *,
+        over: bool = False,
     ) -> None:
-        """Everything that the next step depends on, and the best weights so far."""
+        """Everything that the next step depends on, and the best weights so far.
+
+        Args:
+            loop: as it stands.
+            history, best: so far.
+            over: no other step is taken, so only what is made of the best weights is kept.
+        """
+        state = loop.state()
+        if over:
+            state = {name: state[name] for name in ("loop", "loss")}
         memory = self.strategy.memory.state() if self.strategy.memory else {}
-        tensors = {**loop.state(), **{f"best.{name}": value for name, value in best.items()},
+        tensors = {**state, **{f"best.{name}": value for name, value in best.items()},
                    **{f"memory.{name}": value for name, value in memory.items()}}
         facts = {"history": [dataclasses.asdict(epoch) for epoch in history]}
         checkpoints.save(self.folder, loop.steps_done, tensors, facts)

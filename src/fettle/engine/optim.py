@@ -47,7 +47,7 @@ class AdamW:
         """Move every parameter that has a gradient.
 
         Args:
-            clip: the length that all gradients together are cut to.
+            clip: the length that all gradients together are cut to; 0 cuts nothing.
             norm: the length that they have; they are cut while they are read, in one pass.
         """
         number = 0
@@ -67,7 +67,7 @@ class AdamW:
                 fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=group.rate,
                 weight_decay=group.weight_decay, eps=1e-8, maximize=False,
                 grad_scale=torch.tensor(
-                    max(1.0, (norm + 1e-6) / clip), device=moved[0][0].device
+                    max(1.0, (norm + 1e-6) / clip) if clip else 1.0, device=moved[0][0].device
                 ),
             )
 

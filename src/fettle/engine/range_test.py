@@ -7,6 +7,8 @@ is thrown away: weights, optimizer and random numbers of the training that follo
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fettle.core.errors import NonFinite
 from fettle.core.parts import Encoder, Objective, Strategy
 from fettle.core.plan import Plan, Rung, Setting
@@ -42,10 +44,12 @@ def found(
         curve = [(float(factor), float(loss)) for factor, loss in files.read_json(path)]
     else:
         teach = ground.folds[0][0]
-        lesson = ground.lesson.of(teach)
+        most = STEPS * int(rung.settings["batch_rows"])
+        drawn = np.random.default_rng(plan.seed).permutation(len(teach))[:most]
+        lesson = ground.lesson.of(teach[np.sort(drawn)])
         curve = yield from curve_of(
             start(ground, plan, rung, strategy, chosen, teach), ground.encoder,
-            taught(ground, rung, lesson.targets), lesson, strategy=strategy,
+            taught(ground, rung, ground.lesson.targets[teach]), lesson, strategy=strategy,
             settings=rung.settings, precision=plan.precision, seed=plan.seed,
         )
         files.write_json(path, curve)

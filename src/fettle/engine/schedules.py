@@ -10,7 +10,7 @@ from collections.abc import Callable
 __all__ = ["RISING", "SCHEDULES", "ramp", "share"]
 
 ONE_CYCLE_START, ONE_CYCLE_END = 25.0, 1e5
-"""The first rate is this part of the highest, and the last this part of the first."""
+"""The first and the last rate are these parts of the highest."""
 SLANTED_RATIO = 32.0
 """The highest rate of a slanted triangle over its lowest."""
 TRIANGLE_LOW = 0.25
@@ -94,7 +94,7 @@ def _one_cycle(step: int, rising: int, steps: int) -> float:
     Source: Smith and Topin, "Super-Convergence", 2019, section 3; the halves of cosines and the
     bounds are fastai's.
     """
-    first, last = 1 / ONE_CYCLE_START, 1 / ONE_CYCLE_START / ONE_CYCLE_END
+    first, last = 1 / ONE_CYCLE_START, 1 / ONE_CYCLE_END
     if step < rising:
         return 1 + (first - 1) * _cosine(step / rising, 1)
     done = min((step - rising) / max(steps - 1 - rising, 1), 1.0)

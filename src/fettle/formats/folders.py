@@ -19,7 +19,7 @@ from fettle.formats.pictures import gather, is_picture_name, remarks
 from fettle.formats.rows import Rows
 from fettle.store.unpacking import unpacked
 
-__all__ = ["LABEL", "PICTURE", "holds_pictures", "rows_of_folder", "table_in", "top_of"]
+__all__ = ["LABEL", "PICTURE", "STRAY", "holds_pictures", "rows_of_folder", "table_in", "top_of"]
 
 PICTURE, LABEL = "picture", "label"
 PART_NAMES = {
@@ -30,6 +30,8 @@ PART_NAMES = {
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 IGNORED = ("__MACOSX", "Thumbs.db", "desktop.ini")
 """What systems leave behind; files whose names begin with a dot, too."""
+STRAY = "it lies in no class folder"
+"""Why a picture is told and not used; it is not a broken one."""
 MOST_FILES = 5_000_000
 SHOWN = 5
 
@@ -111,7 +113,7 @@ def _rows(
 ) -> Rows:
     """The rows of these pictures; those that cannot be used are refused."""
     stray = [file for file, (_, label) in zip(files, placed, strict=True) if not label]
-    refused = [Refused(file.place, "it lies in no class folder") for file in stray if labelled]
+    refused = [Refused(file.place, STRAY) for file in stray if labelled]
     kept = [(file, where) for file, where in zip(files, placed, strict=True)
             if where[1] or not labelled]
     deep = [file.place for file, _ in kept if len(file.parts) > 2 + split]
@@ -140,9 +142,14 @@ def _rows(
 def _is_split(files: Sequence[_File]) -> bool:
     """Whether the outermost folders are the parts, with class folders inside."""
     outer = Counter(file.parts[0].lower() for file in files if len(file.parts) > 2)
-    return bool(outer) and set(outer) <= set(PART_NAMES) and "train" in {
-        PART_NAMES[one] for one in outer
-    }
+    parts = {PART_NAMES[one] for one in outer if one in PART_NAMES}
+    beside = sorted(set(outer) - set(PART_NAMES))
+    if len(parts) > 1 and beside:
+        raise InputError(
+            f"Beside the folders for {', '.join(sorted(parts))} stands {beside[0]!r}, which is no "
+            "part. Move it away, or give one of the folders."
+        )
+    return "train" in parts and not beside
 
 
 def _placed(file: _File, split: bool) -> tuple[str, str]:

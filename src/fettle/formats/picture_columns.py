@@ -24,16 +24,20 @@ MOST = 0.95
 """Of the sampled cells, how many must end like a picture's name."""
 
 
-def path_column(rows: Rows, base: Path, *, told: Sequence[str] = ()) -> str | None:
+def path_column(
+    rows: Rows, base: Path, *, told: Sequence[str] = (), must_lie: bool = False
+) -> str | None:
     """The column of paths to pictures that lie there; None where the table has none.
 
     Args:
         rows: of a table; cells are text.
         base: the folder that relative paths begin at.
         told: the inputs, where they were told: no other column is then taken for pictures.
+        must_lie: whether a column of names of pictures that are not there is an error.
 
     Raises:
-        InputError: two columns hold pictures, and nobody said which to read.
+        InputError: none of the pictures lies there, though they should; or two columns hold
+            pictures, and nobody said which to read.
     """
     found = []
     for name in rows.table.column_names:
@@ -41,10 +45,15 @@ def path_column(rows: Rows, base: Path, *, told: Sequence[str] = ()) -> str | No
             continue
         cells = present(rows.table.column(name)).slice(0, SAMPLE).to_pylist()
         named = sum(is_picture_name(cell.strip()) for cell in cells)
-        if cells and named >= MOST * len(cells) and any(
-            _exists(base, cell.strip()) for cell in cells
-        ):
+        if not cells or named < MOST * len(cells):
+            continue
+        if any(_exists(base, cell.strip()) for cell in cells):
             found.append(name)
+        elif must_lie or name in told:
+            raise InputError(
+                f"{name!r} names pictures such as {cells[0]!r}, and none of them lies in {base}. "
+                "Write the paths as seen from there, or move the table beside the pictures."
+            )
     if len(found) > 1:
         raise InputError(
             f"{', '.join(map(repr, found))} all hold paths of pictures, and a row is read as one "

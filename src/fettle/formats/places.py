@@ -46,7 +46,7 @@ def rows_of_place(
         table = table_in(path)
         if table is not None:
             rows = rows_of_file(table, formats=formats, encoding=encoding)
-            column = path_column(rows, top_of(path), told=told)
+            column = path_column(rows, top_of(path), told=told, must_lie=True)
             if column is not None:
                 return with_paths(rows, column, top_of(path), place=name, inside=is_zip)
         return rows_of_folder(path, name=name, labelled=labelled)

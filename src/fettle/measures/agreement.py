@@ -39,11 +39,12 @@ def cohen_kappa(first: Sequence[str], second: Sequence[str]) -> Agreement:
     names, numbered = np.unique(np.array([*first, *second], dtype=str), return_inverse=True)
     one, two = np.split(numbered, 2)
     table = np.zeros((len(names), len(names)))
-    np.add.at(table, (one, two), 1.0 / len(first))
+    np.add.at(table, (one, two), 1.0)
+    table /= len(first)
     agreed = float(np.trace(table))
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     chance = float(rows @ columns)
-    if chance >= 1.0:
+    if len(names) == 1:
         return Agreement(len(first), agreed, float("nan"), float("nan"), float("nan"))
     kappa = (agreed - chance) / (1 - chance)
     diagonal = np.diag(table) @ ((1 - chance) - (rows + columns) * (1 - agreed)) ** 2

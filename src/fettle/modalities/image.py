@@ -25,6 +25,7 @@ from fettle.store import arrays, decoding, files, folders, pictures
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 __all__ = ["ImageEncoder"]
 
@@ -34,9 +35,11 @@ UNIT = 16
 CACHED = 64
 """Fewer pictures than this are decoded each time: a question is not kept."""
 CACHE_BYTES = 20 << 30
-CODE = "1"
+CODE = "2"
 """Raised whenever a change here changes pixels."""
 GREY = 127
+LONGEST = 4
+"""Times its shorter side that a picture is kept long."""
 CROP_SCALE = (0.35, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
 TRIES = 10
@@ -165,6 +168,7 @@ class ImageEncoder:
             picture = decoding.decoded(pictures.content_of(cell), side=self.room)
         except InputError as error:
             raise InputError(f"A picture cannot be read: {error}.") from error
+        picture = _shortened(picture)
         scale = self.room / min(picture.size)
         width, height = (max(round(length * scale), self.room) for length in picture.size)
         pixels = _resized(np.asarray(picture), width, height, self.settings["interpolation"])
@@ -193,6 +197,18 @@ class ImageEncoder:
     def _key(self, cells: Sequence[str]) -> str:
         facts = (CODE, self.room, self.settings["interpolation"], *cells)
         return hashlib.sha256("|".join(map(str, facts)).encode()).hexdigest()[:24]
+
+
+def _shortened(picture: "Image") -> "Image":
+    """Without the ends of a very long one, which are cut off in any case.
+
+    A line that is one pixel wide would be enlarged to gigabytes first.
+    """
+    width, height = (min(length, LONGEST * min(picture.size)) for length in picture.size)
+    if (width, height) == picture.size:
+        return picture
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
 
 
 def _resized(pixels: np.ndarray, width: int, height: int, interpolation: str) -> np.ndarray:

@@ -72,18 +72,18 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     if is_module(name):
         from fettle.models import picture_sources
 
-        return picture_sources.card_of_module(name)
+        return cut(picture_sources.card_of_module(name), keep_blocks)
     folder = resolve(name).absolute()
     require_safe(folder)
     config = _table(folder / CONFIG)
     if is_timm(config):
         from fettle.models import picture_sources
 
-        return picture_sources.card_of_timm(name, folder, config)
+        return cut(picture_sources.card_of_timm(name, folder, config), keep_blocks)
     if is_vision(config):
         from fettle.models import picture_sources
 
-        return picture_sources.card_of_transformers(name, folder, config)
+        return cut(picture_sources.card_of_transformers(name, folder, config), keep_blocks)
     _require_text(config, folder)
     weights = weight_files(folder)
     digest = digest_of(weights)

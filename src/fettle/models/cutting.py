@@ -33,6 +33,8 @@ def cut(card: Card, keep: int | None) -> Card:
     """
     if keep is None or keep == card.blocks:
         return card
+    if card.modality != "text":
+        raise SettingError("--keep-blocks shortens networks of texts; leave it away for pictures.")
     if not 1 <= keep <= card.blocks:
         raise SettingError(
             f"--keep-blocks is {keep}; {card.name} has {card.blocks or 'no'} blocks that can be "

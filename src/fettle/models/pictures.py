@@ -5,6 +5,7 @@ made. It can start at any of them: what runs before is replaced by stubs that gi
 right shape, and what was kept stands in place of what arrives.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,10 +49,8 @@ class PictureBackbone(nn.Module):
 
     Batch normalisation keeps the statistics that it came with, also where its scale and shift
     learn: a fine-tuning batch is too small for new ones, and a row's output would hang on the
-    others of its batch. `learn_statistics` is for networks that start from nothing.
+    others of its batch. Where a strategy draws a norm anew, it learns statistics too.
     """
-
-    learn_statistics = False
 
     def __init__(
         self, model: nn.Module, *, picture: PictureInput, block_names: Sequence[str],
@@ -114,10 +113,9 @@ class PictureBackbone(nn.Module):
         return 0
 
     def _hold_statistics(self) -> None:
-        if not self.learn_statistics:
-            for one in self.model.modules():
-                if isinstance(one, _BatchNorm):
-                    one.training = False
+        for one in self.model.modules():
+            if isinstance(one, _BatchNorm) and not getattr(one, "learns_statistics", False):
+                one.training = False
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """(rows, channels, height, width) as the network was trained on, channels last."""
@@ -233,8 +231,12 @@ def _learned(model: nn.Module, blocks: Sequence[str], example: torch.Tensor) -> 
             f"{tuple(example.shape[2:])} pixels, so it cannot be started in the middle. Choose "
             "another size."
         )
-    stubs = tuple(_outermost({name: given for when, name, given in over if when < number})
-                  for number in range(len(blocks)))
+    times = Counter(name for _, name, _ in over)  # what runs again later must run for real
+    stubs = tuple(
+        _outermost({name: given for when, name, given in over
+                    if when < number and times[name] == 1})
+        for number in range(len(blocks))
+    )
     every = range(len(blocks))
     return _Way(tuple(arrives[one] for one in every), tuple(last[one] for one in every), stubs)
 

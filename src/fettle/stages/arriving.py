@@ -79,7 +79,10 @@ def from_journal(
     Raises:
         InputError: the journal holds no answer of this version.
     """
-    found = [one for one in answers.answers if len(one.probabilities) == len(classes)]
+    found = sorted(
+        (one for one in answers.answers if len(one.probabilities) == len(classes)),
+        key=lambda one: one.at,  # several servers write files of their own
+    )
     if not found:
         raise InputError(
             f"{name} holds no answer of this version yet. `fettle serve` writes them; a file of "
@@ -93,7 +96,7 @@ def from_journal(
         kinds={}, traits={}, classes=classes,
         probabilities=np.stack([one.probabilities for one in found]),
         embedding=np.stack(whole) if len(whole) == len(found) else None,
-        labels=tuple(all_told.get(one.id) for one in found),
+        labels=tuple(audited.get(one.id, all_told.get(one.id)) for one in found),
     )
     names = list(reference.kinds)
     if paint is not None and all(one.inputs is not None for one in found):

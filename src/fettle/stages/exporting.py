@@ -160,7 +160,9 @@ class _Asked:
 
 def _apart(found: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference; infinite where shapes differ or a number is none."""
-    if found.shape != expected.shape or not np.isfinite(found).all():
+    if found.shape != expected.shape or not (
+        np.isfinite(found).all() and np.isfinite(expected).all()
+    ):
         return float("inf")
     return float(np.abs(found - expected).max())
 

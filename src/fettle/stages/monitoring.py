@@ -128,7 +128,9 @@ def _signals(
     found: list[tuple[str, str, shift.Shift, int, int, str]] = []
     if reference.embedding is not None and current.embedding is not None:
         before, now = (_some(one, rng) for one in (reference.embedding, current.embedding))
-        found.append(("embedding", "embedding", shift.embeddings(before, now, rng=rng),
+        draws = max(shift.DRAWS, 200 * _usual_signals(reference))  # so that p can pass, adjusted
+        found.append(("embedding", "embedding",
+                      shift.embeddings(before, now, rng=rng, draws=draws),
                       len(before), len(now), "what the texts are about"))
     pairs = [
         (name, reference.traits[name], current.traits[name])
@@ -148,7 +150,7 @@ def _signals(
         found += _compared(name, old, new, rng)
     p = shift.adjusted([one[2].p for one in found])
     return tuple(
-        _signal(one, float(adjusted), len(found))
+        _signal(one, float(adjusted), min(len(found), _usual_signals(reference)))
         for one, adjusted in zip(found, p, strict=True)
     )
 
@@ -194,12 +196,17 @@ def _signal(
     return Signal(name, kind, moved.effect, floor, p, rows, reference, needed, told, alarm)
 
 
+def _usual_signals(reference: Portrait) -> int:
+    """How many a window has: labels and names not seen before come beside them."""
+    return len(reference.traits) + 3
+
+
 def _cuts(reference: Portrait, arrived: Arrived, window: int | None) -> list[np.ndarray]:
     """Row numbers of each window, the oldest first; sizes differ by one at most."""
     rows = arrived.portrait.rows
     if window is None:
-        signals = len(reference.traits) + 3
-        window = max(WINDOW, shift.rows_needed(reference.rows, signals=signals) or 0)
+        needed = shift.rows_needed(reference.rows, signals=_usual_signals(reference))
+        window = max(WINDOW, needed or 0)
         window = max(window, rows // MOST_WINDOWS)
     return np.array_split(np.arange(rows), max(rows // window, 1))
 

@@ -22,6 +22,7 @@ from fettle.formats import FORMATS, TEXT_FORMATS
 from fettle.formats.columns import find_schema
 from fettle.formats.files import rows_of_stream, stem
 from fettle.formats.fixes import fixed, read_fixes
+from fettle.formats.folders import STRAY
 from fettle.formats.frames import rows_of_frame
 from fettle.formats.looks import present
 from fettle.formats.picture_columns import with_cells
@@ -267,7 +268,8 @@ def _require_different(paths: Sequence[Path]) -> None:
 
 
 def _require_few_refused(given: _Given) -> None:
-    refused, read_rows = given.rows.refused, len(given.rows.ids)
+    refused = [one for one in given.rows.refused if one.reason != STRAY]
+    read_rows = len(given.rows.ids)
     records = read_rows + len(refused)
     most = MOST_REFUSED_PICTURES if given.rows.pictures else MOST_REFUSED
     if not read_rows or len(refused) > most * records:

@@ -15,7 +15,7 @@ from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
 from fettle.measures.folds import stratified_parts
 
-__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "vault_rows"]
+__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "learned", "vault_rows"]
 
 COOLDOWN_DAYS = 7.0
 """A version that is younger is not replaced because inputs drifted: it has not been seen enough."""
@@ -171,7 +171,8 @@ def _drawn(labels: Sequence[str], seed: int, *, fresh: float, tuning: float) -> 
 
 
 def vault_rows(
-    tables: Sequence[tuple[str, pa.Table]], inputs: Sequence[str], target: str
+    tables: Sequence[tuple[str, pa.Table]], inputs: Sequence[str], target: str,
+    without: frozenset[tuple[str, ...]] = frozenset(),
 ) -> dict[str, tuple[list[tuple[str, ...]], list[str]]]:
     """The test rows that each version brought, the oldest version first.
 
@@ -179,12 +180,13 @@ def vault_rows(
         tables: the rows of versions of one name, oldest first, `id` and `side` last.
         inputs: the columns that are read.
         target: the column that is predicted.
+        without: what is read of rows that one of those to be judged has learned from (`learned`).
 
     Returns:
         By version, what is read of the test rows that no older one has, and their labels; none
         where a version brought none of its own.
     """
-    seen: set[tuple[str, ...]] = set()
+    seen: set[tuple[str, ...]] = set(without)
     found: dict[str, tuple[list[tuple[str, ...]], list[str]]] = {}
     for version, table in tables:
         sides = table.column(table.num_columns - 1).to_pylist()
@@ -199,6 +201,18 @@ def vault_rows(
         if fields:
             found[version] = fields, own
     return found
+
+
+def learned(table: pa.Table, inputs: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """What is read of the rows that a version learned from or was chosen by.
+
+    Args:
+        table: the rows that it keeps, `id` and `side` last.
+        inputs: the columns that are read.
+    """
+    sides = table.column(table.num_columns - 1).to_pylist()
+    rows = [row for row, side in enumerate(sides) if side in ("train", "validation")]
+    return frozenset(map(_key, _cells(table, inputs, rows)))
 
 
 def _cells(

@@ -33,7 +33,7 @@ class Review:
 
 def timetable(
     name: str, *, published: datetime, today: datetime, data: int = 3, evaluation: int = 1,
-    retraining: int = 6,
+    retraining: int = 6, registry: str = ".fettle",
 ) -> tuple[Review, ...]:
     """When a name is to be looked after next.
 
@@ -44,6 +44,7 @@ def timetable(
         data: months between reviews of the data; 3 to 6 is usual.
         evaluation: months between evaluations on new labels.
         retraining: months between retrainings; 6 to 12 is usual.
+        registry: that the commands are to name: a whole path or a URL, or the one of every folder.
 
     Raises:
         SettingError: so many months do not divide a year.
@@ -56,18 +57,19 @@ def timetable(
                 f"{', '.join(map(str, MONTHS))}."
             )
     quoted = shlex.quote(name)
+    where = "" if registry == ".fettle" else f" --registry {shlex.quote(registry)}"
     return (
         Review("watch", 0, today.date().isoformat(),
-               f"fettle watch {quoted} --journal --fail-on warn",
+               f"fettle watch {quoted} --journal --fail-on warn{where}",
                "looks where it ends with 3"),
         Review("evaluation", evaluation, _next(published, today, evaluation),
-               f"fettle label suggest {quoted} --journal --count 100 --out to-label.csv",
+               f"fettle label suggest {quoted} --journal --count 100 --out to-label.csv{where}",
                "labels them; then fettle evaluate and fettle watch"),
         Review("data review", data, _next(published, today, data),
-               f"fettle watch {quoted} --journal --html review.html",
+               f"fettle watch {quoted} --journal --html review.html{where}",
                "reads the page; checks sources, labels and classes with fettle audit"),
         Review("retraining", retraining, _next(published, today, retraining),
-               f"fettle retrain {quoted} reviewed.csv",
+               f"fettle retrain {quoted} reviewed.csv{where}",
                "reviews the labels before, and the gate's verdict after"),
     )
 
@@ -79,7 +81,8 @@ def crontab(reviews: tuple[Review, ...], *, folder: str, hour: int = 6) -> str:
         when = f"0 {hour} * * *" if not one.every else f"0 {hour} 1 */{one.every} *"
         mark = "# " if one.what == "retraining" else ""
         command = one.command.replace("%", r"\%")
-        lines.append(f"{mark}{when} cd {shlex.quote(folder)} && {command}  # {one.what}")
+        there = shlex.quote(folder).replace("%", r"\%")
+        lines.append(f"{mark}{when} cd {there} && {command}  # {one.what}")
     return "\n".join(lines) + "\n"
 
 

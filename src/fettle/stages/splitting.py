@@ -6,6 +6,8 @@ training row in disguise. Nothing here opens a file, sees a model, or draws from
 Which rows learn does not depend on what given test rows say.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,11 +85,22 @@ def split(dataset: Dataset, audit: Audit, *, seed: int) -> Split:
         validation=sides[1],
         vault=Vault(sides[2], dataset.fingerprint(sides[2])),
         dataset=fingerprint,
-        learning=dataset.fingerprint(sides[0] + sides[1]),
+        learning=_sided(dataset, sides[0], sides[1], tied := _tied(group, used)),
         left_out=tuple(left_out),
         notes=tuple(notes),
-        tied=_tied(group, used),
+        tied=tied,
     )
+
+
+def _sided(
+    dataset: Dataset, train: tuple[int, ...], validation: tuple[int, ...],
+    tied: Sequence[Sequence[int]],
+) -> str:
+    """A hash of the learning rows, of where validation begins, and, for folds, of what is tied."""
+    place = {row: at for at, row in enumerate(train)}
+    ties = [[place[row] for row in one if row in place] for one in tied if not validation]
+    whole = [dataset.fingerprint(train + validation), len(train), sorted(filter(None, ties))]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _given_test(

@@ -114,9 +114,9 @@ def _upright(content: bytes, side: int | None) -> tuple["Image", dict[str, Any]]
     from PIL import Image, ImageOps
 
     picture = _opened(content)
-    facts = {"format": picture.format or "", "mode": picture.mode,
-             "frames": int(getattr(picture, "n_frames", 1))}
     try:
+        facts = {"format": picture.format or "", "mode": picture.mode,
+                 "frames": int(getattr(picture, "n_frames", 1))}
         if side is not None and picture.format == "JPEG":
             picture.draft(picture.mode, (side, side))
         picture.load()

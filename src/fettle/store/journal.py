@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fettle.core.errors import StoreError
 from fettle.core.journal import Answered, Answers, Label, Labels
 from fettle.store import failpoints, files, folders
 
@@ -50,6 +51,7 @@ class Journal:
         self._clock = clock
         self._path: Path | None = None
         self._begun = 0.0
+        self._said: set[str] = set()
 
     def write(self, batch: Iterable[Answered]) -> tuple[str, ...]:
         """All of these answers, on the disk when this returns; else none of them.
@@ -65,9 +67,19 @@ class Journal:
             return ()
         path = self._current()
         files.append_lines(path, lines)
-        if path.stat().st_size >= self._file_bytes:
-            self._path = None
-        return self._removed(keep=path)
+        try:  # the answers are on the disk: nothing below may say that they are not
+            if path.stat().st_size >= self._file_bytes:
+                self._path = None
+            return self._removed(keep=path)
+        except (StoreError, OSError) as error:
+            return self._once(f"Old files of the journal could not be removed: {error}")
+
+    def _once(self, sentence: str) -> tuple[str, ...]:
+        """Said once, however often it comes."""
+        if sentence in self._said:
+            return ()
+        self._said.add(sentence)
+        return (sentence,)
 
     def _current(self) -> Path:
         """The file that is written to: of this process alone."""

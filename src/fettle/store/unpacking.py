@@ -4,11 +4,13 @@ Every name is judged before a byte is written, bytes are counted as they come an
 archive claims, and the folder gets its name only when it is whole.
 """
 
+import lzma
 import os
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,7 +53,8 @@ def unpacked(path: Path) -> Path:
         with suppress(FileExistsError):
             partial.rename(target)
         return target
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError,
+            zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{path} cannot be unpacked: {error}. Pack it anew.") from error
     except OSError as error:
         raise StoreError(

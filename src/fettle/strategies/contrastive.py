@@ -82,7 +82,10 @@ class Pairs:
             outputs: vectors of length 1, (rows, width).
             batch: with target, (rows,).
         """
-        cosines = outputs.float() @ outputs.float().T
+        import torch
+
+        with torch.autocast(outputs.device.type, enabled=False):  # in bf16, near ones are all 1
+            cosines = outputs.float() @ outputs.float().T
         alike = (batch["target"][:, None] == batch["target"][None, :]).triu(diagonal=1)
         apart = (batch["target"][:, None] != batch["target"][None, :]).triu(diagonal=1)
         count = self.counts(batch)

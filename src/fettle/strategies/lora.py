@@ -12,7 +12,8 @@ from fettle.strategies.tuning import TUNING, discriminative_rates
 __all__ = ["DEFAULTS", "lora"]
 
 DEFAULTS: dict[str, Setting] = {
-    **{name: value for name, value in TUNING.items() if name != "reinit_top"},
+    **{name: value for name, value in TUNING.items()
+       if name not in ("reinit_top", "word_embeddings")},
     "rate": 1e-3,
     "slower": 1.0,
     "rank": 16,

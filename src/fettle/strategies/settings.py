@@ -23,7 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """Settings that are names, and the names that they may be."""
 SHARES = ("slower", "warmup", "dropout", "label_smoothing")
-MOST = {"networks": 5}
+MOST = {"networks": 5, "cycles": 20}
 """Of counts that have a most: no more networks than folds."""
 FROM_ZERO = ("reinit_top", "templates")
 """Counts of which there may be none."""

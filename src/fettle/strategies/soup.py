@@ -70,7 +70,7 @@ class _Pot(Keeper):
     def finish(self, network: Network, validate: Validate) -> Network:
         """The soup; without validation, of so many of the newest epochs as soups before it had."""
         if validate is None:
-            many = round(median(self._used))
+            many = min(round(median(self._used)), len(self._epochs))
             self.chosen = {"ingredients": many}
             return put(network, _mean([weights for _, weights in self._epochs[:many]]))
         taken = [self._epochs[0][1]]

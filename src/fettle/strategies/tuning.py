@@ -106,4 +106,9 @@ def redrawn(network: Network, *, lowest: int) -> Network:
                 value.normal_(std=DEVIATION)
             else:
                 value.fill_(0.0 if name.endswith("bias") else 1.0)
+        for name, module in network.module.named_modules():
+            inside = lowest <= network.block_of(f"{name}.weight") < network.blocks - 1
+            if inside and hasattr(module, "reset_running_stats"):
+                module.reset_running_stats()  # what others' pictures were like is no start
+                module.learns_statistics = True
     return network

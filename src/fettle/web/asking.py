@@ -64,7 +64,7 @@ def question(body: Mapping[str, Any], columns: Sequence[str], *, most_rows: int)
     """
     for key in body:
         if key != "rows":
-            raise unknown_name("key", key, ["rows"], place="the body")
+            raise unknown_name("key", key[:80], ["rows"], place="the body")
     rows = body.get("rows")
     if not isinstance(rows, list):
         raise InputError(f"The body has no list of rows; {_example(columns)} is what it takes.")
@@ -138,7 +138,8 @@ def _fields(
         )
     for name in columns:
         if name not in row:
-            raise unknown_name("column", name, row or {"(none)"}, place=f"row {number}")
+            some = [key[:80] for key in list(row)[:50]] or ["(none)"]
+            raise unknown_name("column", name, some, place=f"row {number}")
     unused.update(dict.fromkeys(name[:80] for name in row if name not in columns))
     return tuple("" if row[name] is None else _text(row[name], number, name) for name in columns)
 
@@ -208,7 +209,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys are all different."""
     made = dict(pairs)
     if len(made) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"the key {key[:80]!r} stands twice in one object")
+            seen.add(key)
     return made

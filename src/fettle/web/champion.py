@@ -51,8 +51,7 @@ class Champion:
         name, at, _ = reference.partition("@")
         self.served, self.difference = self._opened(reference)
         if not at and self.served.id.startswith(f"{name}@"):
-            self._held = Registry(registry, create=False)
-            self._pointer = self._held.pointers(name)["champion"]
+            self._held = Registry(registry, create=False)  # `look` finds what moved while it opened
 
     @property
     def name(self) -> str:

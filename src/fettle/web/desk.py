@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from fettle.core.errors import FettleError, SettingError
+from fettle.core.errors import FettleError, InputError, SettingError
 from fettle.core.journal import Answered
 from fettle.web import openapi
 from fettle.web.asking import Malformed, Question, infer_question, parsed, question
@@ -105,7 +105,10 @@ class Desk:
                 self.batcher.drop(asked)
             gone.cancel()
         if asked.answered.done():
-            answers = entries(asked.answered.result(), self.keeping)
+            try:
+                answers = entries(asked.answered.result(), self.keeping)
+            except InputError as error:  # a cell that cannot be read, such as half a picture
+                return refusal(422, str(error))
             self._note(answers)
             headers = {"x-fettle-version": asked.model.id}
             return JSONResponse(tell(asked.model, answers, asks), headers=headers)
