@@ -140,6 +140,9 @@ def third(operations):
     return numbers[2]
 
 
+OF_THE_CACHE = re.compile(r"\b(replay|\w{16}-(mean|cls|max|block\d+)\.(array|json))$")
+
+
 def number_of(share: int, operations: list[str]) -> int:
     return 1 + share * (len(operations) - 1) // (SHARES - 1)
 
@@ -229,7 +232,12 @@ def test_an_error_of_the_disk_at_any_operation_is_said_once_and_continued(
     place, operations, share
 ):
     error = (*FULL_DISK, "eio", "erofs", "eacces")[share % 6]
-    done = place.tune(f"{error}@{number_of(share, operations)}")
+    number = number_of(share, operations)
+    done = place.tune(f"{error}@{number}")
+    if OF_THE_CACHE.search(operations[number - 1]):  # it costs the next run time, and no run
+        assert done.code == 0, done.err
+        assert "not kept" in done.err
+        return
     place.require_refused(done, "Make room" if error in FULL_DISK else "Could not ")
     assert not list(place.folder.rglob("*.tmp"))
     place.require_same(place.tune())
@@ -237,6 +245,7 @@ def test_an_error_of_the_disk_at_any_operation_is_said_once_and_continued(
 
 @pytest.mark.slow
 def test_a_file_that_may_not_grow_ends_the_command_within_a_checkpoint(place):
+    assert place.tune("kill@mkdir full-0").code == KILLED
     largest = 2 * (place.told.run_folder / "rungs/full/model.safetensors").stat().st_size
     done = place.tune(limit=largest)
     place.require_refused(done, "full-0/000001000000.safetensors: File too large", "Make room")
