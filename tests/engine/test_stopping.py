@@ -1,8 +1,18 @@
+import math
+
 import numpy as np
 import pytest
 
 from fettle.core.run import Epoch
-from fettle.engine.stopping import Watch, best, chance, has_collapsed, out_of_patience
+from fettle.engine.stopping import (
+    Watch,
+    best,
+    chance,
+    has_collapsed,
+    out_of_patience,
+    taught_chance,
+)
+from fettle.tasks import TASKS
 
 
 def epochs(*pairs, collapsed=()):
@@ -67,3 +77,14 @@ def test_rows_of_one_class_do_not_show_a_collapse():
     watch = Watch(lambda *_: 1.0, 0.0, 0.0)
     watch(np.array([[0.0, 0.0]] * 4), targets)
     assert not watch.seen(Epoch(1, 1.0, 1.0, 1.0, 0.1)).collapsed
+
+
+@pytest.mark.parametrize(("loss", "smoothing", "lowest"), [
+    ("plain", 0.0, -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))),
+    ("weighted", 0.0, math.log(2)),
+    ("adjusted", 0.0, -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))),
+])
+def test_chance_is_told_in_the_loss_that_is_trained(loss, smoothing, lowest):
+    targets = np.array([0] * 90 + [1] * 10)
+    task = TASKS["classification"](["a", "b"]).taught(targets, loss=loss, label_smoothing=smoothing)
+    assert taught_chance(task, targets, classes=2) == pytest.approx(lowest, rel=1e-4)

@@ -243,8 +243,12 @@ class One:
     def _watch(self, learned: np.ndarray, judged: np.ndarray) -> stopping.Watch:
         """What the epochs are compared by."""
         by, classes = str(self.rung.settings.get("stop_by")), len(self.plan.classes)
-        own, other = (stopping.chance(learned, one, classes=classes) if len(one) else 0.0
-                      for one in (learned, judged))
+        own = other = 0.0
+        if len(learned) and self.strategy.objective is None:
+            task = taught(self.ground, self.rung, learned)
+            own = stopping.taught_chance(task, learned, classes=classes)
+        if len(judged):
+            other = stopping.chance(learned, judged, classes=classes)
         return stopping.Watch(self.ground.scores.get(by, self.ground.score), own, other)
 
     def flops(self, teach: np.ndarray, epochs: int) -> float:

@@ -41,8 +41,9 @@ def tuned(
     parts, histories, flops = [], [], 0.0
     for number, (teach, judge) in enumerate(sides):
         name = f"{rung.strategy}-{number if len(judge) else 'all'}"
-        one = One(wide, plan, rung, strategy, chosen, name, epochs)
         taught = np.concatenate([teach, own])
+        here = _for_as_many_steps(rung, len(every) + len(own), len(taught))
+        one = One(wide, plan, here, strategy, chosen, name, int(here.settings["epochs"]))
         history, _ = yield from one.tuned(taught, own[:0])
         network = one.network
         flops += one.flops(taught, len(history))
@@ -66,6 +67,13 @@ def tuned(
         flops=flops,
         training_seconds=sum(epoch.seconds for history in histories for epoch in history),
     )
+
+
+def _for_as_many_steps(rung: Rung, rows: int, some: int) -> Rung:
+    """The rung with as many steps over some of the rows as it has over all of them."""
+    size = int(rung.settings["batch_rows"])
+    epochs = int(rung.settings["epochs"]) * -(-rows // size) / -(-some // size)
+    return dataclasses.replace(rung, settings={**rung.settings, "epochs": max(round(epochs), 1)})
 
 
 def merged(

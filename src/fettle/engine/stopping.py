@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from fettle.core.parts import Task
 from fettle.core.run import Epoch
 from fettle.engine.linear import cross_entropy
 
-__all__ = ["Watch", "best", "chance", "has_collapsed", "out_of_patience"]
+__all__ = [
+    "Watch", "best", "chance", "has_collapsed", "out_of_patience", "taught_chance",
+]
 
 NEAR_CHANCE = 0.98
 """A loss of this share of chance's, or more, has learned nothing."""
@@ -55,6 +59,21 @@ def chance(learned: np.ndarray, judged: np.ndarray, *, classes: int) -> float:
     """The loss on judged targets of somebody who knows nothing but the shares of the learned."""
     shares = np.bincount(learned, minlength=classes).clip(min=1) / len(learned)
     return cross_entropy(np.tile(np.log(shares), (len(judged), 1)), judged)
+
+
+def taught_chance(task: Task, targets: np.ndarray, *, classes: int) -> float:
+    """The lowest loss, as the task has it, of outputs that are the same for every row.
+
+    A weighted loss is lowest where all classes are as likely, a plain one at their shares.
+    """
+    shares = np.bincount(targets, minlength=classes).clip(min=1) / len(targets)
+    batch = {"target": torch.from_numpy(targets)}
+    found = []
+    for constant in (np.zeros(classes), np.log(shares)):
+        outputs = torch.from_numpy(np.tile(constant, (len(targets), 1))).float()
+        parts = task.loss(outputs, batch).values()
+        found.append(sum(float(one.sum) * one.weight / one.count for one in parts))
+    return min(found)
 
 
 @dataclass
