@@ -33,8 +33,8 @@ demo: env  ## the whole story on the data and the model that come with fettle
 test: env  ## the tests that take seconds, without a network
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
 
-test-all: env  ## every test, the slow ones too
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+test-all: env  ## every test, the slow ones too, two files at a time
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: env  ## ruff and mypy
 	$(BIN)/ruff check .
