@@ -103,3 +103,18 @@ def shares() -> nn.Module:
     """Drawn by this seed."""
     torch.manual_seed(5)
     return Shares()
+
+
+def grey() -> nn.Module:
+    """Takes one channel, and says nothing of how it was scaled."""
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model.picture = {"side": 28, "channels": 1}
+    return model
+
+
+def odd_means() -> nn.Module:
+    """Three means for one channel."""
+    model = grey()
+    model.picture = {"side": 28, "channels": 1, "mean": (0.1, 0.2, 0.3)}
+    return model

@@ -29,6 +29,14 @@ def test_its_card_tells_its_blocks_its_width_and_how_it_is_fed():
     assert found.sha256 == card_of(NAME).sha256, "the same weights are the same model"
 
 
+def test_one_channel_is_scaled_by_one_number():
+    network = open_network(card_of("own_networks:grey"))
+    picture = network.card.picture
+    assert (picture.mean, picture.std) == ((0.5,), (0.5,))
+    pixels = torch.randint(0, 256, (2, 28, 28, 3), dtype=torch.uint8)
+    assert network.taps({"pixels": pixels}, ("own",))["own"].shape == (2, 4)
+
+
 def test_replay_from_every_block_changes_nothing():
     network = open_network(card_of(NAME))
     network.set_head(HEAD)
@@ -56,6 +64,7 @@ def test_what_is_saved_says_the_same_when_it_is_opened(tmp_path):
     ("no_such_package:factory", "PYTHONPATH"),
     ("own_networks:no_network", "gives a str"),
     ("own_networks:takes_texts", "does not take a picture"),
+    ("own_networks:odd_means", "3 numbers as mean for 1 channels"),
     ("own_networks:fails", "another machine"),
     ("os:getcwd", "part of Python itself"),
 ])  # fmt: skip

@@ -101,3 +101,20 @@ def test_weights_that_are_missing_are_told(tmp_path):
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelUnavailable, match=r"random numbers"):
         open_network(card_of(str(tmp_path)))
+
+
+@pytest.mark.parametrize("told", [
+    {"do_flip_channel_order": True}, {"do_rescale": False}, {"rescale_factor": 1 / 127.5},
+])
+def test_another_order_or_scale_of_colors_is_refused(tmp_path, told):
+    path = saved(tmp_path, "vit") / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    with pytest.raises(ModelUnavailable, match="another order or scale"):
+        card_of(str(tmp_path))
+
+
+def test_where_nothing_was_normalised_nothing_is(tmp_path):
+    path = saved(tmp_path, "vit") / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_normalize": False}))
+    picture = card_of(str(tmp_path)).picture
+    assert (picture.mean, picture.std) == ((0.0,) * 3, (1.0,) * 3)

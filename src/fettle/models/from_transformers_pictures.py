@@ -47,9 +47,22 @@ class _Pooled(nn.Module):
 
 
 def picture_of(folder: Path, config: Mapping[str, Any]) -> PictureInput:
-    """How the network was fed, by the config of its preprocessor, else by its own."""
+    """How the network was fed, by the config of its preprocessor, else by its own.
+
+    Raises:
+        ModelUnavailable: it was fed in a way that is not done here.
+    """
     path = folder / PREPROCESSOR
     told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if told.get("do_flip_channel_order") or told.get("do_rescale") is False or (
+        abs(float(told.get("rescale_factor") or 1 / 255) - 1 / 255) > 1e-6
+    ):
+        raise ModelUnavailable(
+            f"{path} feeds pictures in another order or scale than RGB from 0 to 1, which is not "
+            "done here. Choose another model."
+        )
+    if told.get("do_normalize") is False:
+        told = {**told, "image_mean": (0.0,) * 3, "image_std": (1.0,) * 3}
     usual = PictureInput(side=224)
     cut, brought = _side(told.get("crop_size")), _side(told.get("size"))
     own = _side(config.get("image_size"))

@@ -148,4 +148,11 @@ def _told_by(model: nn.Module) -> PictureInput:
     for key in ("mean", "std"):
         if key in given:
             given[key] = tuple(float(one) for one in given[key])
+            if len(given[key]) not in (1, int(given.get("channels", 3))):
+                raise ModelUnavailable(
+                    f"{type(model).__name__}.picture names {len(given[key])} numbers as {key} for "
+                    f"{given.get('channels', 3)} channels."
+                )
+        elif int(given.get("channels", 3)) != 3:  # the usual ones are of three colors
+            given[key] = (0.5,)
     return PictureInput(**{"side": 224, **given})
