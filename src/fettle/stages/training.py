@@ -230,7 +230,8 @@ def _climb(
         name=rung.strategy,
         folder=str(folder.relative_to(ground.folder)),
         validation=_interval(climbed.outputs, ground.lesson.targets[judged], plan),
-        seconds=time.perf_counter() - begun,
+        # of what an earlier command trained before it was stopped, too
+        seconds=max(time.perf_counter() - begun, climbed.training_seconds),
         peak_bytes=peak_bytes(),
         history=climbed.history,
         chosen=climbed.chosen,
@@ -281,19 +282,20 @@ def _clear(folder: Path, rung: Rung) -> None:
 def _require_room(ground: Ground, plan: Plan) -> None:
     """Stop before the first rung where the weights and checkpoints would not fit on the disk."""
     network, folder = ground.network, ground.folder
-    largest, copies = 0, IN_A_CHECKPOINT
+    largest, copies, parts = 0, IN_A_CHECKPOINT, 1
     for rung in plan.rungs:
         strategy = STRATEGIES[rung.strategy](rung.settings)
         if strategy.solved:
             continue
         copies = max(copies, IN_A_CHECKPOINT + (strategy.memory.copies if strategy.memory else 0))
+        if not ground.held_out:
+            parts = max(parts, int(rung.settings.get("networks", len(ground.folds))) + 1)
         rates = [strategy.rates(network.blocks, epoch)
                  for epoch in range(int(rung.settings["epochs"]))]
         largest = max(largest, sum(
             value.nbytes for name, value in network.module.named_parameters()
             if strategy.learns(name) and any(one[network.block_of(name)] for one in rates)
         ))
-    parts = 1 if ground.held_out else len(ground.folds) + 1
     saves = checkpoints.KEPT * parts + 1  # the one more is being written
     whole = sum(value.nbytes for value in network.module.state_dict().values())
     written = len(plan.rungs) + 2  # the version, and its blobs
