@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from fettle.core.dataset import Schema
 from fettle.web.batching import Batcher, Busy, parts
 
 
@@ -28,6 +29,7 @@ class Model:
     """Answers with each text's length, once it may go on."""
 
     id: str = "m@1"
+    schema: Schema = field(default_factory=lambda: Schema("label", ("text",)))
     encoder: Letters = field(default_factory=Letters)
     go: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)

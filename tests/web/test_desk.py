@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from fettle.core.errors import OutOfMemory
+from fettle.core.errors import InputError, OutOfMemory
+from fettle.web.asking import require_bytes
 from fettle.web.batching import Batcher
 from fettle.web.desk import Desk, Limits
 from fettle.web.door import Door
@@ -121,3 +122,10 @@ def test_an_answer_after_the_deadline_is_a_504():
     status, told, waiting = asgi(story, model, deadline=0.2)
     assert (status, waiting) == (504, 0)
     assert "No answer within 0.2 s" in told["error"]
+
+
+def test_a_picture_is_sent_and_not_named_by_a_hash_of_this_machine_s():
+    sent = "data:image/png;base64,AAAA"
+    require_bytes([(sent,), ("sha256:abc",)])
+    with pytest.raises(InputError, match="Row 2 names a picture by its hash"):
+        require_bytes([(sent,), (f"sha256:{'0' * 64}",)])

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from fettle.core.errors import FettleError, InputError, SettingError
 from fettle.core.journal import Answered
 from fettle.web import openapi
-from fettle.web.asking import Malformed, Question, infer_question, parsed, question
+from fettle.web.asking import Malformed, Question, infer_question, parsed, question, require_bytes
 from fettle.web.batching import Asked, Batcher, Busy
 from fettle.web.champion import Champion
 from fettle.web.diary import Diary
@@ -77,6 +77,8 @@ class Desk:
             asks = understand(
                 parsed(body), model.encoder.fields, most_rows=self.limits.rows
             )
+            if model.schema.modality == "image":
+                require_bytes(asks.fields)
             asked = self.batcher.ask(model, asks.fields, deadline)
         except Busy as error:
             return refusal(503, str(error), {"retry-after": f"{error.seconds:.0f}"})
