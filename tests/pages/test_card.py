@@ -2,9 +2,9 @@ import re
 
 import pytest
 import yaml
-from nouns import SECRET, bare, hostile, many, story
 
 from fettle.pages.card import card, literal
+from nouns import SECRET, bare, hostile, many, story
 
 
 def head(text: str) -> dict:

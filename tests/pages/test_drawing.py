@@ -3,10 +3,10 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
-from nouns import HOSTILE
 
 from fettle.pages.drawing import ACCENT, draw
 from fettle.pages.words import clip
+from nouns import HOSTILE
 
 
 def line(label: str):

@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import numpy as np
-from nouns import HOSTILE, bare, hostile, many, story
 
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.pages.abstention import abstention
@@ -25,6 +24,7 @@ from fettle.pages.network import network
 from fettle.pages.sides import sides
 from fettle.pages.slices import slices
 from fettle.pages.verdict import sentences
+from nouns import HOSTILE, bare, hostile, many, story
 
 
 def of(section, kind):

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from nouns import bare, story
 
 from fettle.pages.blocks import Story
 from fettle.pages.verdict import headings, sentences
+from nouns import bare, story
 
 
 def with_gain(difference: float, *, against: str = "nearest_mean", **changes: object) -> Story:
