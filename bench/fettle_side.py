@@ -93,8 +93,9 @@ def opened(card: Card, max_tokens: int) -> tuple[TextNetwork, TextEncoder]:
 
 def train(job: Training) -> dict[str, Any]:
     """Full fine-tuning: throughput over the counted steps, or the test rows after all epochs."""
-    card, _, precision = ready(job.model)
+    card, machine, precision = ready(job.model)
     network, encoder = opened(card, job.max_tokens)
+    network.attend_plainly(below=machine.math_below(precision))  # as a plan has it
     task = TASKS["classification"]([str(number) for number in range(job.classes)])
     items, targets = encoder.encode([(text,) for text in job.texts]), np.array(job.targets)
     asked = {"epochs": job.epochs, "batch_rows": job.batch_rows, "rate": job.rate}

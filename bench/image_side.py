@@ -75,7 +75,7 @@ def by_fettle(rung: str, job: dict[str, Any], train: Rows, test: Rows) -> Iterat
     encoder = ImageEncoder.fit(card, fields=("picture",),
                                pictures=Pictures(job["side"], "light", True))
     judged = encoder.encode(test[0])
-    settings = {**settings_of(rung, card, len(train[1])), "epochs": job["epochs"]}
+    settings = {**settings_of(rung, card), "epochs": job["epochs"]}
     strategy = STRATEGIES[rung](settings)
     classes = int(train[1].max()) + 1
     task = Classification([str(one) for one in range(classes)])

@@ -287,3 +287,13 @@ def test_a_rate_that_is_asked_for_is_taken_as_it_is(told):
 def test_what_cannot_be_is_refused_by_name(told, asked, words):
     with pytest.raises(SettingError, match=words):
         planned(told, asked=asked)
+
+
+def test_contrastive_takes_as_many_steps_in_batches_of_any_size(told):
+    def steps(**asked):
+        (rung,) = planned(told, rungs=("contrastive",), asked=asked).rungs
+        rows = len(told.split.learners)
+        return int(rung.settings["epochs"]) * -(-rows // int(rung.settings["batch_rows"]))
+
+    assert steps(batch_rows=16) == pytest.approx(steps(), rel=0.35)
+    assert steps(epochs=3, batch_rows=16) == 3 * -(-len(told.split.learners) // 16)

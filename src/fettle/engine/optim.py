@@ -79,10 +79,11 @@ class AdamW:
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from what `state` gave."""
         self._kept = {}
+        parameters = self.parameters
         for key, value in state.items():
             number, _, name = key.partition(".")
             own = self._kept.setdefault(int(number), {})
-            own[name] = value.to(self.parameters[int(number)].device, copy=True)
+            own[name] = value.to(parameters[int(number)].device, copy=True)
 
     def _moments(self, number: int, one: torch.nn.Parameter) -> dict[str, torch.Tensor]:
         """Of one parameter, from its first step on."""

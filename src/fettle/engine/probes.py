@@ -14,10 +14,10 @@ from statistics import harmonic_mean
 
 import torch
 from torch.nn import functional
-from torch.optim.adamw import adamw
 
 from fettle.core.plan import Attention, Products, Threads
 from fettle.engine.device import autocast, set_threads
+from fettle.engine.optim import AdamW, Group
 from fettle.store import files
 
 __all__ = [
@@ -141,18 +141,12 @@ def attention(precision: str, tokens: int) -> Attention:
 
 def optimizer_step() -> float:
     """Seconds of one step of fused AdamW, for a million parameters."""
-    weights, gradients, means, squares = (
-        [torch.ones(PARAMETERS // TENSORS) for _ in range(TENSORS)] for _ in range(4)
-    )
-    steps = [torch.ones(()) for _ in range(TENSORS)]
-
-    def once() -> None:  # the function and not the class, which imports torch's compiler
-        adamw(
-            weights, gradients, means, squares, [], steps, fused=True, amsgrad=False, beta1=0.9,
-            beta2=0.999, lr=1e-4, weight_decay=0.01, eps=1e-8, maximize=False,
-        )
-
-    return fastest(once)[0] / (PARAMETERS / 1e6)
+    weights = [torch.nn.Parameter(torch.ones(PARAMETERS // TENSORS)) for _ in range(TENSORS)]
+    for one in weights:
+        one.grad = torch.ones_like(one)
+    optimizer = AdamW([Group(0, 0.01, weights, 1e-4)])
+    seconds, *_ = fastest(lambda: optimizer.step(clip=1.0, norm=1.0))
+    return seconds / (PARAMETERS / 1e6)
 
 
 def copied() -> float:

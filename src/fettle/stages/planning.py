@@ -182,8 +182,10 @@ def _rungs(
     names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
     rungs = with_asked(
-        [Rung(name, settings_of(name, card, size.rows)) for name in names], settings.asked, DEFAULTS
+        [Rung(name, settings_of(name, card)) for name in names], settings.asked, DEFAULTS
     )
+    rungs = [_in_steps(rung, size.rows) if "epochs" not in settings.asked else rung
+             for rung in rungs]
     predicted = {
         rung.strategy: costs.predicted(
             rung, STRATEGIES[rung.strategy](rung.settings), _size(size, rung), card, peak=peak,
@@ -277,7 +279,15 @@ def _tried(card: Card, pictures: Pictures, machine: Machine) -> float:
     return gain_of_bf16(open_network(card), batch)
 
 
-def settings_of(name: str, card: Card, rows: int) -> dict[str, Setting]:
+def _in_steps(rung: Rung, rows: int) -> Rung:
+    """With the epochs that make the steps which it needs, in batches of the size asked for."""
+    if rung.strategy != "contrastive":
+        return rung
+    epochs = epochs_for(rows, int(rung.settings["batch_rows"]))
+    return replace(rung, settings={**rung.settings, "epochs": epochs})
+
+
+def settings_of(name: str, card: Card) -> dict[str, Setting]:
     """The strategy's defaults, with the rate of this width and the depth of this network."""
     settings = dict(DEFAULTS[name])
     if card.modality == "image":
@@ -286,8 +296,6 @@ def settings_of(name: str, card: Card, rows: int) -> dict[str, Setting]:
             settings["poolings"] = card.pooling
     elif "rate" in settings:
         settings["rate"] = round(float(settings["rate"]) * min((WIDTH / card.width) ** 2, 1), 7)
-    if name == "contrastive":
-        settings["epochs"] = epochs_for(rows, int(settings["batch_rows"]))
     if "top_blocks" in settings:
         settings["top_blocks"] = max(round(card.blocks * SHARE_ON_TOP), 1)
     return settings

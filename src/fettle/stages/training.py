@@ -101,7 +101,7 @@ def train(
         rungs=tuple(results),
         kept=kept,
         why=why,
-        poolings=tuple(_poolings(plan)),
+        poolings=tuple(_poolings(plan, card)),
         first_batch_seconds=ground.first_batch_seconds,
         left_out=tuple(left_out),
     )
@@ -148,7 +148,7 @@ def _ground(
     first_batch: float | None = None
     work = prefix(
         network, encoder, items,
-        poolings=_poolings(plan), blocks=_replayed_blocks(plan, network),
+        poolings=_poolings(plan, card), blocks=_replayed_blocks(plan, network),
         precision=plan.precision, folder=folders.cache() / "replay", limit=plan.cache_limit,
     )
     while True:
@@ -200,7 +200,8 @@ def _replayed_blocks(plan: Plan, network: BlockNetwork) -> list[int]:
 
 def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
     """Pooling and penalty, chosen on validation; every rung starts from them."""
-    penalties = [float(text) for text in str(_features_rung(plan).settings["l2"]).split(",")]
+    tried = str(_features_rung(plan, ground.network.card).settings["l2"])
+    penalties = [float(text) for text in tried.split(",")]
     return (
         yield from choose(
             {name: ready(found, ground) for name, found in ground.vectors.items()},
@@ -380,13 +381,14 @@ def _paired(
     return paired.paired_score_loss(SCORES[plan.metric], targets, first, second, rng=rng)
 
 
-def _features_rung(plan: Plan) -> Rung:
+def _features_rung(plan: Plan, card: Card) -> Rung:
     """The settings that heads are solved with, whether or not that rung is climbed itself."""
     for rung in plan.rungs:
         if rung.strategy == "features":
             return rung
-    return Rung("features", DEFAULTS["features"])
+    own = {"poolings": card.pooling} if card.modality == "image" else {}
+    return Rung("features", {**DEFAULTS["features"], **own})
 
 
-def _poolings(plan: Plan) -> list[str]:
-    return str(_features_rung(plan).settings["poolings"]).split(",")
+def _poolings(plan: Plan, card: Card) -> list[str]:
+    return str(_features_rung(plan, card).settings["poolings"]).split(",")

@@ -6,13 +6,12 @@ from functools import partial
 from fettle.core.errors import SettingError
 from fettle.core.parts import Network, Strategy
 from fettle.core.plan import Setting
-from fettle.strategies.tuning import TUNING, discriminative_rates
+from fettle.strategies.tuning import discriminative_rates, usual_without
 
 __all__ = ["DEFAULTS", "bitfit"]
 
 DEFAULTS: dict[str, Setting] = {
-    **{name: value for name, value in TUNING.items()
-       if name not in ("word_embeddings", "reinit_top")},
+    **usual_without("word_embeddings", "reinit_top"),
     "rate": 1e-3,
     "slower": 1.0,
     "weight_decay": 0.0,

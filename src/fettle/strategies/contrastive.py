@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fettle.core.parts import LossPart, Strategy
 from fettle.core.plan import Setting
-from fettle.strategies.tuning import TUNING, discriminative_rates, learns
+from fettle.strategies.tuning import discriminative_rates, learns, usual_without
 
 if TYPE_CHECKING:
     import torch
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULTS", "Pairs", "contrastive", "epochs_for"]
 
 DEFAULTS: dict[str, Setting] = {
-    **{name: value for name, value in TUNING.items()
-       if name not in ("loss", "label_smoothing", "head", "reinit_top", "stop_by", "patience",
-                       "head_rate", "rate_by")},
+    **usual_without("loss", "label_smoothing", "head", "reinit_top", "stop_by", "patience",
+                    "head_rate", "rate_by"),
     "rate": 1e-4,
     "slower": 1.0,
     "batch_rows": 64,

@@ -7,13 +7,12 @@ from typing import Any
 from fettle.core.errors import SettingError
 from fettle.core.parts import Network, Strategy, Validate
 from fettle.core.plan import Setting
-from fettle.strategies.tuning import TUNING, discriminative_rates
+from fettle.strategies.tuning import discriminative_rates, usual_without
 
 __all__ = ["DEFAULTS", "lora"]
 
 DEFAULTS: dict[str, Setting] = {
-    **{name: value for name, value in TUNING.items()
-       if name not in ("reinit_top", "word_embeddings")},
+    **usual_without("reinit_top", "word_embeddings"),
     "rate": 1e-3,
     "slower": 1.0,
     "rank": 16,

@@ -6,12 +6,12 @@ from dataclasses import replace
 from fettle.core.parts import Strategy
 from fettle.core.plan import Setting
 from fettle.strategies.full import full
-from fettle.strategies.tuning import TUNING, redrawn
+from fettle.strategies.tuning import redrawn, usual_without
 
 __all__ = ["DEFAULTS", "scratch"]
 
 DEFAULTS: dict[str, Setting] = {
-    **{name: value for name, value in TUNING.items() if name != "reinit_top"},
+    **usual_without("reinit_top"),
     "rate": 5e-4,
     "slower": 1.0,
     "epochs": 20,

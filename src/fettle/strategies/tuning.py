@@ -9,7 +9,8 @@ from fettle.core.parts import Network, Strategy
 from fettle.core.plan import Setting
 
 __all__ = [
-    "TUNING", "all_but_words", "discriminative_rates", "learns", "redrawn", "with_fresh_top",
+    "TUNING", "all_but_words", "discriminative_rates", "learns", "redrawn", "usual_without",
+    "with_fresh_top",
 ]
 
 TUNING: dict[str, Setting] = {
@@ -37,6 +38,11 @@ DEVIATION = 0.02
 """Of weights that are drawn: BERT's initializer_range."""
 WORDS = ("word_embedding", "embed_tokens", "tok_embeddings", "wte.", "shared.")
 """What transformers' networks call the table of word vectors."""
+
+
+def usual_without(*names: str) -> dict[str, Setting]:
+    """The settings that all share, but for those that a strategy has no use for."""
+    return {name: value for name, value in TUNING.items() if name not in names}
 
 
 def discriminative_rates(
