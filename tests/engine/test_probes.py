@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -98,9 +97,18 @@ def test_every_number_of_threads_is_tried_and_its_rate_is_the_harmonic_mean(monk
 
 
 def test_the_processor_time_that_was_given_is_a_share_of_what_was_asked(monkeypatch):
-    monkeypatch.setattr(probes, "SECONDS", 0.02)
-    assert 0 < probes.attended(1) < 1.1
-    assert probes.attended(4 * (os.cpu_count() or 1)) < 0.3  # there is a quarter at most
+    now = SimpleNamespace(wall=0.0, given=0.0)
+
+    def once():  # four threads ask for four seconds a second, and get three
+        now.wall += 0.01
+        now.given += 0.03
+
+    clock = SimpleNamespace(perf_counter=lambda: now.wall, process_time=lambda: now.given)
+    monkeypatch.setattr(probes, "SECONDS", 0.1)
+    monkeypatch.setattr(probes, "time", clock)
+    monkeypatch.setattr(probes, "_product", lambda *_: once)
+    assert probes.attended(4) == pytest.approx(0.75)
+    assert torch.get_num_threads() == 4
 
 
 @pytest.mark.parametrize(("precision", "most"), [("fp32", 1e-5), ("bf16", 2e-2)])
