@@ -2,7 +2,7 @@
 replays nothing; and what replay saves an epoch, and the next run.
 
     FETTLE_DATA=... .venv/bin/python bench/ladder.py [NAME ...] [--rungs features,top,full]
-        [--repeats 1]
+        [--repeats 1] [--rows N]
 
 Runs `fettle tune` on banking77, sst2, sms_spam, medical_abstracts and sotu_party (or those named),
 with nothing set but the files and the rungs, in a home of its own: no cache of an earlier run is
@@ -17,7 +17,9 @@ shares and differences of a full fine-tuning alone with --cache-limit 0. Then
 
 Where fettle has no --cache-limit 0, `full` of the ladder stands in for the plain run, and
 top_epoch_speedup is not run. A rung's seconds are its own: those of the rungs below are not in it.
-Every set takes minutes; a repeat runs all of it again, and the figures are medians.
+Every set takes minutes; a repeat runs all of it again, and the figures are medians. With --rows, so
+many of the training rows in a fixed random order, and the same test rows for every run: those of
+the set's own file, else every fifth row.
 """
 
 import argparse
@@ -27,12 +29,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from measuring import announce, data_folder, last_json, middle, report
-from sets import SETS, Tuned, tuned
+from sets import SETS, Tuned, sides, some, tuned_on, written
 
 HERE = Path(__file__).resolve().parent
 PLAIN = ("--cache-limit", "0")
@@ -101,20 +104,47 @@ def farthest(ratios: Sequence[float]) -> float:
     return max(ratios, key=lambda one: max(one, 1 / one))
 
 
-def climb(data: Path, name: str, rungs: Sequence[str], *, plain: bool) -> dict[str, Row]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What one set is learned from."""
+
+    train: Path
+    test: Path | None
+    inputs: str = "text"
+
+    def tuned(self, out: Path, *more: str) -> Tuned:
+        """`fettle tune` on these files, with nothing set but them and `more`."""
+        return tuned_on(self.train, self.test, out, more=("--inputs", self.inputs, *more))
+
+
+def files_of(data: Path, name: str, rows: int | None, folder: Path) -> Files:
+    """The set's own files, or files in this folder with so many of its training rows."""
+    own = SETS[name]
+    if rows is None:
+        test = data / name / own.test if own.test else None
+        return Files(data / name / own.train, test, own.inputs or "text")
+    learn, judge = sides(data, name)
+    return Files(
+        written(folder / f"{name}.csv", some(learn, rows)),
+        written(folder / f"{name}.test.csv", judge),
+    )
+
+
+def climb(files: Files, rungs: Sequence[str], *, plain: bool) -> dict[str, Row]:
     """One repeat of one set: each rung's figures, and under "run" those of the whole."""
     whole: Row = {}
+    full: tuple[float, float] | None = None
     with own_home() as home:
-        climbed = tuned(data, name, home / "ladder", more=("--rungs", ",".join(rungs)))
+        climbed = files.tuned(home / "ladder", "--rungs", ",".join(rungs))
         rows = rows_of_ladder(climbed)
         whole["command_seconds"] = climbed.seconds
         if plain:
-            alone = tuned(data, name, home / "plain", more=("--rungs", "full", *PLAIN))
+            alone = files.tuned(home / "plain", "--rungs", "full", *PLAIN)
             full = float(alone.result["seconds"]), alone.test("full")
-        else:
-            full = (rows["full"]["seconds"], rows["full"]["test"]) if "full" in rows else None
+        elif "full" in rows:
+            full = rows["full"]["seconds"], rows["full"]["test"]
         if plain and "top" in rungs:
-            slow = tuned(data, name, home / "top", more=("--rungs", "top", *PLAIN))
+            slow = files.tuned(home / "top", "--rungs", "top", *PLAIN)
             whole["top_epoch_seconds"] = median(epoch_seconds(climbed.rung("top")))
             whole["top_epoch_seconds_plain"] = median(epoch_seconds(slow.rung("top")))
             whole["top_epoch_speedup"] = (
@@ -123,17 +153,16 @@ def climb(data: Path, name: str, rungs: Sequence[str], *, plain: bool) -> dict[s
     if full is not None:
         whole |= {"plain_full_seconds": full[0], "plain_full_test": full[1]}
         rows = against(rows, *full)
-    return {**rows, "run": {**whole, **prefix_twice(data, name, rungs)}}
+    return {**rows, "run": {**whole, **prefix_twice(files, rungs)}}
 
 
-def prefix_twice(data: Path, name: str, rungs: Sequence[str]) -> Row:
+def prefix_twice(files: Files, rungs: Sequence[str]) -> Row:
     """Seconds until the frozen prefix is there, in a first run and in one after it."""
-    files = SETS[name]
     with own_home() as home:
         seconds = [
             float(last_json([
-                sys.executable, HERE / "fettle_side.py", "prefix", data / name / files.train,
-                "label", files.inputs or "text", ",".join(rungs), home / out, home / "registry",
+                sys.executable, HERE / "fettle_side.py", "prefix", files.train,
+                "label", files.inputs, ",".join(rungs), home / out, home / "registry",
             ])["prefix_seconds"])
             for out in ("first", "second")
         ]
@@ -180,6 +209,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="sets; all where none is named")
     parser.add_argument("--rungs", default="features,top,full")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--rows", type=int, help="of the training rows; all where not given")
     asked = parser.parse_args()
     names = asked.names or list(SETS)
     if asked.repeats < 1 or not {*names} <= {*SETS}:
@@ -195,8 +225,10 @@ def main() -> None:
               "top_epoch_speedup is not run.")
     by_set: dict[str, dict[str, Row]] = {}
     for name in names:
-        rungs = asked.rungs.split(",")
-        repeats = [climb(data, name, rungs, plain=plain) for _ in range(asked.repeats)]
+        with tempfile.TemporaryDirectory() as folder:
+            files = files_of(data, name, asked.rows, Path(folder))
+            repeats = [climb(files, asked.rungs.split(","), plain=plain)
+                       for _ in range(asked.repeats)]
         by_set[name] = medians(repeats)
         print(f"\n{table(name, by_set[name])}", flush=True)
     figures = overall(by_set)
