@@ -200,13 +200,28 @@ def test_replay_is_compared_with_runs_that_replay_nothing(monkeypatch, tmp_path)
         ("--rungs", "top", *ladder.PLAIN): plain_top,
         ("--rungs", "full", *ladder.PLAIN): tuned_in([20.0], seconds=48.0, test=0.5)("full"),
     }
-    monkeypatch.setattr(ladder, "tuned", lambda data, name, out, more: runs[more])
-    monkeypatch.setattr(ladder, "prefix_twice", lambda data, name, rungs: {})
-    found = ladder.climb(tmp_path, "sst2", ["top"], plain=True)
+    told = ("--inputs", "text")
+    monkeypatch.setattr(
+        ladder, "tuned_on", lambda train, test, out, more: runs[more[len(told):]]
+    )
+    monkeypatch.setattr(ladder, "prefix_twice", lambda files, rungs: {})
+    files = ladder.Files(tmp_path / "train.csv", None)
+    found = ladder.climb(files, ["top"], plain=True)
     assert found["run"]["top_epoch_speedup"] == 6.0 / 2.0
     assert found["top"]["share_of_plain_full_seconds"] == 12 / 48
     assert found["top"]["test_minus_plain_full"] == 0.25
     assert found["top"]["predicted_over_measured"] == 3 / 12
+
+
+def test_a_ladder_of_fewer_rows_is_climbed_on_files_of_its_own(tmp_path):
+    (tmp_path / "sms_spam").mkdir()
+    rows = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(50)]
+    sets.written(tmp_path / "sms_spam/sms_spam.csv", rows)
+    files = ladder.files_of(tmp_path, "sms_spam", 12, tmp_path)
+    assert len(sets.rows_of(files.train)) == 12
+    assert len(sets.rows_of(files.test)) == 10  # every fifth of all
+    whole = ladder.files_of(tmp_path, "sms_spam", None, tmp_path)
+    assert (whole.train, whole.test) == (tmp_path / "sms_spam/sms_spam.csv", None)
 
 
 def test_a_ladders_repeats_are_brought_together_figure_by_figure():
