@@ -251,7 +251,7 @@ def compared(made: evaluation.Compared) -> None:
           ([one.what, one.first, one.second] for one in made.changes))
     table("", ["score", made.first, made.second],
           ([one.name.replace("_", " "), str(one), str(other)] for one, other in made.scores))
-    for one in (made.comparison, made.macro_f1):
+    for one in filter(None, (made.comparison, made.macro_f1)):
         message(
             f"{one.metric.replace('_', ' ')}: {one.difference:+.3f} [{one.low:+.3f}, "
             f"{one.high:+.3f}], {one.wins:,} rows won, {one.losses:,} lost of {one.rows:,}, "

@@ -155,7 +155,8 @@ def _guards(
             for path in settings.guard
         )
     if settings.guard:
-        return [reading.read(Reading(data=path)) for path in settings.guard], ()
+        guards = (Reading(data=path) for path in settings.guard)
+        return [reading.read(one, task="classification") for one in guards], ()
     if dataset.schema.modality != "text":
         return [], ()
     own = str(resources.files("fettle") / "data" / "messages.csv")
@@ -178,6 +179,8 @@ def _version_before(
     if not held or held[0]["manifest"]["plan"] == made.id:  # its own: this run was stopped late
         return None, ()
     name = f"{made.name}@{held[0]['number']}"
+    if held[0]["manifest"]["task"] != made.task:
+        return None, (f"{name} answers another task: it is not compared with row by row.",)
     if held[0]["manifest"]["lineage"].get("test_rows") != split.vault.fingerprint:
         return None, (
             f"{name} is not compared with row by row: it was tested on other rows, and may have "
@@ -186,8 +189,8 @@ def _version_before(
 
     def answers(fields: Sequence[tuple[str, ...]]) -> tuple[str, list[str]]:
         opened = open_version(name, registry=place)
-        said = opened.outputs(fields).argmax(axis=1)
-        return name, [opened.task.classes[one] for one in said]
+        judge = opened.task.judge
+        return name, judge.named(judge.said(opened.outputs(fields)))
 
     return answers, ()
 
@@ -226,7 +229,8 @@ def audit(
     """
     from fettle.stages import auditing, reading
 
-    dataset = reading.read(settings.reading, source=source, name=settings.name or "")
+    name, task = settings.name or "", settings.task
+    dataset = reading.read(settings.reading, source=source, name=name, task=task)
     if not deep:
         return dataset, auditing.audit(dataset, seed=settings.seed)
     from fettle.models.cards import card_for
@@ -294,8 +298,7 @@ def evaluate(reference: str, data: Path, *, registry: str = ".fettle") -> Evalua
         )
     held = Registry(registry)
     return rating.rate(
-        opened.id, opened.outputs(rows.fields()), rows, opened.task.classes,
-        metric=opened.plan["metric"], temperature=opened.temperature,
+        opened.id, opened.outputs(rows.fields()), rows, opened.task, metric=opened.plan["metric"],
         count=lambda opening: held.count_opening(opening.test, opening.reason),
     )
 
@@ -329,17 +332,16 @@ def _before_planning(
     from fettle.stages import auditing, reading, splitting
 
     _require_possible(settings, seed := given.seed if given else settings.seed)
-    asked = given.reading if given else settings.reading
-    dataset = reading.read(asked, source=source, name=settings.name or "")
+    first = given or settings
+    dataset = reading.read(first.reading, source=source, name=settings.name or "", task=first.task)
     yield dataset
     found = auditing.audit(dataset)
     yield found
     found.require_clear(settings.allow)
     split = splitting.split(dataset, found, seed=seed)
     yield split
-    asked_for = given or settings
-    card = card_for(asked_for.model, dataset.schema.modality, data=dataset.name,
-                    keep_blocks=asked_for.keep_blocks)
+    card = card_for(first.model, dataset.schema.modality, data=dataset.name,
+                    keep_blocks=first.keep_blocks)
     yield card
     return dataset, found, split, card
 

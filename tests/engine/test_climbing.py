@@ -12,7 +12,7 @@ from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult
 from fettle.engine import climbing, costs
 from fettle.engine.ground import START_L2, Ground, ready, start
-from fettle.engine.linear import choose, cross_entropy, solve_path
+from fettle.engine.linear import choose, solve_path
 from fettle.engine.predict import taps_of
 from fettle.engine.replay import prefix
 from fettle.models.bert import Bert
@@ -63,7 +63,7 @@ def stand(folder, *, sides=1, blocks=2, kind=None):
         begun=time.perf_counter(), first_batch_seconds=None,
     )  # fmt: skip
     chosen = finish(
-        choose(vectors, given.targets, folds=ground.folds, classes=2, l2=(1e-1, 1e-2),
+        choose(vectors, given.targets, task=ground.task, folds=ground.folds, l2=(1e-1, 1e-2),
                score=accuracy)
     )  # fmt: skip
     return ground, chosen
@@ -140,7 +140,7 @@ def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validati
     assert climbed.chosen["epoch"] == 3
     losses = [epoch.validation_loss for epoch in epochs]
     assert len(set(losses)) == 6  # so that the loss tells which epoch it is
-    found = cross_entropy(climbed.outputs, ground.lesson.targets[32:])
+    found = task().plain_loss(climbed.outputs, ground.lesson.targets[32:])
     assert found == pytest.approx(losses[2], rel=1e-4)
     again = climbing.outputs(climbed.network, ground, ground.lesson.items[32:], PLAN)
     assert np.array_equal(again, climbed.outputs)
@@ -156,7 +156,7 @@ def test_of_epochs_with_one_score_the_one_of_the_lowest_loss_is_kept(tmp_path):
     climbed, _ = watched(climb(ground, chosen, wild))
     losses = [epoch.validation_loss for epoch in climbed.history]
     assert climbed.chosen["epoch"] == 1 + losses.index(min(losses))
-    found = cross_entropy(climbed.outputs, ground.lesson.targets[32:])
+    found = task().plain_loss(climbed.outputs, ground.lesson.targets[32:])
     assert found == pytest.approx(min(losses), rel=1e-4)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 
 from fettle.core.progress import finish
-from fettle.engine.curve import MOST_ROWS, right_by_size, sizes_of
+from fettle.engine.curve import MOST_ROWS, sizes_of, values_by_size
+from fettle.tasks.classification import Classification
 
 
 def blobs(rows, seed):
@@ -21,8 +22,10 @@ def test_more_rows_make_better_heads_and_all_rows_make_one():
     learned, targets = blobs(800, 0)
     tested, truth = blobs(2000, 1)
     sizes = sizes_of(800, 3)
-    right = finish(right_by_size(learned, targets, tested, truth, classes=3, l2=(0.3, 0.03, 0.003),
-                                 sizes=sizes, rng=np.random.default_rng(0)))
+    right = finish(values_by_size(
+        Classification("abc"), learned, targets, tested, truth, l2=(0.3, 0.03, 0.003),
+        sizes=sizes, rng=np.random.default_rng(0),
+    ))
     accuracy = right.mean(axis=(1, 2))
 
     assert right.shape == (len(sizes), 3, 2000)

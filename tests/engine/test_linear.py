@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from fettle.core.progress import Progress, finish
-from fettle.engine.linear import choose, cross_entropy, solve_path
+from fettle.engine.linear import choose, solve_path
+from fettle.tasks.classification import Classification
 
 ROWS, WIDTH, CLASSES = 120, 6, 3
+TASK = Classification("abc")
 
 
 def given(*, seed=0, rows=ROWS):
@@ -60,7 +62,7 @@ def test_the_path_goes_from_the_strongest_penalty_to_the_weakest():
     assert [head.l2 for head in path] == [1.0, 1e-1, 1e-3]
     norms = [np.square(head.weight * features.std(0)).sum() for head in path]
     assert norms == sorted(norms)
-    losses = [cross_entropy(head.outputs(features), targets) for head in path]
+    losses = [TASK.plain_loss(head.outputs(features), targets) for head in path]
     assert losses == sorted(losses, reverse=True)
     assert all(head.iterations > 0 for head in path)
 
@@ -104,7 +106,7 @@ def test_one_row_and_one_class_are_solved_too():
 
 def chosen(vectors, targets, folds, l2=(1e-1, 1e-3)):
     return finish(
-        choose(vectors, targets, folds=folds, classes=CLASSES, l2=l2, score=accuracy)
+        choose(vectors, targets, task=TASK, folds=folds, l2=l2, score=accuracy)
     )
 
 
@@ -131,7 +133,7 @@ def test_the_best_on_held_out_rows_is_chosen():
 def test_equal_scores_are_told_apart_by_loss():
     features, targets = given()
     found = finish(
-        choose({"a": features}, targets, folds=halves(), classes=CLASSES,
+        choose({"a": features}, targets, task=TASK, folds=halves(),
                l2=(1.0, 1e-2, 1e-6), score=lambda outputs, targets: 0.5)
     )  # fmt: skip
     losses = {one["l2"]: one["loss"] for one in found.trials}
@@ -155,7 +157,7 @@ def test_what_is_said_of_a_row_comes_from_a_head_that_did_not_see_it():
 
 def test_progress_ends_at_its_total():
     features, targets = given(rows=30)
-    work = choose({"a": features, "b": features}, targets, folds=halves(30), classes=CLASSES,
+    work = choose({"a": features, "b": features}, targets, task=TASK, folds=halves(30),
                   l2=(1.0,), score=accuracy)  # fmt: skip
     events = list(work)
     assert all(isinstance(event, Progress) for event in events)
@@ -163,5 +165,5 @@ def test_progress_ends_at_its_total():
 
 
 def test_cross_entropy_by_hand():
-    outputs = np.array([[0.0, math.log(3)], [1e4, 0.0]])
-    assert cross_entropy(outputs, np.array([0, 0])) == pytest.approx(math.log(4) / 2)
+    outputs = np.array([[0.0, math.log(3), -1e9], [1e4, 0.0, 0.0]])
+    assert TASK.plain_loss(outputs, np.array([0, 0])) == pytest.approx(math.log(4) / 2)

@@ -14,6 +14,8 @@ from fettle.engine.stopping import (
 )
 from fettle.tasks import TASKS
 
+TWO = TASKS["classification"](["a", "b"])
+
 
 def epochs(*pairs, collapsed=()):
     return tuple(
@@ -52,7 +54,7 @@ def test_a_training_has_collapsed_after_two_epochs_in_a_row_or_where_it_ends_so(
 def test_chance_is_the_entropy_of_the_shares():
     learned = np.array([0, 0, 0, 1])
     expected = -(np.log(0.75) + np.log(0.25)) / 2
-    assert chance(learned, np.array([0, 1]), classes=2) == pytest.approx(expected)
+    assert chance(TWO, learned, np.array([0, 1])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -67,14 +69,14 @@ def test_chance_is_the_entropy_of_the_shares():
 )
 def test_one_class_at_losses_no_better_than_chance_is_collapsed(outputs, train, collapsed):
     targets = np.array([0, 0, 1, 1])
-    watch = Watch(lambda *_: 0.25, *(chance(targets, targets, classes=2),) * 2)
+    watch = Watch(TWO, lambda *_: 0.25, *(chance(TWO, targets, targets),) * 2)
     assert watch(np.array(outputs), targets) == 0.25
     assert watch.seen(Epoch(1, train, 0.7, 0.25, 0.1)).collapsed == collapsed
 
 
 def test_rows_of_one_class_do_not_show_a_collapse():
     targets = np.zeros(4, dtype=int)
-    watch = Watch(lambda *_: 1.0, 0.0, 0.0)
+    watch = Watch(TWO, lambda *_: 1.0, 0.0, 0.0)
     watch(np.array([[0.0, 0.0]] * 4), targets)
     assert not watch.seen(Epoch(1, 1.0, 1.0, 1.0, 0.1)).collapsed
 
@@ -86,5 +88,5 @@ def test_rows_of_one_class_do_not_show_a_collapse():
 ])
 def test_chance_is_told_in_the_loss_that_is_trained(loss, smoothing, lowest):
     targets = np.array([0] * 90 + [1] * 10)
-    task = TASKS["classification"](["a", "b"]).taught(targets, loss=loss, label_smoothing=smoothing)
-    assert taught_chance(task, targets, classes=2) == pytest.approx(lowest, rel=1e-4)
+    task = TWO.taught(targets, loss=loss, label_smoothing=smoothing)
+    assert taught_chance(task, targets) == pytest.approx(lowest, rel=1e-4)

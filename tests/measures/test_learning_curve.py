@@ -44,7 +44,7 @@ def test_a_falling_curve_gives_forecasts_with_intervals_that_hold_the_truth():
         assert one.low <= one.gain <= one.high
         assert one.low - 0.004 <= truth <= one.high + 0.004
     assert [point.rows for point in found.points] == SIZES.tolist()
-    assert found.points[0].accuracy.value == pytest.approx(1 - law(100), abs=0.02)
+    assert found.points[0].score.value == pytest.approx(1 - law(100), abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_the_worst_lower_bound_stands_first_and_small_slices_do_not_stand():
         right, None,
     )
     assert [one.value for one in slices] == ["bad", "middle", "good"]
-    assert [one.accuracy.value for one in slices] == [0.4, 0.6, 1.0]
+    assert [one.score.value for one in slices] == [0.4, 0.6, 1.0]
     assert slices[0].change is None
 
 

@@ -22,6 +22,7 @@ from fettle.models.network import open_network, open_saved, tokenizer_json
 from fettle.stages import evaluating, rating
 from fettle.store import checkpoints
 from fettle.store.registry import Registry
+from fettle.tasks.making import task_of
 from stories import texts_and_labels, write_rows
 
 
@@ -222,7 +223,7 @@ def test_a_version_is_scored_on_new_rows_and_rows_without_an_answer_are_counted(
     at = rows.table.column_names.index("label")
     some = replace(rows, table=rows.table.set_column(at, "label", [cells]))
     made = rating.rate(
-        "t@1", outputs, some, told.plan.classes, metric="accuracy", count=lambda opening: 3
+        "t@1", outputs, some, task_of(told.plan), metric="accuracy", count=lambda opening: 3
     )
     assert any("looked at 3 times" in note for note in made.notes)
     assert made.rows == rows.rows - 4
@@ -318,5 +319,5 @@ def test_a_named_column_is_judged_apart(tmp_path, tell, sentences):
     sites = {one.value: one for one in told.evaluation.slices if one.by == "site"}
 
     assert set(sites) == {"a", "b"}
-    assert sum(one.accuracy.rows for one in sites.values()) == told.evaluation.rows
+    assert sum(one.score.rows for one in sites.values()) == told.evaluation.rows
     assert "site" not in told.plan.reading.inputs

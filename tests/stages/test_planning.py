@@ -198,7 +198,6 @@ def test_the_cheapest_rung_is_climbed_aloud_even_where_nothing_fits_the_budget(t
     [
         ({"rungs": ("featuers",)}, "Did you mean 'features'"),
         ({"rungs": ("features", "ful")}, "Did you mean 'full'"),
-        ({"task": "clasification"}, "Did you mean 'classification'"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(told, asked, words):

@@ -396,3 +396,9 @@ def test_whatever_the_bytes_there_is_a_dataset_or_one_clear_error(tmp_path_facto
         return
     places = {*dataset.ids, *(record.place for record in dataset.refused)}
     assert len(places) == dataset.rows + len(dataset.refused)
+
+
+def test_a_task_that_is_none_is_answered_with_the_nearest(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "where is it,lost\nit is here,found\n" * 5)
+    with pytest.raises(UnknownName, match="Did you mean 'classification'"):
+        read(Reading(data=str(tmp_path / "a.csv")), task="clasification")

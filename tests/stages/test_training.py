@@ -20,6 +20,7 @@ from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
 from fettle.stages import training
 from fettle.store import checkpoints, records, seals
+from fettle.tasks.making import task_of
 from stories import digest
 
 RUNGS = ("features", "top", "full")
@@ -321,10 +322,8 @@ def laid_out(told, folder, answers, *, seconds=1.0):
         outputs = torch.nn.functional.one_hot(torch.tensor(said), len(told.plan.classes)).float()
         checkpoints.write_tensors(place / "outputs.safetensors", {"validation": outputs})
         targets = truth(told)
-        measured = training.SCORES[told.plan.metric](
-            training.classification.confusion(targets, np.array(said), len(told.plan.classes))
-        )
-        score = Score(told.plan.metric, float(measured), 0.0, 1.0, len(targets))
+        measured = task_of(told.plan).score(told.plan.metric)(outputs.numpy(), targets)
+        score = Score(told.plan.metric, measured, 0.0, 1.0, len(targets))
         records.save(
             place / "rung.json", RungResult(name, f"rungs/{name}", score, seconds, 1)
         )

@@ -52,21 +52,32 @@ def test_smoothing_spreads_a_share_of_the_answer_over_all_classes():
 
 def test_outcomes_by_hand():
     outputs = np.log(np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
-    found = ANIMALS.judge(outputs, np.array([0, 2])).columns
-    assert found["predicted"].tolist() == [0, 1]
-    assert found["correct"].tolist() == [True, False]
-    assert found["confidence"] == pytest.approx([0.5, 0.8])
+    judge, truth = ANIMALS.judge, np.array([0, 2])
+    assert judge.said(outputs).tolist() == [0, 1]
+    assert judge.values(judge.said(outputs), truth).tolist() == [True, False]
+    assert judge.named(truth) == ["ant", ""]
+    (wrong,) = judge.look_at("why", ("a", "b"), outputs, truth)
+    assert (wrong.id, wrong.label, wrong.said) == ("b", "", "bee")
+    assert wrong.confidence == pytest.approx(0.8)
 
 
-def test_scores_are_of_the_rows_that_are_asked_for():
-    predicted = np.array([0, 1, 1, 0])
-    outcomes = ANIMALS.judge(np.eye(3)[predicted], np.array([0, 1, 0, 1]))
-    of = {name: score(outcomes, np.arange(3)) for name, score in ANIMALS.scores.items()}
+def test_an_unseen_label_has_a_place_and_is_never_right():
+    judge = ANIMALS.judge
+    truth = judge.truth(["ant", "cow", "bee"])
+    assert truth.tolist() == [0, 3, 1]
+    assert judge.values(truth, truth).tolist() == [True, False, True]
+    assert judge.named(truth)[1] == "(a class unseen in training)"
+    assert len(judge.remarks(truth)) == 1
+    assert judge.remarks(truth[:1]) == ()
+
+
+def test_scores_by_hand():
+    outputs, targets = np.eye(3)[[0, 1, 1]], np.array([0, 1, 0])
+    of = {name: ANIMALS.score(name)(outputs, targets) for name in ANIMALS.stops}
     # class 0: 1 of 1 called, 1 of 2 found; class 1: 1 of 2 called, 1 of 1 found
     assert of == pytest.approx(
         {"accuracy": 2 / 3, "macro_precision": 0.75, "macro_recall": 0.75, "macro_f1": 2 / 3}
     )
-    assert ANIMALS.scores["accuracy"](outcomes, np.array([3, 3])) == 0.0
 
 
 def test_softmax_by_hand_and_without_overflow():
@@ -96,7 +107,7 @@ def test_adjusted_adds_the_log_of_the_shares_inside_the_loss_alone():
     assert summed(task, [[0.0, 0.0, 0.0]], [0]) == pytest.approx(-math.log(0.8))
     assert summed(task, [[0.0, 0.0, 0.0]], [1]) == pytest.approx(-math.log(0.1))
     said = np.array([[1.0, 1.1, 0.0]])
-    assert task.judge(said, np.array([1])).columns["correct"].tolist() == [True]
+    assert task.judge.said(said).tolist() == [1]
     assert task.answers(said) == ANIMALS.answers(said)
 
 

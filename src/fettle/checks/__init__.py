@@ -26,7 +26,7 @@ from fettle.checks.telltales import telltales
 from fettle.checks.unseen import unseen
 from fettle.checks.variants import variants
 
-__all__ = ["CHECKS", "CHECKS_OF", "DEEP_CHECKS"]
+__all__ = ["CHECKS", "CHECKS_OF", "DEEP_CHECKS", "NOT_FOR"]
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "missing": missing,
@@ -58,6 +58,8 @@ CHECKS_OF: dict[str, dict[str, Callable[[Evidence], Found]]] = {
     },
 }
 """By what the inputs hold."""
+NOT_FOR: dict[str, frozenset[str]] = {"classification": frozenset()}
+"""By task: checks that make no sense for it."""
 
 DEEP_CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "label_errors": label_errors,

@@ -1,14 +1,18 @@
 """Baselines that need only rows: what a fine-tuned model must beat to be worth its keep."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fettle.core.errors import ShapeError
 
-__all__ = ["CHEAP", "majority", "pixels", "tfidf"]
+__all__ = ["BASELINES", "Baselines", "Fit", "majority", "pixels", "tfidf"]
+
+Fit = Callable[[Any, Any, Any], np.ndarray]
+"""From what is read of the learning rows, their answers, and other rows, to what these are."""
 
 _C = 30.0
 """Inverse strength of the L2 penalty. Of 10, 30 and 100 on held-out learning rows it is within
@@ -108,11 +112,26 @@ def pixels(
     return np.asarray(model.predict((np.stack(list(test)) - mean) / spread))
 
 
-CHEAP: dict[str, tuple[str, Callable[[Any, Sequence[str], Any], np.ndarray], str]] = {
-    "text": ("tfidf", tfidf, (
-        "TF-IDF of words and word pairs, logistic regression, on the same learning rows")),
-    "image": ("pixels", pixels, (
-        "logistic regression on 16 by 16 pixels in color, on at most 5,000 of the same learning "
-        "rows")),
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What needs no pre-trained model, for one task: names, functions, and what they are."""
+
+    constant: tuple[str, Callable[[Any, int], np.ndarray], str]
+    """From the learned answers and a number of rows to one answer for all of these."""
+    cheap: Mapping[str, tuple[str, Fit, str]]
+    """By modality."""
+
+
+BASELINES: dict[str, Baselines] = {
+    "classification": Baselines(
+        ("majority", majority, "always the commonest class"),
+        {
+            "text": ("tfidf", tfidf, (
+                "TF-IDF of words and word pairs, logistic regression, on the same learning rows")),
+            "image": ("pixels", pixels, (
+                "logistic regression on 16 by 16 pixels in color, on at most 5,000 of the same "
+                "learning rows")),
+        },
+    ),
 }
-"""By modality: the name, the function, and what it is."""
+"""By task."""

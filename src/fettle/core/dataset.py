@@ -37,6 +37,8 @@ class Schema:
     """The column that says when; the newest rows judge."""
     modality: str = "text"
     """What the inputs hold: text, or image (cells of core.pictures)."""
+    task: str = "classification"
+    """What the target is, told or found: the name of a task."""
 
 
 @dataclass(frozen=True, slots=True)

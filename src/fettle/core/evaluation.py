@@ -1,9 +1,6 @@
 """The Evaluation: before and after on the test rows, and how sure one can be of every number."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 __all__ = [
     "Abstention",
@@ -24,7 +21,6 @@ __all__ = [
     "Latency",
     "LearningCurve",
     "LookAt",
-    "Outcomes",
     "Reliability",
     "Retention",
     "Score",
@@ -47,18 +43,6 @@ class Score:
     def __str__(self) -> str:
         interval = f"[{self.low:.3f}, {self.high:.3f}]"
         return f"{self.name.replace('_', ' ')} {self.value:.3f} {interval} on {self.rows:,} rows"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcomes:
-    """What happened on each row, as columns of equal length; the task says which."""
-
-    columns: Mapping[str, np.ndarray]
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return len(next(iter(self.columns.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +199,8 @@ class Slice:
     by: str
     """A column, length, or cluster."""
     value: str
-    accuracy: Score
+    score: Score
+    """Accuracy; of numbers, the mean absolute error."""
     p_worse: float
     """Of the slice against all other rows, after Benjamini and Hochberg."""
     change: Comparison | None
@@ -231,8 +216,9 @@ class CurvePoint:
     """Heads solved on so many rows."""
 
     rows: int
-    accuracy: Score
-    """On the test rows, the mean over subsets of so many rows."""
+    score: Score
+    """Accuracy (of numbers, the mean absolute error) on the test rows, the mean over subsets of so
+    many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +233,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """Accuracy against learning rows, of heads on the frozen features."""
+    """Score against learning rows, of heads on the frozen features."""
 
     points: tuple[CurvePoint, ...]
     fit: tuple[float, float, float] | None
@@ -340,9 +326,9 @@ class Evaluation:
     before: str | None
     """The better of the contenders of kind "before"; None for rows scored on their own."""
     contenders: tuple[Contender, ...]
-    classes: tuple[ClassScores, ...]
-    labels: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassScores, ...] = ()
+    labels: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
     """Counts; a line is a true class, a column a predicted one, in the order of labels."""
     latency: tuple[Latency, ...] = ()
     smallest_gain: float | None = None
@@ -385,7 +371,8 @@ class Compared:
     scores: tuple[tuple[Score, Score], ...]
     """Each score of the first and of the second."""
     comparison: Comparison
-    """By accuracy."""
-    macro_f1: Comparison
+    """By accuracy; of numbers, by the mean absolute error."""
+    macro_f1: Comparison | None
+    """None where numbers are answered."""
     classes: tuple[Comparison, ...]
     """Of the rows of each class, the class by name as the metric; p is adjusted over classes."""

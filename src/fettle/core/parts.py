@@ -1,7 +1,7 @@
-"""The contracts: what an encoder, a task, a network and a strategy must be able to do.
+"""The contracts: what an encoder, a network and a strategy must be able to do.
 
-They stand side by side here; each member is one file in the folder that its contract names, and
-one line in that folder's dict.
+They stand side by side here, and that of a task in `task.py`; each member is one file in the
+folder that its contract names, and one line in that folder's dict.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fettle.core.evaluation import Outcomes
 from fettle.core.plan import Setting
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ __all__ = [
     "Objective",
     "PictureInput",
     "Strategy",
-    "Task",
     "Validate",
     "block_of_tap",
     "tap_of_block",
@@ -156,34 +154,6 @@ class Objective(Protocol):
 
     def loss(self, outputs: torch.Tensor, batch: Batch) -> Mapping[str, LossPart]:
         """Each part of the loss of one batch."""
-
-
-class Task(Objective, Protocol):
-    """What is predicted and how it is judged."""
-
-    name: str
-    classes: tuple[str, ...]
-    log_prior: np.ndarray | None
-    """Added to the outputs inside the loss, (classes,); None where nothing is."""
-
-    def targets(self, cells: Sequence[str | None]) -> np.ndarray:
-        """The column's cells as numbers, (rows,)."""
-
-    def head(self, card: Card, pooling: str, dropout: float) -> Mapping[str, Any]:
-        """What to put on the network, as plain values that a file can hold."""
-
-    def taught(self, targets: np.ndarray, *, loss: str, label_smoothing: float) -> Task:
-        """The same task with another loss, for these rows to learn from."""
-
-    def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
-        """For each row its likeliest values with their probabilities, the likeliest first."""
-
-    def judge(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
-        """What happened on each row, from the network's raw outputs (rows, classes)."""
-
-    @property
-    def scores(self) -> Mapping[str, Callable[[Outcomes, np.ndarray], float]]:
-        """Each score by name: a number from Outcomes and the row numbers to use."""
 
 
 class Network(Protocol):

@@ -35,7 +35,7 @@ class Epoch:
     """By what the rung stops by, usually Plan.metric; None where there are no validation rows."""
     seconds: float
     collapsed: bool = False
-    """Every validation row was given one class, and neither loss is better than chance."""
+    """Every validation row was given one answer, and neither loss is better than chance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from fettle.core.evaluation import Latency
 from fettle.core.parts import Encoder, Network
 from fettle.measures.similarity import unit
 
-__all__ = ["as_words", "have_words", "latency", "nearest_mean", "zero_shot"]
+__all__ = ["NEAREST", "as_words", "have_words", "latency", "nearest_mean", "zero_shot"]
 
 REPEATS = {1: 60, 32: 12}
 WARM = 3
@@ -56,6 +56,15 @@ def nearest_mean(
     sums = np.zeros((classes, learned.shape[1]))
     np.add.at(sums, targets, unit(learned))
     return (unit(vectors) @ unit(sums).T).argmax(axis=1)
+
+
+NEAREST: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
+                        str]] = {
+    "multinomial": ("nearest_mean", nearest_mean, (
+        "the frozen model's vectors, nearest class mean: uses training labels")),
+}
+"""What a frozen model answers by rows that it was shown, by how the task's head is solved: its
+name; from (learned vectors, targets, vectors, outputs) to answers; and what it is."""
 
 
 def latency(

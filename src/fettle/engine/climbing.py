@@ -168,7 +168,7 @@ class One:
             self.attempt += 1
             self.notes = (*self.notes, (
                 f"{self.name}: the training collapsed after epoch {len(history)}: every validation "
-                f"row is given one class, and the loss is no better than chance. It begins anew "
+                f"row is given one answer, and the loss is no better than chance. It begins anew "
                 f"with another seed and 1/{2**self.attempt} of the rates."
             ))
             yield Note(self.notes[-1])
@@ -242,14 +242,13 @@ class One:
 
     def _watch(self, learned: np.ndarray, judged: np.ndarray) -> stopping.Watch:
         """What the epochs are compared by."""
-        by, classes = str(self.rung.settings.get("stop_by")), len(self.plan.classes)
+        by, task = str(self.rung.settings.get("stop_by")), self.ground.task
         own = other = 0.0
         if len(learned) and self.strategy.objective is None:
-            task = taught(self.ground, self.rung, learned)
-            own = stopping.taught_chance(task, learned, classes=classes)
+            own = stopping.taught_chance(taught(self.ground, self.rung, learned), learned)
         if len(judged):
-            other = stopping.chance(learned, judged, classes=classes)
-        return stopping.Watch(self.ground.scores.get(by, self.ground.score), own, other)
+            other = stopping.chance(task, learned, judged)
+        return stopping.Watch(task, self.ground.scores.get(by, self.ground.score), own, other)
 
     def flops(self, teach: np.ndarray, epochs: int) -> float:
         """Useful floating-point operations of so many epochs over these rows."""

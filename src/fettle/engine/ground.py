@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from fettle.core.parts import Encoder, Strategy, Task
+from fettle.core.parts import Encoder, Strategy
 from fettle.core.plan import Plan, Rung
 from fettle.core.progress import finish
+from fettle.core.task import Task
 from fettle.engine.device import seeded
-from fettle.engine.linear import Chosen, Solved, solve_path
+from fettle.engine.linear import Chosen, Solved, path_for
 from fettle.engine.loop import Lesson
 from fettle.engine.predict import taps_of
 
@@ -115,9 +116,7 @@ def solve(ground: Ground, pooling: str, l2: float, rows: np.ndarray) -> Solved:
 
 def solved(vectors: np.ndarray, targets: np.ndarray, l2: float, ground: Ground) -> Solved:
     """The head for these vectors."""
-    classes = len(ground.task.classes)
-    path = solve_path(ready(vectors, ground), targets, classes=classes, l2=(l2,))
-    return next(iter(path))
+    return next(path_for(ground.task, ready(vectors, ground), targets, l2=(l2,)))
 
 
 def put_on(

@@ -1,4 +1,4 @@
-"""Linear heads, solved: multinomial logistic regression to convergence, along a path of penalties.
+"""Linear heads, solved to convergence along a path of penalties, as the task wants it.
 
 The features do not change, so the head is a convex problem; it is solved, not trained.
 """
@@ -11,8 +11,9 @@ import torch
 
 from fettle.core.plan import Setting
 from fettle.core.progress import Progress
+from fettle.core.task import Task
 
-__all__ = ["Chosen", "Solved", "choose", "cross_entropy", "solve_path"]
+__all__ = ["SOLVERS", "Chosen", "Solved", "choose", "path_for", "solve_path"]
 
 ITERATIONS = 200
 TOLERANCE = 1e-5
@@ -63,6 +64,33 @@ def solve_path(
         iterations = _minimise(inputs, answers, weight, bias, penalty)
         raw = weight.detach().numpy() * scale
         yield Solved(penalty, raw.copy(), bias.detach().numpy() - raw @ mean, iterations)
+
+
+def _multinomial(
+    features: np.ndarray, targets: np.ndarray, outputs: int, l2: Sequence[float]
+) -> Iterator[Solved]:
+    return solve_path(features, targets, classes=outputs, l2=l2)
+
+
+SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, int, Sequence[float]], Iterator[Solved]]] = {
+    "multinomial": _multinomial,
+}
+"""By the names that tasks use: (features, coded targets, outputs, penalties) to heads, the
+strongest penalty first."""
+
+
+def path_for(
+    task: Task, features: np.ndarray, targets: np.ndarray, *, l2: Sequence[float]
+) -> Iterator[Solved]:
+    """One solved head for each penalty, the strongest first, as the task has it solved.
+
+    Args:
+        task: whose outputs the head gives.
+        features: float (rows, width).
+        targets: of the task, (rows, ...).
+        l2: penalties, per row.
+    """
+    return SOLVERS[task.solver](features, task.coded(targets), task.outputs, l2)
 
 
 def _minimise(
@@ -118,8 +146,8 @@ def choose(
     vectors: Mapping[str, np.ndarray],
     targets: np.ndarray,
     *,
+    task: Task,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
-    classes: int,
     l2: Sequence[float],
     score: Callable[[np.ndarray, np.ndarray], float],
 ) -> Generator[Progress, None, Chosen]:
@@ -129,9 +157,9 @@ def choose(
 
     Args:
         vectors: float (rows, width) by pooling.
-        targets: int (rows,).
+        targets: of the task, (rows, ...).
+        task: says how a head is solved, and what its loss is.
         folds: (rows to solve on, rows to judge on); one pair where there is a validation part.
-        classes: how many outputs.
         l2: the penalties to try.
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
     """
@@ -150,12 +178,12 @@ def choose(
         for teach, judge in folds:
             yield Progress("head", done, total, "solutions")
             found = vectors[pooling]
-            for head in solve_path(found[teach], targets[teach], classes=classes, l2=wanted):
+            for head in path_for(task, found[teach], targets[teach], l2=wanted):
                 outputs.setdefault(head.l2, []).append(head.outputs(found[judge]))
             done += 1
         for penalty, parts in outputs.items():
             joined = np.concatenate(parts)
-            rank = (score(joined, judged), -cross_entropy(joined, judged))
+            rank = (score(joined, judged), -task.plain_loss(joined, judged))
             tried[pooling, penalty] = _Tried(rank, joined)
     yield Progress("head", total, total, "solutions")
     pooling, penalty = max(tried, key=lambda one: tried[one].rank)
@@ -166,9 +194,3 @@ def choose(
     )
     return Chosen(pooling, penalty, best.outputs, best.rank[0], trials)
 
-
-def cross_entropy(outputs: np.ndarray, targets: np.ndarray) -> float:
-    """Mean cross-entropy of raw outputs (rows, classes), in nats."""
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-logs[np.arange(len(targets)), targets].mean())

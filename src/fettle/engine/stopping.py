@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from fettle.core.parts import Task
 from fettle.core.run import Epoch
-from fettle.engine.linear import cross_entropy
+from fettle.core.task import Task
 
 __all__ = [
     "Watch", "best", "chance", "has_collapsed", "out_of_patience", "taught_chance",
@@ -55,21 +54,20 @@ def has_collapsed(history: Sequence[Epoch], *, over: bool) -> bool:
     return over and bool(history) and all(one.collapsed for one in history)
 
 
-def chance(learned: np.ndarray, judged: np.ndarray, *, classes: int) -> float:
-    """The loss on judged targets of somebody who knows nothing but the shares of the learned."""
-    shares = np.bincount(learned, minlength=classes).clip(min=1) / len(learned)
-    return cross_entropy(np.tile(np.log(shares), (len(judged), 1)), judged)
+def chance(task: Task, learned: np.ndarray, judged: np.ndarray) -> float:
+    """The loss on judged targets of somebody who knows nothing but the targets of the learned."""
+    constant = task.constants(learned)[-1]
+    return task.plain_loss(np.tile(constant, (len(judged), 1)), judged)
 
 
-def taught_chance(task: Task, targets: np.ndarray, *, classes: int) -> float:
+def taught_chance(task: Task, targets: np.ndarray) -> float:
     """The lowest loss, as the task has it, of outputs that are the same for every row.
 
     A weighted loss is lowest where all classes are as likely, a plain one at their shares.
     """
-    shares = np.bincount(targets, minlength=classes).clip(min=1) / len(targets)
     batch = {"target": torch.from_numpy(targets)}
     found = []
-    for constant in (np.zeros(classes), np.log(shares)):
+    for constant in task.constants(targets):
         outputs = torch.from_numpy(np.tile(constant, (len(targets), 1))).float()
         parts = task.loss(outputs, batch).values()
         found.append(sum(float(one.sum) * one.weight / one.count for one in parts))
@@ -80,6 +78,7 @@ def taught_chance(task: Task, targets: np.ndarray, *, classes: int) -> float:
 class Watch:
     """A score that also looks whether the outputs have collapsed."""
 
+    task: Task
     score: Callable[[np.ndarray, np.ndarray], float]
     learned: float
     """The loss of chance on the rows that are learned from."""
@@ -89,9 +88,11 @@ class Watch:
     """Whether the outputs that were scored last say nothing."""
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """The score of these outputs (rows, classes)."""
-        one_class = len(np.unique(outputs.argmax(axis=1))) == 1 < len(np.unique(targets))
-        self._flat = one_class and cross_entropy(outputs, targets) >= NEAR_CHANCE * self.judged
+        """The score of these outputs (rows, outputs)."""
+        self._flat = (
+            self.task.is_flat(outputs, targets)
+            and self.task.plain_loss(outputs, targets) >= NEAR_CHANCE * self.judged
+        )
         return self.score(outputs, targets)
 
     def seen(self, epoch: Epoch) -> Epoch:

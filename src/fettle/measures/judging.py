@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from fettle.core.evaluation import ClassScores, Comparison, Contender, Score
+from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
 
 __all__ = [
-    "UNSEEN", "Answers", "accuracy", "better_before", "class_scores", "compare", "confusion_table",
-    "contenders", "remarks", "scores", "truth_of",
+    "RIGHT", "UNSEEN", "Answers", "accuracy", "better_before", "class_scores", "compare",
+    "confusion_table", "contenders", "hardest", "looks", "scores", "truth_of",
 ]
 
 UNSEEN = "(a class unseen in training)"
 Answers = dict[str, tuple[str, np.ndarray, str]]
-"""Predicted class numbers (rows,) by contender, with its kind before them and a note after."""
+"""Answers (rows, ...) by contender, with its kind before them and a note after."""
 
 MACRO: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "macro_precision": classification.macro_precision_of,
@@ -151,16 +152,52 @@ def contenders(
 
 
 def better_before(contenders: Sequence[Contender]) -> str:
-    """The headline compares with the better of what the model could do as it came."""
-    before = [one for one in contenders if one.kind == "before"]
-    return max(before, key=lambda one: one.score("accuracy").value).name
+    """The headline compares with the better of what the model could do as it came: with the one
+    that the kept model gains least on."""
+    return hardest([one for one in contenders if one.kind == "before"])
 
 
-def remarks(labels: Sequence[str], classes: Sequence[str], openings: int) -> tuple[str, ...]:
-    """What a reader of the scores must know: looks at the rows before this one, unseen classes."""
-    looks = (
+def hardest(contenders: Sequence[Contender]) -> str:
+    """The name of the one that the kept model gains least on."""
+    return min(contenders, key=_gained).name
+
+
+def _gained(one: Contender) -> float:
+    assert one.versus_kept is not None, "only the kept model is not compared with itself"
+    return one.versus_kept.difference
+
+
+def looks(openings: int) -> tuple[str, ...]:
+    """What a reader must know of looks at the rows before this one."""
+    if openings == 1:
+        return ()
+    return (
         f"These test rows have been looked at {openings} times: choosing among versions by them "
         "makes their scores too good.",
     )
-    unseen = ("Some test rows carry a label that no training row has; they count as wrong.",)
-    return (looks if openings > 1 else ()) + (unseen if len(labels) > len(classes) else ())
+
+
+def _worse(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Fisher's exact test, one-sided: that these are right more rarely than the others."""
+    from scipy.stats import hypergeom
+
+    hits, rows = int(inside.sum()), len(inside)
+    all_hits, all_rows = hits + int(outside.sum()), rows + len(outside)
+    return min(1.0, float(hypergeom.cdf(hits, all_rows, all_hits, rows)))
+
+
+def _to_tell(first: np.ndarray, second: np.ndarray) -> int | None:
+    wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
+    return paired.more_rows_to_tell(wins, losses, len(first))
+
+
+RIGHT = ByRow(
+    name="accuracy",
+    less_is_better=False,
+    score=accuracy,
+    compare=compare,
+    worse=_worse,
+    smallest_gain=lambda first, second: paired.smallest_gain(len(first)),
+    rows_to_tell=_to_tell,
+)
+"""Right or wrong, bool (rows,): accuracy, by Wilson, Newcombe, McNemar and Fisher."""

@@ -7,7 +7,9 @@ exist, and a number would be made up.
 import numpy as np
 
 from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve, Score
+from fettle.core.task import ByRow
 from fettle.measures.intervals import percentiles
+from fettle.measures.judging import RIGHT
 
 __all__ = ["curve", "fit_power_law", "predicted"]
 
@@ -22,25 +24,31 @@ _STRAY = 3.0
 
 
 def curve(
-    right: np.ndarray, sizes: np.ndarray, *, rows: int, rng: np.random.Generator
+    values: np.ndarray, sizes: np.ndarray, *, rows: int, rng: np.random.Generator,
+    by_row: ByRow = RIGHT,
 ) -> LearningCurve:
-    """Accuracy at each size with its interval, the power law through them, and forecasts.
+    """The score at each size with its interval, the power law through them, and forecasts.
 
     Args:
-        right: bool (sizes, subsets, test rows): was a head right that saw a subset of that size?
+        values: (sizes, subsets, test rows): how well a head did that saw a subset of that size;
+            where rows are right or wrong, 1 or 0.
         sizes: int (sizes,), rising.
         rows: that there are to learn from; forecasts are of more than these.
         rng: draws test rows and subsets.
+        by_row: what the values are.
 
     Source: Hestness et al., "Deep Learning Scaling is Predictable, Empirically", 2017, section 3;
     Viering and Loog, "The Shape of Learning Curves", IEEE TPAMI 2023, for when not to believe it.
     """
-    errors = _errors(right, rng)  # (resamples, sizes)
-    error = 1 - right.mean(axis=(1, 2))
+    losses = values if by_row.less_is_better else 1.0 - values
+    errors = _errors(losses, rng)  # (resamples, sizes)
+    error = losses.mean(axis=(1, 2))
     low, high = percentiles(errors)
+    ends = (low, high) if by_row.less_is_better else (1 - high, 1 - low)
+    shown = error if by_row.less_is_better else 1 - error
     points = tuple(
-        CurvePoint(int(size), Score("accuracy", float(1 - error[at]), float(1 - high[at]),
-                                    float(1 - low[at]), right.shape[2]))
+        CurvePoint(int(size), Score(by_row.name, float(shown[at]), float(ends[0][at]),
+                                    float(ends[1][at]), values.shape[2]))
         for at, size in enumerate(sizes)
     )
     law = fit_power_law(sizes, error[None], _weights(errors))[0]
@@ -92,14 +100,14 @@ def predicted(laws: np.ndarray, rows: float) -> np.ndarray:
     return np.asarray(laws[:, 0] + laws[:, 1] * rows ** -laws[:, 2])
 
 
-def _errors(right: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _errors(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Errors of resampled test rows and subsets, (resamples, sizes)."""
-    sizes, subsets, rows = right.shape
+    sizes, subsets, rows = losses.shape
     times = rng.multinomial(rows, np.full(rows, 1 / rows), size=_RESAMPLES)
-    hits = times @ right.reshape(-1, rows).T.astype(float) / rows
-    hits = hits.reshape(_RESAMPLES, sizes, subsets)
-    drawn = rng.integers(subsets, size=hits.shape)
-    return np.asarray(1 - np.take_along_axis(hits, drawn, axis=2).mean(axis=2))
+    means = times @ losses.reshape(-1, rows).T.astype(float) / rows
+    means = means.reshape(_RESAMPLES, sizes, subsets)
+    drawn = rng.integers(subsets, size=means.shape)
+    return np.asarray(np.take_along_axis(means, drawn, axis=2).mean(axis=2))
 
 
 def _weights(errors: np.ndarray) -> np.ndarray:

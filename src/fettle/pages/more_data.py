@@ -36,7 +36,7 @@ def more_data(story: Story) -> Section | None:
             blocks.append(_figure(curve))
         blocks.append(Table(
             "Accuracy of heads solved on so many rows", ("rows learned from", "accuracy"),
-            tuple((number_cell(words.count(one.rows)), score_cell(one.accuracy))
+            tuple((number_cell(words.count(one.rows)), score_cell(one.score))
                   for one in curve.points),
         ))
     if evaluation.rows_to_tell:
@@ -58,8 +58,8 @@ def _told(one: Forecast) -> str:
 def _figure(curve: LearningCurve) -> Figure:
     first, last = curve.points[0], curve.points[-1]
     title = (
-        f"Accuracy rises from {words.scored(first.accuracy)} with {words.count(first.rows)} rows "
-        f"to {words.scored(last.accuracy)} with {words.count(last.rows)}."
+        f"Accuracy rises from {words.scored(first.score)} with {words.count(first.rows)} rows "
+        f"to {words.scored(last.score)} with {words.count(last.rows)}."
     )
     caption = (
         "Heads solved on the frozen features of parts of the learning rows, judged on the test "
@@ -83,8 +83,8 @@ def _paint(canvas: "Canvas", curve: LearningCurve) -> None:
         axes.plot(steps, [1 - a - b * step**-c for step in steps], color=MUTED, linewidth=1.8,
                   linestyle=(0, (1, 2)))
     for one in curve.points:
-        axes.plot([one.rows] * 2, [one.accuracy.low, one.accuracy.high], color=ACCENT, linewidth=2)
-    axes.plot(rows, [one.accuracy.value for one in curve.points], "o", color=ACCENT, markersize=8)
+        axes.plot([one.rows] * 2, [one.score.low, one.score.high], color=ACCENT, linewidth=2)
+    axes.plot(rows, [one.score.value for one in curve.points], "o", color=ACCENT, markersize=8)
     marks = list(rows) + [rows[-1] * 2**step for step in (1, 2)] * (curve.fit is not None)
     axes.set_xticks(marks, [f"{mark:,}" for mark in marks])
     axes.set_xlabel("rows learned from")

@@ -73,7 +73,7 @@ def _line(one: Slice) -> tuple[Cell, ...]:
         change = number_cell(cell.text, cell.note, "bad" if one.lost else "")
     return (
         Cell(words.clip(one.value, 80), words.clip(one.by, 40)),
-        score_cell(one.accuracy),
+        score_cell(one.score),
         Cell("yes" if is_worse else "cannot tell", words.p_value(one.p_worse),
              tone="warn" if is_worse else "muted"),
         change,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fettle.checks import CHECKS_OF, DEEP_CHECKS
+from fettle.checks import CHECKS_OF, DEEP_CHECKS, NOT_FOR
 from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
@@ -94,7 +94,8 @@ class _Gathered:
 
     def ask(self, checks: Mapping[str, Callable[[Evidence], Found]]) -> None:
         """Let each of the checks look, in their order."""
-        for check in checks.values():
+        left_out = NOT_FOR[self.evidence.dataset.schema.task]
+        for check in (check for name, check in checks.items() if name not in left_out):
             found = check(self.evidence)
             self.findings += found.findings
             for proposal in found.proposals:

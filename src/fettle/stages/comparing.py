@@ -15,9 +15,11 @@ from fettle.core.evaluation import Change, Compared, Comparison, Evaluation
 from fettle.core.plan import Plan
 from fettle.core.run import Run
 from fettle.core.split import Split
+from fettle.core.task import Judge
 from fettle.measures import classification, judging, paired
 from fettle.store import records
 from fettle.store.answers import kept_answers
+from fettle.tasks.making import task_of
 
 __all__ = ["compare"]
 
@@ -43,20 +45,29 @@ def compare(first: Path, second: Path) -> Compared:
             f"{evaluations[1].test[:12]}...: rows that differ cannot be paired. Give both runs the "
             "same data and seed, or the same --test file."
         )
-    said = [_labels(folder, one) for folder, one in zip((first, second), evaluations, strict=True)]
-    truth = _truth(first, evaluations[0])
-    right = [answers == truth for answers in said]
+    judges = [task_of(_held(folder, "plan.json", Plan)).judge for folder in (first, second)]
+    if type(judges[0]) is not type(judges[1]):
+        raise InputError(f"{first} and {second} answer different tasks, so nothing can be paired.")
+    said, truths = zip(*(
+        _answers(folder, judge) for folder, judge in zip((first, second), judges, strict=True)
+    ), strict=True)
+    by_row = judges[0].by_row
     names = [f"{folder.name}: {one.kept}" for folder, one in
              zip((first, second), evaluations, strict=True)]
+    values = [judge.values(answers, truth) for judge, answers, truth in
+              zip(judges, said, truths, strict=True)]
     scores = [one.contender(one.kept).scores for one in evaluations]
+    named = [np.array(judge.named(one)) for judge, one in
+             zip((*judges, judges[0]), (*said, truths[0]), strict=True)]
+    has_classes = bool(evaluations[0].labels)
     return Compared(
         first=str(first),
         second=str(second),
         changes=tuple(_changes(first, second)),
         scores=tuple(zip(*scores, strict=True)),
-        comparison=judging.compare(names[0], names[1], right[0], right[1]),
-        macro_f1=_by_macro_f1(names, truth, said, right),
-        classes=_by_class(names, truth, right),
+        comparison=by_row.compare(names[0], names[1], *values),
+        macro_f1=_by_macro_f1(names, named[2], named[:2], values) if has_classes else None,
+        classes=_by_class(names, named[2], values) if has_classes else (),
     )
 
 
@@ -69,15 +80,10 @@ def _held(folder: Path, name: str, kind: type[Noun]) -> Noun:
     return records.load(path, kind)
 
 
-def _labels(folder: Path, evaluation: Evaluation) -> np.ndarray:
-    """The kept model's answer to each test row, in words, (rows,)."""
-    outputs, _ = kept_answers(folder)
-    return np.array(evaluation.labels)[outputs.argmax(axis=1)]
-
-
-def _truth(folder: Path, evaluation: Evaluation) -> np.ndarray:
-    _, targets = kept_answers(folder)
-    return np.array(evaluation.labels)[targets]
+def _answers(folder: Path, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
+    """The kept model's answer to each test row, and the truth."""
+    outputs, truth = kept_answers(folder)
+    return judge.said(outputs), truth
 
 
 def _by_macro_f1(

@@ -19,7 +19,6 @@ from fettle.core.evaluation import (
     Forgetting,
     Latency,
     LearningCurve,
-    LookAt,
     Slice,
 )  # fmt: skip
 from fettle.core.parts import Card, Encoder
@@ -27,18 +26,11 @@ from fettle.core.plan import Plan, Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Run
 from fettle.core.split import Opening, Split
+from fettle.core.task import Judge, Task
 from fettle.engine import asking, curve, examining, remembering
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import features
-from fettle.measures import (
-    calibration,
-    fitting,
-    judging,
-    learning_curve,
-    paired,
-    selective,
-    slices,
-)
+from fettle.measures import fitting, judging, learning_curve, slices
 from fettle.measures.judging import Answers
 from fettle.measures.similarity import unit
 from fettle.modalities import ENCODERS
@@ -46,6 +38,7 @@ from fettle.models.network import BlockNetwork, open_network, open_saved, prepro
 from fettle.store import checkpoints, folders
 from fettle.store.answers import keep_answers
 from fettle.strategies import STRATEGIES
+from fettle.tasks.making import task_of
 
 __all__ = ["evaluate"]
 
@@ -54,6 +47,8 @@ Before = Callable[[Sequence[tuple[str, ...]]], tuple[str, Sequence[str]]]
 TARGETS = "targets.safetensors"
 SAMPLE = 500
 """Rows looked at where a share or a likeness is wanted, not each row."""
+ONE_NAME = ("classification",)
+"""Tasks whose answer is one name, so that the nearest one answers without training."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,19 +59,18 @@ class _Seen:
     split: Split
     plan: Plan
     run: Run
+    task: Task
     fields: Sequence[tuple[str, ...]]
     """Of the test rows."""
-    targets: np.ndarray
-    labels: tuple[str, ...]
+    truth: np.ndarray
     learned: np.ndarray
-    """Class numbers of the learning rows."""
+    """Targets of the learning rows."""
     vectors: Mapping[str, np.ndarray]
     """The base model's features: learn and test, (rows, width) each, as the kept head pools."""
     network: BlockNetwork
     encoder: Encoder
     outputs: np.ndarray
     """The kept network's, on the test rows, before the temperature."""
-    temperature: float
 
     def rng(self) -> np.random.Generator:
         """The same for every part, so that no part's numbers depend on another part."""
@@ -87,14 +81,15 @@ class _Seen:
         """Of the kept rung."""
         return next(one.settings for one in self.plan.rungs if one.strategy == self.run.kept)
 
-    def sure(self, outputs: np.ndarray) -> np.ndarray:
-        """The calibrated probability of each answer, (rows,)."""
-        return calibration.confidence_of(outputs, self.temperature)
+    @property
+    def judge(self) -> Judge:
+        """Of the task, which knows how sure it may be."""
+        return self.task.judge
 
     @property
-    def right(self) -> np.ndarray:
-        """Is the kept network right? bool (rows,)."""
-        return np.asarray(self.outputs.argmax(axis=1) == self.targets)
+    def values(self) -> np.ndarray:
+        """How well the kept network does, row by row: (rows,), by `by_row`."""
+        return self.judge.values(self.judge.said(self.outputs), self.truth)
 
 
 def evaluate(
@@ -117,11 +112,12 @@ def evaluate(
         guards: labelled rows of other tasks, on which nothing should be forgotten.
         before: answers of the version before, for rows that it has not learned from.
     """
-    judged, truth = _validation(run)
-    temperature = calibration.temperature(judged, truth)
+    validation = _validation(run)
+    task = task_of(plan).fitted(*validation)
     rows, openings = split.vault.open(f"evaluate run {run.plan}", count)
     fields = dataset.fields(rows)
-    targets, labels = judging.truth_of(dataset.targets(rows), plan.classes)
+    truth = task.judge.truth(dataset.targets(rows))
+    learned = task.judge.truth(dataset.targets(split.learners))
     answers, vectors = yield from _before(dataset, split, plan, run, card, fields)
     answers.update((yield from _baselines(dataset, split, plan, run, fields)))
     latency: tuple[Latency, ...] = ()
@@ -131,46 +127,42 @@ def evaluate(
         outputs = yield from outputs_of(
             network, encoder, encoder.encode(fields), precision=plan.precision
         )
-        answers[rung.name] = ("rung", outputs.argmax(axis=1), "")
+        answers[rung.name] = ("rung", task.judge.said(outputs), "")
         if rung.name == run.kept:
             yield Progress("latency", 0, 1, "passes")
             latency = asking.latency(network, encoder, fields, precision=plan.precision)
             yield Progress("latency", 1, 1, "passes")
-            learned = judging.truth_of(dataset.targets(split.learners), plan.classes)[0]
-            seen = _Seen(dataset, split, plan, run, fields, targets, labels, learned, vectors,
-                         network, encoder, outputs, temperature)
+            seen = _Seen(dataset, split, plan, run, task, fields, truth, learned, vectors,
+                         network, encoder, outputs)
     assert seen is not None, "the kept rung is one of the rungs"
-    keep_answers(Path(run.folder), seen.outputs, targets)
-    contenders = judging.contenders(
-        answers, targets, len(labels), kept=run.kept, seed=plan.seed
-    )
-    whole = _scored(seen, contenders, openings, latency)
-    return (yield from _examined(whole, seen, answers, (judged, truth), card, guards, before))
+    keep_answers(Path(run.folder), seen.outputs, truth)
+    contenders = task.judge.contenders(answers, truth, kept=run.kept, seed=plan.seed)
+    whole = _scored(seen, contenders, answers, openings, latency)
+    return (yield from _examined(whole, seen, answers, validation, card, guards, before))
 
 
 def _scored(
-    seen: _Seen, contenders: tuple[Contender, ...], openings: int, latency: tuple[Latency, ...]
+    seen: _Seen, contenders: tuple[Contender, ...], answers: Answers, openings: int,
+    latency: tuple[Latency, ...],
 ) -> Evaluation:
     """Scores and comparisons: the part of an Evaluation that every one has."""
-    kept = seen.outputs.argmax(axis=1)
     before = judging.better_before(contenders)
     change = next(one for one in contenders if one.name == before).versus_kept
+    values = seen.judge.values(answers[before][1], seen.truth), seen.values
+    by_row = seen.judge.by_row
     return Evaluation(
         test=seen.split.vault.fingerprint,
-        rows=len(seen.targets),
+        rows=len(seen.truth),
         openings=openings,
         metric=seen.plan.metric,
         kept=seen.run.kept,
         before=before,
         contenders=contenders,
-        classes=judging.class_scores(seen.targets, kept, seen.labels, rng=seen.rng()),
-        labels=seen.labels,
-        confusion=judging.confusion_table(seen.targets, kept, seen.labels),
         latency=latency,
-        smallest_gain=paired.smallest_gain(len(seen.targets)),
+        smallest_gain=by_row.smallest_gain(*values),
         rows_to_tell=None if change is None or change.verdict != "cannot tell" else
-        paired.more_rows_to_tell(change.wins, change.losses, change.rows),
-        notes=judging.remarks(seen.labels, seen.plan.classes, openings),
+        by_row.rows_to_tell(*values),
+        notes=judging.looks(openings) + seen.judge.remarks(seen.truth),
     )
 
 
@@ -179,32 +171,35 @@ def _examined(
     card: Card, guards: Sequence[Dataset], before: Before | None,
 ) -> Generator[Progress | Note, None, Evaluation]:
     """What else there is to know of the kept model, beyond its scores."""
-    calibrated = calibration.calibrated(
-        seen.outputs, seen.targets, seen.temperature, rows=len(validation[1]),
-        source="validation" if seen.split.validation else "out of fold", seed=seen.plan.seed,
+    details = seen.judge.details(
+        seen.outputs, seen.truth, validation=validation, seed=seen.plan.seed,
+        source="validation" if seen.split.validation else "out of fold",
     )
-    judged, truth = validation
-    abstention = selective.abstention(
-        seen.sure(seen.outputs), seen.right,
-        (seen.sure(judged), judged.argmax(axis=1) == truth), rng=seen.rng(),
-    )
-    parts = _slices(seen, answers[whole.before or whole.kept][1] == seen.targets)
+    parts = _slices(seen, seen.judge.values(answers[whole.before or whole.kept][1], seen.truth))
     bent = yield from _curve(seen, card)
     learned = yield from _fitting(seen, whole)
     forgetting = yield from _forgetting(seen, card, guards, before)
+    look_at = seen.judge.look_at(
+        "wrong and sure", [seen.dataset.ids[row] for row in seen.split.vault.sealed],
+        seen.outputs, seen.truth,
+    )
+    if len(validation[1]) == len(seen.split.validation):
+        look_at += seen.judge.look_at(
+            "suspected label", [seen.dataset.ids[row] for row in seen.split.validation],
+            *validation,
+        )
     return replace(
-        whole, calibration=calibrated, abstention=abstention, slices=parts, curve=bent,
-        fitting=learned, forgetting=forgetting,
+        whole, slices=parts, curve=bent, fitting=learned, forgetting=forgetting, look_at=look_at,
         blocks=examining.block_uses(
             seen.network, open_network(card), STRATEGIES[seen.run.kept](seen.settings),
             epochs=len(seen.run.rung(seen.run.kept).history),
         ),
-        look_at=_look_at(seen, validation),
+        **details,
     )
 
 
 def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """What the kept rung said of rows that it had not learned from, and their class numbers."""
+    """What the kept rung said of rows that it had not learned from, and their targets."""
     folder = Path(run.folder)
     files = folder / run.rung(run.kept).folder / "outputs.safetensors", folder / TARGETS
     said, truth = (checkpoints.read_tensors(file)["validation"].numpy() for file in files)
@@ -223,13 +218,12 @@ def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
         *parting.by_cluster(seen.vectors["learn"], labels, seen.vectors["test"],
                             seed=seen.plan.seed),
     ]
-    return slices.judged(parts, seen.right, before)
+    return slices.judged(parts, seen.values, before, by_row=seen.judge.by_row)
 
 
 def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve | None]:
     """Would more data help? Heads on parts of the learning rows, judged on the test rows."""
-    classes = len(seen.labels)
-    sizes = curve.sizes_of(len(seen.learned), classes)
+    sizes = curve.sizes_of(len(seen.learned), seen.task.outputs)
     if len(sizes) < 2:
         return None
     learned, tested = (
@@ -237,11 +231,12 @@ def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve |
         for part in ("learn", "test")
     )
     l2 = float(next((one.chosen["l2"] for one in seen.run.rungs if "l2" in one.chosen), 1e-2))
-    right = yield from curve.right_by_size(
-        learned, seen.learned, tested, seen.targets, classes=classes,
+    values = yield from curve.values_by_size(
+        seen.task, learned, seen.learned, tested, seen.truth,
         l2=(10 * l2, 3 * l2, l2), sizes=sizes, rng=seen.rng(),
     )
-    return learning_curve.curve(right, sizes, rows=len(seen.learned), rng=seen.rng())
+    return learning_curve.curve(values, sizes, rows=len(seen.learned), rng=seen.rng(),
+                                by_row=seen.judge.by_row)
 
 
 def _fitting(seen: _Seen, whole: Evaluation) -> Generator[Progress, None, Fitting]:
@@ -254,39 +249,22 @@ def _fitting(seen: _Seen, whole: Evaluation) -> Generator[Progress, None, Fittin
     )
     rung = seen.run.rung(seen.run.kept)
     cheap = [one for one in whole.contenders if one.kind == "baseline"]
-    best = max(cheap, key=lambda one: one.score("accuracy").value)
+    best = next(one for one in cheap if one.name == judging.hardest(cheap))
     label = {row: str(cell) for row, cell in
              zip(seen.split.learners, seen.dataset.targets(seen.split.learners), strict=True)}
     clusters = [[label[row] for row in rows if row in label] for rows in seen.split.tied]
     epoch = rung.chosen.get("epoch")
-    return fitting.fitting(
+    return seen.judge.fitting(
         rung.history,
-        train=judging.accuracy(outputs.argmax(axis=1) == seen.learned[some]),
-        test=whole.contender(whole.kept).score("accuracy"),
+        train=seen.judge.values(seen.judge.said(outputs), seen.learned[some]),
+        test=seen.values,
         baseline=best.versus_kept,
-        limit=None if seen.dataset.schema.group else fitting.ceiling(
-            [labels for labels in clusters if len(labels) > 1]),
+        twins=() if seen.dataset.schema.group else [one for one in clusters if len(one) > 1],
         stopped=fitting.stopped_by(
             rung.history, planned=int(seen.settings.get("epochs", 0)),
             patience=int(seen.settings.get("patience", 0)),
             chosen=int(epoch) if epoch is not None else None,
         ),
-    )
-
-
-def _look_at(seen: _Seen, validation: tuple[np.ndarray, np.ndarray]) -> tuple[LookAt, ...]:
-    """The rows that are wrong although the model is sure: test rows, then learning rows."""
-    judged, truth = validation
-    ids, sides = seen.dataset.ids, seen.split
-    found = selective.wrong_and_sure(
-        "wrong and sure", [ids[row] for row in sides.vault.sealed], seen.sure(seen.outputs),
-        seen.outputs.argmax(axis=1), seen.targets, seen.labels,
-    )
-    if len(truth) != len(sides.validation):
-        return found
-    return found + selective.wrong_and_sure(
-        "suspected label", [ids[row] for row in sides.validation], seen.sure(judged),
-        judged.argmax(axis=1), truth, seen.labels,
     )
 
 
@@ -318,12 +296,17 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
     """The version before against this one, on the same rows."""
     if before is None:
         return None, ()
-    name, labels = before(seen.fields)
-    right = np.asarray(labels) == np.array([seen.labels[target] for target in seen.targets])
-    flips = judging.compare(name, seen.run.kept, right, seen.right)
+    name, cells = before(seen.fields)
+    values = seen.judge.values(seen.judge.truth(cells), seen.truth)
+    flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values)
+    lost, won = (
+        ("are further from the truth now", "are nearer to it")
+        if seen.judge.by_row.less_is_better else
+        ("flipped from right to wrong", "from wrong to right")
+    )
     return flips, (
-        f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows flipped from right to wrong "
-        f"and {flips.wins:,} from wrong to right.",
+        f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows {lost} and {flips.wins:,} "
+        f"{won}.",
     )
 
 
@@ -353,15 +336,14 @@ def _before(
         )
         found[part] = vectors[pooling]
         kept[part] = vectors[wanted if wanted in names else pooling]
-    targets = judging.truth_of(dataset.targets(split.learners), plan.classes)[0]
+    task = task_of(plan)
+    targets = task.judge.truth(dataset.targets(split.learners))
+    name, nearest, note = asking.NEAREST[task.solver]
     answers: Answers = {
-        "nearest_mean": (
-            "before",
-            asking.nearest_mean(found["learn"], targets, found["test"], len(plan.classes)),
-            "the frozen model's vectors, nearest class mean: uses training labels",
-        )
+        name: ("before", nearest(found["learn"], targets, found["test"], task.outputs), note)
     }
-    if card.embeds_sentences and asking.have_words(plan.classes):
+    named = plan.task in ONE_NAME and asking.have_words(plan.classes)
+    if card.embeds_sentences and named:
         called = [(asking.as_words(label),) for label in plan.classes]
         taps = yield from features(
             network, encoder, encoder.encode(called), names=names,
@@ -380,18 +362,17 @@ def _baselines(
 ) -> Generator[Progress, None, Answers]:
     """What needs no pre-trained model, fitted on the same learning rows."""
     encoder = _rung(run, run.kept, plan)[1]
-    labels = [label or "" for label in dataset.targets(split.learners)]
+    truth = task_of(plan).judge.truth(dataset.targets(split.learners))
+    known = baselines.BASELINES[plan.task]
     yield Progress("baselines", 0, 2, "models")
-    common = baselines.majority(labels, len(fields))
+    name, constant, note = known.constant
+    answers: Answers = {name: ("baseline", constant(truth, len(fields)), note)}
     yield Progress("baselines", 1, 2, "models")
-    name, fit, note = baselines.CHEAP[plan.modality]
-    cheap = fit(encoder.plain(dataset.fields(split.learners)), labels, encoder.plain(fields))
+    name, fit, note = known.cheap[plan.modality]
+    said = fit(encoder.plain(dataset.fields(split.learners)), truth, encoder.plain(fields))
+    answers[name] = ("baseline", said, note)
     yield Progress("baselines", 2, 2, "models")
-    said = [judging.truth_of(one.tolist(), plan.classes)[0] for one in (common, cheap)]
-    return {
-        "majority": ("baseline", said[0], "always the commonest class"),
-        name: ("baseline", said[1], note),
-    }
+    return answers
 
 
 def _rung(run: Run, name: str, plan: Plan) -> tuple[BlockNetwork, Encoder]:

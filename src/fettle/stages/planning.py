@@ -4,8 +4,7 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fettle.core.dataset import Dataset
@@ -14,13 +13,15 @@ from fettle.core.parts import Card
 from fettle.core.plan import Cost, Machine, Pictures, Plan, Rung, Setting
 from fettle.core.settings import Settings
 from fettle.core.split import Split
+from fettle.core.task import Task
 from fettle.engine import costs
 from fettle.engine.costs import Size
 from fettle.modalities import ENCODERS, showing
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
-from fettle.strategies.settings import require, with_asked
+from fettle.strategies.settings import require, require_for, with_asked
 from fettle.tasks import TASKS
+from fettle.tasks.making import task_of
 
 __all__ = ["check", "name_of", "plan", "settings_of"]
 
@@ -32,13 +33,10 @@ are small products) and no memory that is scarce."""
 SHARE_ON_TOP = 1 / 3
 """Of the blocks, that `top` tunes."""
 MODALITIES = tuple(ENCODERS)
-METRICS = ("accuracy", "macro_f1")
 PRECISIONS = ("fp32", "bf16")
 MOST_TOKENS = 256
 GAIN = 1.1
 """Times as fast that a network of pictures must be in bf16 to run in it."""
-RARE = 0.1
-"""A rarest class under this share of the largest makes macro F1 the metric."""
 LENGTH_SAMPLE = 2_000
 WIDTH = 384
 """Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
@@ -64,8 +62,8 @@ def plan(
         SettingError: a rung or task is unknown, or nothing fits the budget.
     """
     reasons = list(dataset.schema.reasons) + list(split.notes)
-    labels = Counter(label or "" for label in dataset.targets(split.learners))
-    metric, why = _metric(labels)
+    asked, metric, why = TASKS[dataset.schema.task].proposed(
+        dataset.targets(split.learners), dataset.targets(split.train))
     reasons.append(why)
     tokens, mean_tokens, pictures, why_shown = _read(dataset, split, card, settings.seed)
     reasons += why_shown
@@ -73,11 +71,8 @@ def plan(
     reasons.append(why)
     reasons += [] if machine.calm else [BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
-    task = settings.task or "classification"
-    if task not in TASKS:
-        raise unknown_name("task", task, TASKS)
-    size = Size(len(split.learners), mean_tokens, len(labels), 1 if split.validation else 6)
-    rungs, predicted = _rungs(settings, card, size, peak=machine.flops(precision),
+    size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
+    rungs, predicted = _rungs(settings, asked, card, size, peak=machine.flops(precision),
                               cache_limit=cache_limit)
     rungs, kept_costs, why_rungs = _affordable(rungs, predicted, settings.budget_seconds)
     if card.kept_blocks:
@@ -85,13 +80,13 @@ def plan(
                        "above is left away, in training and in serving.")
     reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
     return Plan(
-        task=task,
+        task=asked.name,
         modality=dataset.schema.modality,
         model=card.name,
         weights=card.sha256,
         definition=card.definition,
         learning=split.learning,
-        classes=tuple(sorted(labels)),
+        classes=asked.classes,
         metric=metric,
         rungs=tuple(rungs),
         max_tokens=tokens,
@@ -136,11 +131,14 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
             f"{given.definition[:12]}..., {made.model} has {made.weights[:12]}... and "
             f"{made.definition[:12]}... Make a new plan with `fettle plan`."
         )
+    if given.task not in TASKS:
+        raise unknown_name("task", given.task, TASKS)
     if tuple(given.classes) != made.classes:
         raise SettingError("The plan's classes are not the labels of these rows.")
+    asked = task_of(given)
     for kind, name, known in (
-        ("task", given.task, TASKS), ("modality", given.modality, MODALITIES),
-        ("metric", given.metric, METRICS), ("precision", given.precision, PRECISIONS),
+        ("modality", given.modality, MODALITIES), ("metric", given.metric, asked.metrics),
+        ("precision", given.precision, PRECISIONS),
     ):
         if name not in known:
             raise unknown_name(kind, name, known)
@@ -157,6 +155,7 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
     _require_rungs([rung.strategy for rung in given.rungs])
     for rung in given.rungs:
         require(rung, DEFAULTS[rung.strategy])
+        require_for(rung, asked)
     return given
 
 
@@ -173,7 +172,7 @@ def _require_rungs(names: Sequence[str]) -> None:
 
 
 def _rungs(
-    settings: Settings, card: Card, size: Size, *, peak: float, cache_limit: int
+    settings: Settings, task: Task, card: Card, size: Size, *, peak: float, cache_limit: int
 ) -> tuple[list[Rung], list[Cost]]:
     """The rungs to climb, the features first and then from the cheapest, and what each costs.
 
@@ -186,6 +185,8 @@ def _rungs(
     )
     rungs = [_in_steps(rung, size.rows) if "epochs" not in settings.asked else rung
              for rung in rungs]
+    for rung in rungs:
+        require_for(rung, task)
     predicted = {
         rung.strategy: costs.predicted(
             rung, STRATEGIES[rung.strategy](rung.settings), _size(size, rung), card, peak=peak,
@@ -207,20 +208,6 @@ def _size(size: Size, rung: Rung) -> Size:
 def name_of(settings: Settings, dataset: Dataset) -> str:
     """Of the versions: what was asked for, or the file's stem without what no name holds."""
     return settings.name or re.sub(r"[^\w. -]+", "-", dataset.name).strip("-. ") or "model"
-
-
-def _metric(labels: Mapping[str, int]) -> tuple[str, str]:
-    rarest, largest = min(labels.values()), max(labels.values())
-    share = rarest / largest
-    if share < RARE:
-        return "macro_f1", (
-            f"Rungs are compared by macro F1: the rarest class has {rarest:,} rows, {share:.1%} of "
-            f"the largest, and accuracy would hide it."
-        )
-    return "accuracy", (
-        f"Rungs are compared by accuracy: the rarest class has {share:.0%} of the largest one's "
-        "rows (macro F1 is used below 10%)."
-    )
 
 
 def _read(

@@ -31,6 +31,7 @@ from fettle.models.network import open_saved
 from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
 from fettle.store.tables import digest
+from fettle.tasks.making import task_of
 
 __all__ = ["publish"]
 
@@ -115,10 +116,9 @@ def _write_model(target: Path, source: Path, plan: Plan, evaluation: Evaluation)
         target / "task.json",
         {
             "task": plan.task,
-            "classes": list(plan.classes),
             "precision": plan.precision,
             "modality": plan.modality,
-            "temperature": evaluation.calibration.temperature if evaluation.calibration else 1.0,
+            **task_of(plan).of(evaluation).facts(),
         },
     )
 

@@ -1,32 +1,32 @@
 """Rating: a version's answers on new rows, scored. There is no before, and nothing is compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Contender, Evaluation
+from fettle.core.evaluation import Evaluation
 from fettle.core.split import Opening
-from fettle.measures import calibration, judging, paired
+from fettle.core.task import Task
+from fettle.measures import judging
 
 __all__ = ["rate"]
 
 
 def rate(
-    name: str, outputs: np.ndarray, dataset: Dataset, classes: Sequence[str], *, metric: str,
-    count: Callable[[Opening], int], temperature: float = 1.0,
+    name: str, outputs: np.ndarray, dataset: Dataset, task: Task, *, metric: str,
+    count: Callable[[Opening], int],
 ) -> Evaluation:
     """Every score of these answers, with intervals, and whether their probabilities hold.
 
     Args:
         name: of the version.
-        outputs: its raw outputs (rows, classes) for every row of the dataset.
+        outputs: its raw outputs (rows, outputs) for every row of the dataset.
         dataset: rows with answers; rows without one are left out and counted.
-        classes: what the outputs stand for.
+        task: that says what the outputs stand for.
         metric: the headline's.
         count: writes the look at these rows down and returns how many there have been.
-        temperature: that the version divides its outputs by.
 
     Raises:
         InputError: no row has an answer.
@@ -37,11 +37,11 @@ def rate(
         raise InputError(f"{dataset.name} has no row with an answer to compare with.")
     test = dataset.fingerprint(answered)
     openings = count(Opening(test, f"evaluate {name}"))
-    targets, labels = judging.truth_of([cells[row] for row in answered], classes)
-    predicted = outputs[answered].argmax(axis=1)
-    rng = np.random.default_rng(0)
+    truth = task.judge.truth([cells[row] for row in answered])
+    said = task.judge.said(outputs[answered])
     left = len(cells) - len(answered)
     notes = (f"{left:,} rows without an answer are not scored.",) if left else ()
+    values = task.judge.values(said, truth)
     return Evaluation(
         test=test,
         rows=len(answered),
@@ -49,16 +49,10 @@ def rate(
         metric=metric,
         kept=name,
         before=None,
-        contenders=(
-            Contender(name, "version", judging.scores(targets, predicted, len(labels), rng=rng),
-                      None),
+        contenders=task.judge.contenders({name: ("version", said, "")}, truth, kept=name, seed=0),
+        smallest_gain=task.judge.by_row.smallest_gain(values, values),
+        notes=notes + judging.looks(openings) + task.judge.remarks(truth),
+        **task.judge.details(
+            outputs[answered], truth, validation=None, source="the version", seed=0
         ),
-        classes=judging.class_scores(targets, predicted, labels, rng=rng),
-        labels=labels,
-        confusion=judging.confusion_table(targets, predicted, labels),
-        smallest_gain=paired.smallest_gain(len(answered)),
-        calibration=calibration.calibrated(
-            outputs[answered], targets, temperature, rows=0, source="the version", seed=0
-        ),
-        notes=notes + judging.remarks(labels, classes, openings),
     )

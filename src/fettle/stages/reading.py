@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fettle.core.columns import numbers
 from fettle.core.dataset import Dataset, Refused, Schema
@@ -28,6 +27,8 @@ from fettle.formats.looks import present
 from fettle.formats.picture_columns import with_cells
 from fettle.formats.places import rows_of_pictures, rows_of_place
 from fettle.formats.rows import Rows
+from fettle.formats.targets import with_task
+from fettle.tasks import TASKS
 
 __all__ = ["read", "read_unlabelled"]
 
@@ -60,20 +61,23 @@ class _Given:
     rows: Rows
 
 
-def read(reading: Reading, *, source: object | None = None, name: str = "") -> Dataset:
+def read(
+    reading: Reading, *, source: object | None = None, name: str = "", task: str | None = None
+) -> Dataset:
     """Every row of the data, and of the validation and test files if they are given.
 
     Args:
         reading: where the rows lie; target and inputs where they are told.
         source: a table in Python, read instead of the file `reading.data`.
         name: of the Dataset; the file's stem if empty.
+        task: what the target is; None to see for itself.
 
     Returns:
         Rows of the data first, then validation, then test. A row's part is "" where no split is
         known, else what the file, or a column called split, says.
 
     Raises:
-        UnknownName: there is no such column, encoding, or action of a fix.
+        UnknownName: there is no such column, encoding, task, or action of a fix.
         InputError: the rows cannot be read or cannot teach anything, or a fix does not fit them;
             the message says why.
     """
@@ -87,7 +91,7 @@ def read(reading: Reading, *, source: object | None = None, name: str = "") -> D
         raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
     aside = _aside(learning, reading, data.place)
     columns = learning.drop_columns([*aside, *([split_column] if split_column else [])])
-    schema = _schema(columns, data, reading)
+    schema = with_task(_schema(columns, data, reading), learning, told=task)
     _require_teaching(learning, schema, data.place)
     for given in further:
         _require_columns(given, schema)
@@ -350,7 +354,7 @@ def _require_teaching(table: pa.Table, schema: Schema, place: str) -> None:
     """The learning rows hold texts, and answers of at least two classes."""
     assert schema.target is not None, "rows to learn from have a target"
     answers = present(table.column(schema.target))
-    rows, classes = len(answers), pc.count_distinct(answers).as_py()
+    rows = len(answers)
     if not rows:
         raise InputError(f"Column {schema.target!r} of {place} is empty in every row.{_ASK_TARGET}")
     if not any(len(present(table.column(name))) for name in schema.inputs):
@@ -361,16 +365,9 @@ def _require_teaching(table: pa.Table, schema: Schema, place: str) -> None:
             f"{place} has {rows} rows with an answer to learn from, and {FEWEST_ROWS} are the "
             "fewest. Label more rows."
         )
-    if classes == 1:
-        raise InputError(
-            f"Column {schema.target!r} of {place} says {answers[0].as_py()!r} in every row, and a "
-            f"choice needs two classes. Add rows of another class.{_ASK_TARGET}"
-        )
-    if classes == rows:
-        raise InputError(
-            f"Column {schema.target!r} of {place} says something else in every row, so it looks "
-            f"like an id; name the label column with --target."
-        )
+    TASKS[schema.task].require_teachable(
+        answers.to_pylist(), column=f"Column {schema.target!r} of {place}", next_=_ASK_TARGET
+    )
 
 
 def _require_judging(dataset: Dataset) -> None:

@@ -12,6 +12,7 @@ from fettle.core.drift import Portrait
 from fettle.core.errors import CorruptFile, FettleError, InputError
 from fettle.core.parts import Encoder
 from fettle.core.progress import finish
+from fettle.core.task import Task
 from fettle.core.version import Prediction
 from fettle.engine.device import cores, set_threads
 from fettle.engine.portrait import portrait
@@ -21,8 +22,8 @@ from fettle.models.network import BlockNetwork, open_saved
 from fettle.store import arrow, checkpoints, files, portraits
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
-from fettle.tasks import TASKS
-from fettle.tasks.classification import Classification, softmax
+from fettle.tasks.classification import softmax
+from fettle.tasks.making import opened_task
 
 __all__ = ["Opened", "kept", "open_files", "open_version", "painter", "predict", "prove"]
 
@@ -44,13 +45,16 @@ class Opened:
     id: str
     network: BlockNetwork
     encoder: Encoder
-    task: Classification
+    task: Task
     precision: str
     plan: Mapping[str, Any]
     paths: Mapping[str, Path] = field(default_factory=dict)
     """Its files, whose bytes were right when it was opened."""
-    temperature: float = 1.0
-    """Raw outputs are divided by it before they become probabilities."""
+
+    @property
+    def temperature(self) -> float:
+        """Raw outputs are divided by it before they become probabilities."""
+        return self.task.temperature
 
     @property
     def schema(self) -> Schema:
@@ -166,7 +170,7 @@ def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
         )
     if not rows.rows:
         raise InputError(f"{rows.name} has no rows.")
-    answers = opened.task.answers(opened.outputs(rows.fields()) / opened.temperature)
+    answers = opened.task.answers(opened.outputs(rows.fields()))
     return [
         Prediction(id, value := next(iter(answer)), answer[value], opened.id, answer)
         for id, answer in zip(rows.ids, answers, strict=True)
@@ -204,11 +208,10 @@ def open_files(id: str, paths: Mapping[str, Path]) -> Opened:
             id=id,
             network=open_saved(paths),
             encoder=ENCODERS[facts["modality"]].load(paths),
-            task=TASKS[facts["task"]](facts["classes"]),
+            task=opened_task(facts),
             precision=facts["precision"],
             plan=files.read_json(paths["plan.json"]),
             paths=dict(paths),
-            temperature=float(facts.get("temperature", 1.0)),
         )
     except (KeyError, TypeError, ValueError) as error:  # whole files that say other things
         raise CorruptFile(

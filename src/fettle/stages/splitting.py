@@ -19,6 +19,7 @@ from fettle.core.split import Split, Vault
 from fettle.formats.kinship import hints
 from fettle.formats.moments import EXAMPLES, seconds
 from fettle.measures.folds import joined, newest, stratified_parts
+from fettle.tasks import TASKS
 
 __all__ = ["FEWEST_FOR_VALIDATION", "split"]
 
@@ -73,7 +74,7 @@ def split(dataset: Dataset, audit: Audit, *, seed: int) -> Split:
     if not len(test):
         whole = learning
         learning, test = _carve(dataset, whole, group, _TEST_SHARE, rng)
-        notes.append(_note_carved("test", len(test), len(whole), seed))
+        notes.append(_note_carved(dataset, "test", len(test), len(whole), seed))
         notes += _note_uneven(dataset, whole, group, test, _TEST_SHARE)
     train, validation, note = _tuned(dataset, learning, validation, group, rng, seed)
     _require_rows(dataset, train, test)
@@ -233,10 +234,8 @@ def _carve(
     """(the rest, the part carved off), stratified by target, kin together, both ascending."""
     if not len(rows):
         return rows, rows
-    _, labels = np.unique(
-        np.asarray(dataset.targets(rows.tolist()), dtype=str), return_inverse=True
-    )
-    part = stratified_parts(labels, _by_first_row(group[rows]), (1 - share, share), rng)
+    strata = TASKS[dataset.schema.task].parted(dataset.targets(rows.tolist()))
+    part = stratified_parts(strata, _by_first_row(group[rows]), (1 - share, share), rng)
     return rows[part == 0], rows[part == 1]
 
 
@@ -270,7 +269,7 @@ def _tuned(
         return learning, validation, [note]
     _require_groups(dataset, group, learning, wanted=2)
     train, validation = _carve(dataset, learning, group, _VALIDATION_SHARE, rng)
-    notes = [_note_carved("validation", len(validation), len(learning), seed)]
+    notes = [_note_carved(dataset, "validation", len(validation), len(learning), seed)]
     notes += _note_uneven(dataset, learning, group, validation, _VALIDATION_SHARE)
     return train, validation, notes
 
@@ -328,10 +327,10 @@ def _note_given(side: str, rows: np.ndarray, dataset: Dataset) -> str:
     return f"The {side} part is the {_rows(len(rows))} given for it in {dataset.name}."
 
 
-def _note_carved(side: str, rows: int, whole: int, seed: int) -> str:
+def _note_carved(dataset: Dataset, side: str, rows: int, whole: int, seed: int) -> str:
     return (
         f"The {side} part is {_rows(rows)} drawn from {whole:,} with seed {seed}, "
-        "as many of each class as its share."
+        f"{TASKS[dataset.schema.task].evenly}."
     )
 
 
@@ -375,6 +374,8 @@ def _note_classes(
 ) -> list[str]:
     """Classes that times or groups, which a split must obey, keep from one of the sides."""
     if dataset.schema.time is None and dataset.schema.group is None:
+        return []
+    if not TASKS[dataset.schema.task].named:
         return []
     taught = set(dataset.targets([*train.tolist(), *validation.tolist()]))
     judged = set(dataset.targets(test.tolist()))

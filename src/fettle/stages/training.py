@@ -6,7 +6,7 @@ Nothing here sees a test row.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,12 @@ import torch
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile
-from fettle.core.evaluation import Score
 from fettle.core.parts import Card
 from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, Run, RungResult, Step
 from fettle.core.split import Split
+from fettle.core.task import Task
 from fettle.engine import climbing, contrast
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
@@ -27,12 +27,12 @@ from fettle.engine.ground import Ground, ready
 from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
 from fettle.engine.replay import Kept, prefix
-from fettle.measures import classification, folds, intervals, paired
+from fettle.measures import folds
 from fettle.modalities import ENCODERS
 from fettle.models.network import BlockNetwork, open_network, preprocessing
 from fettle.store import checkpoints, files, folders, records, seals
 from fettle.strategies import DEFAULTS, STRATEGIES
-from fettle.tasks import TASKS
+from fettle.tasks.making import task_of
 
 __all__ = ["train"]
 
@@ -44,12 +44,6 @@ IN_A_CHECKPOINT = 4
 """Times the weights that learn: they, the best so far, and the optimizer's two moments."""
 SLACK = 1.1
 """A prediction that is off by a tenth leaves no rung out."""
-SCORES = {
-    "accuracy": classification.accuracy_of,
-    "macro_f1": classification.macro_f1_of,
-}
-METRICS = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
-"""By which a rung may stop."""
 Event = Progress | Note | Step | Epoch | RungResult
 
 
@@ -94,7 +88,7 @@ def train(
         _clear(folder, rung)
         yield result
         results.append(result)
-    kept, why = _kept(results, plan, folder)
+    kept, why = _kept(results, ground.task, plan, folder)
     return Run(
         plan=plan.id,
         folder=str(folder),
@@ -160,9 +154,9 @@ def _ground(
         if first_batch is None:
             first_batch = time.process_time()
         yield event
-    task = TASKS[plan.task](plan.classes)
+    task = task_of(plan)
     targets = task.targets(dataset.targets(learners))
-    sides = _folds(dataset, split, plan, targets)
+    sides = _folds(dataset, split, plan, task.strata(targets))
     judged = targets[np.concatenate([judge for _, judge in sides])]
     checkpoints.write_tensors(
         folder / "targets.safetensors", {"validation": torch.from_numpy(judged)}
@@ -175,12 +169,12 @@ def _ground(
         vectors=kept.vectors,
         folds=sides,
         held_out=bool(split.validation),
-        score=_score(plan.metric),
+        score=task.score(plan.metric),
         folder=folder,
         begun=begun,
         first_batch_seconds=first_batch,
         save_seconds=save_seconds,
-        scores={name: _score(name) for name in METRICS},
+        scores={name: task.score(name) for name in task.stops},
     )
 
 
@@ -206,7 +200,7 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
         yield from choose(
             {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
-            folds=ground.folds, classes=len(plan.classes), l2=penalties, score=ground.score,
+            task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
         )
     )
 
@@ -230,7 +224,8 @@ def _climb(
     result = RungResult(
         name=rung.strategy,
         folder=str(folder.relative_to(ground.folder)),
-        validation=_interval(climbed.outputs, ground.lesson.targets[judged], plan),
+        validation=ground.task.interval(
+            plan.metric, climbed.outputs, ground.lesson.targets[judged], seed=plan.seed),
         # of what an earlier command trained before it was stopped, too
         seconds=max(time.perf_counter() - begun, climbed.training_seconds),
         peak_bytes=peak_bytes(),
@@ -305,7 +300,7 @@ def _require_room(ground: Ground, plan: Plan) -> None:
 
 
 def _folds(
-    dataset: Dataset, split: Split, plan: Plan, targets: np.ndarray
+    dataset: Dataset, split: Split, plan: Plan, strata: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(rows to learn from, rows to judge on), numbered within the learning rows."""
     every = np.arange(len(split.learners))
@@ -317,29 +312,13 @@ def _folds(
                       for one in dataset.fields(split.learners)])
     groups = folds.joined(equal, split.groups(split.learners))
     several = min(FOLDS, len(np.unique(groups)))
-    held = folds.stratified_folds(targets, groups, several, rng)
+    held = folds.stratified_folds(strata, groups, several, rng)
     return [(every[held != fold], every[held == fold]) for fold in range(several)]
 
 
-def _score(metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """(outputs, targets) to this metric."""
-    measure = getattr(classification, metric)
-    return lambda outputs, targets: float(measure(targets, outputs.argmax(axis=1)))
-
-
-def _interval(outputs: np.ndarray, targets: np.ndarray, plan: Plan) -> Score:
-    """The plan's metric on these rows, with its 95% interval."""
-    counts = classification.confusion(targets, outputs.argmax(axis=1), len(plan.classes))
-    value = float(SCORES[plan.metric](counts))
-    if plan.metric == "accuracy":
-        low, high = intervals.wilson(int(np.trace(counts)), len(targets))
-    else:
-        rng = np.random.default_rng(plan.seed)
-        low, high = intervals.confusion_interval(SCORES[plan.metric], counts, rng=rng)
-    return Score(plan.metric, value, low, high, len(targets))
-
-
-def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str, str]:
+def _kept(
+    results: Iterable[RungResult], task: Task, plan: Plan, folder: Path
+) -> tuple[str, str]:
     """The cheapest rung whose paired mean loss to the best is at most one standard error."""
     climbed = list(results)
     outputs: Mapping[str, np.ndarray] = {
@@ -360,7 +339,8 @@ def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str,
             )
             metric = plan.metric.replace("_", " ")
             return best.name, f"{best.name} has the best {metric} on validation, and {others}."
-        loss, error = _paired(outputs[best.name], outputs[rung.name], targets, plan)
+        loss, error = task.paired_loss(
+            plan.metric, outputs[best.name], outputs[rung.name], targets, seed=plan.seed)
         if loss <= error:
             return rung.name, (
                 f"{rung.name} is cheaper than {best.name} and loses {loss:.4f} to it on the same "
@@ -368,17 +348,6 @@ def _kept(results: Iterable[RungResult], plan: Plan, folder: Path) -> tuple[str,
                 f"({error:.4f})."
             )
     raise AssertionError("the best rung is one of the rungs")
-
-
-def _paired(
-    best: np.ndarray, other: np.ndarray, targets: np.ndarray, plan: Plan
-) -> tuple[float, float]:
-    """Mean loss of the other against the best by the plan's metric, and its standard error."""
-    first, second = best.argmax(axis=1), other.argmax(axis=1)
-    if plan.metric == "accuracy":
-        return paired.paired_loss(first == targets, second == targets)
-    rng = np.random.default_rng(plan.seed)
-    return paired.paired_score_loss(SCORES[plan.metric], targets, first, second, rng=rng)
 
 
 def _features_rung(plan: Plan, card: Card) -> Rung:

@@ -5,8 +5,9 @@ from math import inf
 
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.plan import Rung, Setting
+from fettle.core.task import Task
 
-__all__ = ["CHOICES", "require", "with_asked"]
+__all__ = ["CHOICES", "require", "require_for", "with_asked"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "poolings": ("mean", "cls", "max", "own"),
@@ -27,6 +28,10 @@ MOST = {"networks": 5, "cycles": 20}
 """Of counts that have a most: no more networks than folds."""
 FROM_ZERO = ("reinit_top", "templates")
 """Counts of which there may be none."""
+OF_CLASSES = {
+    "contrastive": "it learns which rows are of one class",
+}
+"""Strategies that make no sense without classes, and why."""
 
 
 def require(rung: Rung, known: Mapping[str, Setting]) -> None:
@@ -56,6 +61,30 @@ def require(rung: Rung, known: Mapping[str, Setting]) -> None:
         raise SettingError(
             f"The plan's rung {rung.strategy} does not say {missing[0]!r}, which it needs; "
             f"{known[missing[0]]!r} is the default."
+        )
+
+
+def require_for(rung: Rung, task: Task) -> None:
+    """Return if this task can be learned by the rung as it is set.
+
+    Raises:
+        SettingError: the strategy, its loss or what it stops by is of another task.
+    """
+    name = rung.strategy
+    if not task.classes and name in OF_CLASSES:
+        raise SettingError(
+            f"{name} cannot learn {task.name}: {OF_CLASSES[name]}. Leave it out of --rungs; top, "
+            "lora and full learn numbers."
+        )
+    for key, able in (("loss", task.losses), ("stop_by", ("metric", "loss", *task.stops))):
+        if key in rung.settings and rung.settings[key] not in able:
+            raise SettingError(
+                f"{key} {rung.settings[key]} makes no sense for {task.name}, which takes: "
+                f"{', '.join(able)}."
+            )
+    if not task.classes and float(rung.settings.get("label_smoothing", 0.0)):
+        raise SettingError(
+            f"label_smoothing is spread over classes, and {task.name} has none. Leave it away."
         )
 
 

@@ -1,14 +1,17 @@
 """Classification: one label a row; judged by accuracy and macro precision, recall and F1."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Outcomes
+from fettle.core.evaluation import Evaluation, Score
 from fettle.core.parts import Card, LossPart
+from fettle.measures import calibration, intervals, paired
 from fettle.measures import classification as measures
+from fettle.tasks.judging_classes import JudgeOfClasses
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +21,12 @@ __all__ = ["Classification", "softmax"]
 
 SHOWN = 3
 """Classes of an answer that are told."""
+RARE = 0.1
+"""A rarest class under this share of the largest makes macro F1 the metric."""
+OF_COUNTS = {
+    "accuracy": measures.accuracy_of,
+    "macro_f1": measures.macro_f1_of,
+}
 
 
 class Classification:
@@ -25,10 +34,19 @@ class Classification:
 
     name = "classification"
     couples_rows = False
+    solver = "multinomial"
+    metrics: tuple[str, ...] = tuple(OF_COUNTS)
+    stops: tuple[str, ...] = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
+    losses: tuple[str, ...] = ("plain", "weighted", "adjusted")
+    named = True
+    """Whether the cells of the target are names, so that some may be new."""
+    evenly = "as many of each class as its share"
+    """How `parted` spreads the rows."""
 
     def __init__(
         self, classes: Sequence[str], *, label_smoothing: float = 0.0,
         weights: np.ndarray | None = None, log_prior: np.ndarray | None = None,
+        temperature: float = 1.0,
     ) -> None:
         """The task of these classes.
 
@@ -37,11 +55,71 @@ class Classification:
             label_smoothing: share of each answer that is spread over all classes.
             weights: what a row of each class counts in the loss, (classes,); 1 where not given.
             log_prior: added to the outputs inside the loss, (classes,); nothing where not given.
+            temperature: that outputs are divided by before they become probabilities.
         """
         self.classes = tuple(classes)
+        self.outputs = len(self.classes)
+        self.temperature = float(temperature)
         self.label_smoothing = label_smoothing
         self.weights, self.log_prior = weights, log_prior
         self._number = {label: number for number, label in enumerate(self.classes)}
+
+    @classmethod
+    def proposed(
+        cls, learners: Sequence[str | None], train: Sequence[str | None]
+    ) -> "tuple[Classification, str, str]":
+        """The task of these rows, the metric that rungs are compared by, and why that one.
+
+        Args:
+            learners: cells of the rows to learn from and to choose by.
+            train: of the first of these.
+        """
+        counts = Counter(cell or "" for cell in learners)
+        rarest, largest = min(counts.values()), max(counts.values())
+        share = rarest / largest
+        task = cls(tuple(sorted(counts)))
+        if share < RARE:
+            return task, "macro_f1", (
+                f"Rungs are compared by macro F1: the rarest class has {rarest:,} rows, "
+                f"{share:.1%} of the largest, and accuracy would hide it."
+            )
+        return task, "accuracy", (
+            f"Rungs are compared by accuracy: the rarest class has {share:.0%} of the largest "
+            "one's rows (macro F1 is used below 10%)."
+        )
+
+    @staticmethod
+    def require_teachable(cells: Sequence[str], *, column: str, next_: str) -> None:
+        """Return if these answers are at least two classes, some of which come twice.
+
+        Args:
+            cells: of the target in the rows to learn from, none of them blank.
+            column: what to call it.
+            next_: what else a person may do.
+
+        Raises:
+            InputError: there is one class, or as many as rows.
+        """
+        classes = len(set(cells))
+        if classes == 1:
+            raise InputError(
+                f"{column} says {cells[0]!r} in every row, and a choice needs two classes. Add "
+                f"rows of another class.{next_}"
+            )
+        if classes == len(cells):
+            raise InputError(
+                f"{column} says something else in every row, so it looks like an id; name the "
+                "label column with --target."
+            )
+
+    @staticmethod
+    def parted(cells: Sequence[str | None]) -> np.ndarray:
+        """What a split should have an even share of, (rows,): the labels as they stand."""
+        return np.unique(np.asarray(cells, dtype=str), return_inverse=True)[1]
+
+    def facts(self) -> Mapping[str, Any]:
+        """The classes, and the temperature."""
+        return {"classes": list(self.classes), "temperature": self.temperature}
 
     def targets(self, cells: Sequence[str | None], *, unseen: int | None = None) -> np.ndarray:
         """The cells as class numbers, (rows,).
@@ -73,6 +151,14 @@ class Classification:
             "outputs": len(self.classes),
         }
 
+    def coded(self, targets: np.ndarray) -> np.ndarray:
+        """The class numbers."""
+        return targets
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """The class numbers."""
+        return targets
+
     def taught(
         self, targets: np.ndarray, *, loss: str, label_smoothing: float
     ) -> "Classification":
@@ -96,6 +182,21 @@ class Classification:
             weights=1 / (len(self.classes) * shares) if loss == "weighted" else None,
             log_prior=np.log(shares) if loss == "adjusted" else None,
         )
+
+    def constants(self, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All classes as likely, which a weighted loss likes best; then the classes' shares."""
+        classes = len(self.classes)
+        shares = np.bincount(targets, minlength=classes).clip(min=1) / len(targets)
+        return np.zeros(classes), np.log(shares)
+
+    def is_flat(self, outputs: np.ndarray, targets: np.ndarray) -> bool:
+        """Whether every row is given one class, although the targets have several."""
+        return len(np.unique(outputs.argmax(axis=1))) == 1 < len(np.unique(targets))
+
+    def plain_loss(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Mean cross-entropy of raw outputs (rows, classes), in nats."""
+        logs = calibration.log_probabilities(outputs)
+        return float(-logs[np.arange(len(targets)), targets].mean())
 
     def counts(self, batch: "dict[str, torch.Tensor]") -> dict[str, int]:
         """Rows with a target."""
@@ -121,45 +222,56 @@ class Classification:
 
     def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
         """For each row its likeliest classes with their probabilities, the likeliest first."""
-        probabilities = softmax(outputs.astype(np.float64))
+        probabilities = softmax(outputs.astype(np.float64) / self.temperature)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :SHOWN]
         return [
             {self.classes[one]: float(probabilities[row, one]) for one in order}
             for row, order in enumerate(best)
         ]
 
-    def judge(self, outputs: np.ndarray, targets: np.ndarray) -> Outcomes:
-        """Target, predicted class, whether it is right, and its probability, row by row."""
-        probabilities = softmax(outputs)
-        predicted = outputs.argmax(axis=1)
-        return Outcomes({
-            "target": targets,
-            "predicted": predicted,
-            "correct": predicted == targets,
-            "confidence": probabilities.max(axis=1),
-        })
+    def score(self, metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
+        """From (outputs, targets) to this metric."""
+        measure = getattr(measures, metric)
+        return lambda outputs, targets: float(measure(targets, outputs.argmax(axis=1)))
+
+    def interval(
+        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> Score:
+        """Accuracy by Wilson's interval; macro F1 by the bootstrap."""
+        counts = measures.confusion(targets, outputs.argmax(axis=1), len(self.classes))
+        value = float(OF_COUNTS[metric](counts))
+        if metric == "accuracy":
+            low, high = intervals.wilson(int(np.trace(counts)), len(targets))
+        else:
+            rng = np.random.default_rng(seed)
+            low, high = intervals.confusion_interval(OF_COUNTS[metric], counts, rng=rng)
+        return Score(metric, value, low, high, len(targets))
+
+    def paired_loss(
+        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[float, float]:
+        """Mean loss of the other against the best by the metric, and its standard error."""
+        first, second = best.argmax(axis=1), other.argmax(axis=1)
+        if metric == "accuracy":
+            return paired.paired_loss(first == targets, second == targets)
+        rng = np.random.default_rng(seed)
+        return paired.paired_score_loss(OF_COUNTS[metric], targets, first, second, rng=rng)
+
+    def fitted(self, outputs: np.ndarray, targets: np.ndarray) -> "Classification":
+        """With the temperature that makes its probabilities true on these rows."""
+        return Classification(
+            self.classes, temperature=calibration.temperature(outputs, targets)
+        )
+
+    def of(self, evaluation: Evaluation) -> "Classification":
+        """With the temperature that was found."""
+        found = evaluation.calibration
+        return Classification(self.classes, temperature=found.temperature if found else 1.0)
 
     @property
-    def scores(self) -> Mapping[str, Callable[[Outcomes, np.ndarray], float]]:
-        """accuracy, macro_precision, macro_recall, macro_f1."""
-        return {
-            name: _score(measure)
-            for name, measure in (
-                ("accuracy", measures.accuracy),
-                ("macro_precision", measures.macro_precision),
-                ("macro_recall", measures.macro_recall),
-                ("macro_f1", measures.macro_f1),
-            )
-        }
-
-
-def _score(
-    measure: Callable[[np.ndarray, np.ndarray], float],
-) -> Callable[[Outcomes, np.ndarray], float]:
-    def score(outcomes: Outcomes, rows: np.ndarray) -> float:
-        return measure(outcomes.columns["target"][rows], outcomes.columns["predicted"][rows])
-
-    return score
+    def judge(self) -> JudgeOfClasses:
+        """Right or wrong, row by row."""
+        return JudgeOfClasses(self.classes, self.temperature)
 
 
 def softmax(outputs: np.ndarray) -> np.ndarray:
