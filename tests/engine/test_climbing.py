@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import time
 
 import numpy as np
@@ -60,7 +61,7 @@ def stand(folder, *, sides=1, blocks=2, kind=None):
     ground = Ground(
         network=small, encoder=read, task=task(), lesson=given, vectors=vectors,
         folds=folds(sides), held_out=sides == 1, score=accuracy, folder=folder / "run",
-        begun=time.perf_counter(), first_batch_seconds=None,
+        begun=time.perf_counter(), first_batch_seconds=None, save_seconds=math.inf,
     )  # fmt: skip
     chosen = finish(
         choose(vectors, given.targets, folds=ground.folds, classes=2, l2=(1e-1, 1e-2),

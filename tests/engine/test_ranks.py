@@ -12,6 +12,7 @@ from fettle.engine.ranks import World, world
 from fettle.models.cards import card_of
 from fettle.models.network import open_network
 from forked import started
+from patience import PATIENCE
 from small import HEAD, bert, encoder, lesson, task
 
 ROWS = 21
@@ -69,7 +70,7 @@ def test_two_processes_give_the_losses_and_the_weights_of_one(tmp_path):
     steps, epochs, weights = tuned(tmp_path / "model")
     assert min(rows for _, rows, _, _ in steps) == 1  # then the second process has none
     for process in pair:
-        process.join(120)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     for rank in (0, 1):
         found = torch.load(tmp_path / f"rank{rank}")
