@@ -83,7 +83,7 @@ def train(
         result = yield from _finished(folder, rung)
         if result is None:
             if sentence := _does_not_fit(plan, rung, results, folder):
-                yield Note(sentence)
+                yield Note(sentence, left_out=rung.strategy)
                 left_out.append(sentence)
                 continue
             begun = time.perf_counter() if results else ground.begun
