@@ -307,6 +307,33 @@ def test_a_rung_on_kept_states_learns_what_it_learns_without(tmp_path):
     assert plain.notes == ()
 
 
+def stopped_after_an_epoch(ground, chosen, rung):
+    work = climb(ground, chosen, rung)
+    for event in work:
+        if isinstance(event, Epoch):
+            work.close()
+
+
+def test_replay_that_is_lost_while_a_rung_is_stopped_is_said_and_stands_in_its_record(tmp_path):
+    plain, chosen = stand(tmp_path, blocks=3)
+    rung = rung_of("top", top_blocks=1)
+    stopped_after_an_epoch(with_states(plain, 3), chosen, rung)
+    climbed, events = watched(climb(plain, chosen, rung))
+    notes = [event.sentence for event in events if isinstance(event, Note)]
+    assert "began with replay from block 3, which is lost" in notes[0]
+    assert notes[0] in climbed.notes
+
+
+def test_a_rung_that_began_without_replay_goes_on_without_it_to_the_same_bits(tmp_path):
+    plain, chosen = stand(tmp_path, blocks=3)
+    rung = rung_of("top", top_blocks=1)
+    whole, _ = watched(climb(dataclasses.replace(plain, folder=tmp_path / "w"), chosen, rung))
+    stopped_after_an_epoch(plain, chosen, rung)
+    climbed, _ = watched(climb(with_states(plain, 3), chosen, rung))
+    assert same(climbed.network, whole.network)
+    assert climbed.notes == ()
+
+
 class Leaky(Bert):
     """Something of the first block reaches the output past all others."""
 

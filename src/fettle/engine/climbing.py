@@ -323,14 +323,21 @@ def _trusted(
     found; what cannot be used is said at once."""
     wanted = costs.replayed_blocks(strategy, blocks=ground.network.blocks,
                              epochs=int(rung.settings["epochs"]))
-    states = {block: ground.lesson.states[block] for block in wanted
-              if block in ground.lesson.states}
-    if not states:
+    if not wanted:
         return _without_states(ground), ()
+    path = ground.folder / "replayed" / f"{rung.strategy}.json"
+    has_begun = path.is_file() and any(
+        ground.folder.glob(f"checkpoints/{rung.strategy}-[0-9a]*/*.json"))
+    begun = files.read_json(path) if has_begun else wanted
+    states = {block: ground.lesson.states[block] for block in begun
+              if block in ground.lesson.states}
+    sentences = []
+    if has_begun and (lost := [block for block in begun if block not in states]):
+        sentences.append(_lost(rung, lost))
+        yield Note(sentences[0])
     plain = dataclasses.replace(strategy, prepare=lambda one: one, reworks=False)
     every = np.arange(len(ground.lesson.targets))
-    network = start(ground, plan, rung, plain, chosen, every).eval()
-    sentences = []
+    network: Any = states and start(ground, plan, rung, plain, chosen, every).eval()
     for block in sorted(states):
         found = compare(network, ground.encoder, ground.lesson.items, states[block],
                         precision=plan.precision)
@@ -338,8 +345,20 @@ def _trusted(
         if not found.holds:
             yield Note(f"{rung.strategy}: {found.sentence}")
             del states[block]
+    if not has_begun:  # a run that goes on starts where it started, whatever is kept by then
+        files.write_json(path, sorted(states))
     lesson = dataclasses.replace(ground.lesson, states=states)
     return dataclasses.replace(ground, lesson=lesson), tuple(sentences)
+
+
+def _lost(rung: Rung, blocks: Sequence[int]) -> str:
+    """For the report: from here on other batches went through the frozen blocks."""
+    named = ", ".join(map(str, blocks))
+    return (
+        f"{rung.strategy}: it began with replay from block {named}, which is lost and could not be "
+        "kept again: it went on without. Its weights differ from those of a run that nothing "
+        "stopped, as frozen blocks round otherwise in other batches."
+    )
 
 
 def _without_states(ground: Ground) -> Ground:
