@@ -429,6 +429,29 @@ def test_every_epoch_is_a_line_of_the_run_s_metrics(tmp_path):
     assert lines[0]["train_loss"] == climbed.history[0].train_loss
 
 
+def test_an_epoch_that_a_kill_makes_come_again_is_one_line_all_the_same(tmp_path, monkeypatch):
+    ground, chosen = stand(tmp_path)
+    real, saves = climbing.One._save, []
+
+    def dies(self, *given, **more):
+        saves.append(1)
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+        real(self, *given, **more)
+
+    monkeypatch.setattr(climbing.One, "_save", dies)
+    with pytest.raises(KeyboardInterrupt):
+        watched(climb(ground, chosen))
+    log = ground.folder / "metrics.jsonl"
+    other = json.dumps({"rung_part": "top-0", "attempt": 0, "number": 9})
+    log.write_text(f"{log.read_text()}{other}\n" + '{"rung_part": "full-0", "num')
+    climbed, _ = watched(climb(ground, chosen))
+    lines = [json.loads(one) for one in log.read_text().splitlines()]
+    assert [one["number"] for one in lines if one["rung_part"] == "full-0"] == [1, 2, 3]
+    assert len(climbed.history) == 3
+    assert json.loads(other) in lines
+
+
 def test_a_rung_is_one_line_of_json():
     result = RungResult("full", "rungs/full", Score("accuracy", 0.5, 0.1, 0.9, 8), 1.0, 2,
                         (Epoch(1, 0.5, None, None, 0.1),), {"l2": 0.1}, ({"l2": 0.1},))  # fmt: skip

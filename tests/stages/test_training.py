@@ -200,6 +200,24 @@ def test_of_a_ladder_that_was_stopped_only_the_rungs_that_were_not_finished_are_
     assert run.kept == told.run.kept
 
 
+def test_a_finished_rung_is_one_line_of_the_metrics_whatever_was_killed(told, tmp_path):
+    plan = climbing_only(told, "features")
+    log = tmp_path / "metrics.jsonl"
+
+    def rungs():
+        return [json.loads(line)["rung"]["name"] for line in log.read_text().splitlines()]
+
+    trained(told, tmp_path, plan=plan)
+    whole = log.read_text()
+    assert rungs() == ["features"]
+    log.unlink()  # killed between the rung and its line
+    trained(told, tmp_path, plan=plan)
+    assert log.read_text() == whole
+    (tmp_path / "rungs" / "features" / "rung.json").write_text("{")
+    trained(told, tmp_path, plan=plan)  # climbed again
+    assert rungs() == ["features"]
+
+
 def test_one_named_rung_climbs_alone_and_starts_from_a_solved_head_all_the_same(told, tmp_path):
     run = trained(told, tmp_path, plan=climbing_only(told, "full"))
     assert [rung.name for rung in run.rungs] == ["full"]

@@ -28,6 +28,7 @@ __all__ = [
     "Climbed",
     "One",
     "line",
+    "log",
     "outputs",
     "solved",
     "tuned",
@@ -129,6 +130,15 @@ def line(result: RungResult) -> str:
     return json.dumps({"rung": kept}, default=dict)
 
 
+def log(folder: Path, result: RungResult) -> None:
+    """The rung is one line of metrics.jsonl, whatever was killed before or after it was written."""
+    path, text = folder / "metrics.jsonl", line(result)
+    told = files.read_lines(path)[0] if path.is_file() else []
+    if json.loads(text) not in told:
+        files.keep_lines(path, lambda one: one.get("rung", {}).get("name") != result.name)
+        files.append_line(path, text)
+
+
 @dataclass
 class One:
     """The tuning of one network of a rung: one fold, or all learning rows."""
@@ -198,6 +208,7 @@ class One:
             memory.begin(loop.weights(), steps=steps * loop.epochs)
         watch = self._watch(train.targets, validation.targets)
         history, best = yield from self._restored(loop)
+        self._forget_after(len(history))
         saved = time.monotonic()
         for event in () if self._done(history) else loop.fit(train, validation, watch):
             if isinstance(event, Note):
@@ -214,7 +225,7 @@ class One:
                 event = watch.seen(event)
                 history = (*history, event)
                 files.append_line(ground.folder / "metrics.jsonl", json.dumps(
-                    {"rung_part": self.name, **dataclasses.asdict(event)}))
+                    {"rung_part": self.name, "attempt": self.attempt, **dataclasses.asdict(event)}))
                 if _best(history, self.rung, self.stop_after) == event.number:
                     best = {key: value.clone() for key, value in loop.weights().items()}
                 if memory is not None:
@@ -230,6 +241,14 @@ class One:
         loop.put_back(best)
         self.network = network.eval()
         return history
+
+    def _forget_after(self, epochs: int) -> None:
+        """No line of metrics.jsonl speaks of an epoch that comes once more: the process that wrote
+        it ended before a checkpoint held the epoch."""
+        part = (self.name, self.attempt)
+        files.keep_lines(self.ground.folder / "metrics.jsonl", lambda line: (
+            (line.get("rung_part"), line.get("attempt")) != part or line["number"] <= epochs
+        ))
 
     def _finished(self, judged: Lesson) -> Any:
         """The network that the strategy makes of what it has kept."""

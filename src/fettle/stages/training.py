@@ -90,7 +90,7 @@ def train(
             if chosen is None:
                 chosen = yield from _heads(ground, plan)
             result = yield from _climb(ground, plan, rung, chosen, begun=begun)
-            files.append_line(folder / "metrics.jsonl", climbing.line(result))
+        climbing.log(folder, result)
         _clear(folder, rung)
         yield result
         results.append(result)
