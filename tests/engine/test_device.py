@@ -91,7 +91,7 @@ def test_the_peak_is_in_bytes_and_never_falls():
 import torch
 from fettle.engine.device import peak_bytes
 before = peak_bytes()
-held = torch.ones(64 * 2**20 // 4)
+held = torch.ones(256 * 2**20 // 4)
 during = peak_bytes()
 del held
 print(before, during, peak_bytes())
@@ -99,4 +99,5 @@ print(before, during, peak_bytes())
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     before, during, afterwards = map(int, done.stdout.split())
     assert 50 * 2**20 < before < 2**40  # torch alone takes that
-    assert afterwards >= during >= before + 32 * 2**20
+    assert during > before + 128 * 2**20  # an import may have needed some before
+    assert afterwards > during - 2**20  # the system counts pages roughly
