@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("databases", "stories", "serving")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read once, when huggingface_hub is imported
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=SLOW
+)
+settings.register_profile("search", deadline=None, suppress_health_check=SLOW)
+settings.load_profile("steady")
+"""The same examples every time, however slow the machine is; `pytest --hypothesis-profile search`
+draws others."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +37,14 @@ def no_network() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this machine has kept changes no test, and no test changes what it keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("no-home")))
         yield
 
 

@@ -67,7 +67,7 @@ def postgres() -> Iterator[Callable[[], Url]]:
     data, log = str(folder / "data"), str(folder / "log")
     _run(initdb, "-D", data, "-U", "fettle", "-A", "trust", "-E", "UTF8", "--no-sync", **options)
     settings = f"-c listen_addresses='' -k '{folder}' -c max_connections=200"
-    _run(control, "-D", data, "-l", log, "-w", "-o", settings, "start", **options)
+    _run(control, "-D", data, "-l", log, "-w", "-t", "600", "-o", settings, "start", **options)
 
     def empty() -> Url:
         import psycopg
@@ -82,7 +82,7 @@ def postgres() -> Iterator[Callable[[], Url]]:
     try:
         yield empty
     finally:
-        _run(control, "-D", data, "-m", "immediate", "stop", **options)
+        _run(control, "-D", data, "-m", "immediate", "-t", "600", "stop", **options)
         shutil.rmtree(folder)
 
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
 from stories import Done
 
 SERVED = """
@@ -43,7 +44,7 @@ class Nursery:
         )
 
     def close(self) -> None:
-        self._process.communicate("", timeout=30)
+        self._process.communicate("", timeout=PATIENCE)
 
     def start(self, act: str, *given: Any, failpoint: str = "") -> int:
         """The number of a process that does this from now on.

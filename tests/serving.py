@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -10,14 +12,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from patience import PATIENCE, until
 from stories import _started, texts_and_labels, write_rows
+
+DRIPS = 600
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Server:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Heard:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -62,13 +67,23 @@ class Server:
     def predict(self, *rows: Any, **headers: str) -> Heard:
         return self.ask("POST", "/predict", {"rows": list(rows)}, **headers)
 
-    def raw(self, *parts: bytes, seconds: float = 10.0, pause: float = 0.0) -> bytes:
-        """All that comes back for these bytes, until the server closes or the time is over."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as line:
+    def raw(self, *parts: bytes, pause: float = 0.0, drip: bytes = b"") -> bytes:
+        """All that comes back for these bytes, until the server closes.
+
+        Args:
+            parts: sent one after the other.
+            pause: seconds after each.
+            drip: sent again and again after them, until the server says something.
+        """
+        with self._line() as line:
             try:
                 for part in parts:
                     line.sendall(part)
                     time.sleep(pause)
+                for _ in range(DRIPS if drip else 0):
+                    if select.select([line], [], [], pause)[0]:
+                        break
+                    line.sendall(drip)
             except OSError:  # it has closed already; what it said may still be there
                 pass
             found = b""
@@ -79,6 +94,14 @@ class Server:
                 pass
             return found
 
+    def leave(self, content: bytes) -> None:
+        """Send this, and go away without a look at what comes back."""
+        with self._line() as line:
+            line.sendall(content)
+
+    def _line(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
     def metric(self, name: str) -> float:
         """The value of one line of /metrics."""
         text = self.ask("GET", "/metrics").content.decode()
@@ -86,11 +109,8 @@ class Server:
             line.split()[-1] for line in text.splitlines() if line.startswith(f"{name} ")
         ))
 
-    def wait_until(self, holds: Callable[[], object], seconds: float = 10.0) -> None:
-        end = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < end, f"it does not become so; the server said {self.said}"
-            time.sleep(0.02)
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        until(holds, lambda: f"the server said {self.said}")
 
     def memory_bytes(self) -> int:
         """Resident, of the server's process."""
@@ -99,7 +119,7 @@ class Server:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -107,9 +127,14 @@ def serving(
     machine: Path, folder: Path, *arguments: object, name: str = "tickets", port: int = 0,
     **environment: str,
 ) -> Iterator[Server]:
-    """`fettle serve NAME`, once it answers."""
+    """`fettle serve NAME`, once it answers; it waits long, unless it is told how long."""
+    patient = [
+        part for name in ("--deadline", "--read-timeout") if name not in arguments
+        for part in (name, "120s")
+    ]
     process = _started(
-        machine, ["serve", name, "--port", port, *arguments], folder, False, None, environment
+        machine, ["serve", name, "--port", port, *arguments, *patient], folder, False, None,
+        environment,
     )
     said: list[str] = []
     assert process.stderr is not None
@@ -135,15 +160,18 @@ def serving(
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on, below those that a system hands out by itself: between this
+    look and the server's nobody gets it by chance."""
+    while True:
+        port = random.SystemRandom().randrange(12_000, 30_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 def _listens(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE):
             return True
     except OSError:
         return False
@@ -176,8 +204,6 @@ def shelf(two_versions: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def server(machine: Path, two_versions: Path) -> Iterator[Server]:
-    """One server for all tests of a module that do not alter it."""
-    with serving(
-        machine, two_versions, "--read-timeout", "1s", "--queue", 64, "--audit-share", 0.5
-    ) as one:
+    """One server for all tests of a module that do not alter it; it waits for slow clients."""
+    with serving(machine, two_versions, "--queue", 64, "--audit-share", 0.5) as one:
         yield one

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from patience import PATIENCE
+
 OWN = {
     "lost card": ("card", "lost", "stolen"),
     "top up": ("top", "up", "money"),
@@ -125,7 +127,7 @@ def fettle_in(
 ) -> Done:
     """The command line in a process of its own, to its end; for fixtures of a module."""
     process = _started(machine, arguments, folder, input is not None, before, environment)
-    out, err = process.communicate(input, timeout=200)
+    out, err = process.communicate(input, timeout=PATIENCE)
     return Done(process.returncode, out, err)
 
 
@@ -218,18 +220,24 @@ def flip_byte(path: Path, at: int = -1) -> None:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of this machine's measurements: taken once, then pinned.
+    """A folder that says of this machine what no measurement says of it.
 
-    One thread and fp32, so that tiny networks are quick beside other processes, and so that no
-    second measurement changes a plan in the middle of a test.
+    A plan hangs on what was measured, and that on whatever else ran meanwhile. One thread and
+    fp32, so that tiny networks are quick beside other processes.
     """
+    from fettle.core.plan import Attention, Machine, Products, Threads
     from fettle.engine import calibrate
     from fettle.store import records
 
     home = tmp_path_factory.mktemp("cache")
-    found = calibrate.machine(home / "fettle")
-    (path,) = (home / "fettle").glob("machine-*.json")
-    records.save(path, replace(found, cores=1, threads=1, bf16=False, calm=True))
+    made = Machine(
+        "a processor", 1, 2**34, None, False, 1e11, 5e10, calm=True, versions={},
+        probes=calibrate.VERSION, products=(Products(64, 384, 384, 1e11, 5e10),),
+        threads=1, tried=(Threads(1, 1e11),), attention=(Attention("fp32", 32, 0.002, 0.001),),
+        optimizer_seconds=5e-4, memory_bytes_per_second=1e10, disk_read_bytes_per_second=1e9,
+        disk_write_bytes_per_second=5e8,
+    )
+    records.save(home / "fettle" / f"machine-{calibrate._key()}.json", made)
     return home
 
 

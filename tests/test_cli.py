@@ -8,6 +8,7 @@ import yaml
 
 from fettle import cli, pipeline
 from fettle.stages import training
+from patience import PATIENCE
 from stories import copy_of, fettle_in, texts_and_labels, write_rows
 
 SCORE = {"name", "value", "low", "high", "rows"}
@@ -227,7 +228,7 @@ def test_what_is_piped_into_a_reader_that_leaves_is_no_fault(tuned, place, fettl
                            folder=place)
     process.stdout.close()
     err = process.stderr.read()
-    assert process.wait(60) == 0, err
+    assert process.wait(PATIENCE) == 0, err
     assert "Traceback" not in err
 
 

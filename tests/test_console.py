@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from fettle import console
-from fettle.core.progress import Progress
+from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch
 from nouns import story
 
@@ -46,6 +46,21 @@ def test_the_rungs_stand_below_with_what_was_predicted_and_what_came(drawn):
     assert "3/10 steps" in frame(watcher, drawn)[-1]
     watcher.show(told.run)
     assert not any(line.startswith("features") for line in frame(watcher, drawn))
+
+
+def test_a_rung_that_the_budget_left_out_is_said_to_be_and_the_next_one_is_under_way(drawn):
+    told = story()
+    watcher = console.Watcher()
+    watcher.show(told.plan)
+    first, second, third, *_ = [cost.rung for cost in told.plan.predicted]
+    watcher.show(told.run.rungs[0])
+    watcher.show(Note(f"{second} is left out: so.", left_out=second))
+    lines = frame(watcher, drawn)[1:4]
+    assert [line.split()[0] for line in lines] == [first, second, third]
+    assert f"{second} left out" in lines[1]
+    assert f"{third} under way" in lines[2]
+    watcher.show(told.plan)
+    assert f"{first} under way" in frame(watcher, drawn)[1]
 
 
 def test_a_log_holds_lines_and_no_table(drawn):

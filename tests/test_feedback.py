@@ -8,6 +8,7 @@ import pytest
 
 from fettle.core.journal import Answered
 from fettle.store import journal
+from patience import PATIENCE
 from serving import copy_of_registry
 from stories import write_rows
 
@@ -108,7 +109,7 @@ def test_feedback_that_is_given_by_two_at_once_is_all_entered(fettle, machine, p
     ]
     codes = []
     for process in running:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         codes.append((process.returncode, out + err))
     taken = sum(code == 0 for code, _ in codes)
     assert len(entered(place)) == taken

@@ -1,7 +1,7 @@
 """Interrupted: whatever stops a run, the same command continues it to the same bytes.
 
-The network here is wide enough for an epoch to take a while; nothing waits for a fixed time, but
-for what stands in the run's folder.
+The process stops itself before a write that is chosen, and is let go on or killed there: no test
+waits for a fixed time, and none races with a training that is sooner done.
 """
 
 import json
@@ -9,16 +9,15 @@ import os
 import resource
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from patience import PATIENCE, until
 from small import bert
 from stories import digest, fettle_in, flip_byte, texts_and_labels, write_rows
 
-PATIENCE = 60.0
 TUNE = ("tune", "--config", "../plan.yaml", "--json")
 
 
@@ -77,36 +76,29 @@ class Run:
         return [{**epoch, "seconds": 0} for epoch in facts["history"]]
 
     def lines(self) -> list[dict]:
-        """Of metrics.jsonl; none while there is none."""
-        try:
-            return [json.loads(x) for x in (self.place / "metrics.jsonl").read_text().splitlines()]
-        except (OSError, ValueError):
-            return []
-
-    def epochs(self) -> int:
-        return sum("rung_part" in line for line in self.lines())
+        """Of metrics.jsonl."""
+        return [json.loads(x) for x in (self.place / "metrics.jsonl").read_text().splitlines()]
 
     def checkpoints(self) -> list[Path]:
         return sorted(self.folder.glob(".fettle/runs/*/checkpoints/*/*.json"))
 
 
-def wait_for(process, happened):
-    """Until this has happened; a process that ended before is a failure of the test."""
-    until = time.monotonic() + PATIENCE
-    while not happened():
-        if process.poll() is not None:
-            raise AssertionError(f"ended before: {process.stderr.read()}")
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.005)
+def standing(here, fettle, operation):
+    """The command in a process that stands still before this operation of the store."""
+    process = fettle.start(*TUNE, folder=here.folder, FETTLE_FAILPOINT=f"stop@{operation}")
 
+    def stands():
+        found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        assert found is None or found.si_code == os.CLD_STOPPED, process.stderr.read()
+        return found
 
-def begun(here):
-    """Whether the run's folder has been laid out: features come next."""
-    return list(here.folder.glob(".fettle/runs/*/split.json"))
+    until(stands)
+    return process
 
 
 def stopped(process, number):
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
@@ -131,8 +123,7 @@ def continued(here, fettle, whole, *words):
 
 @pytest.mark.slow
 def test_an_interrupt_during_features_is_continued_to_the_same_bytes(here, fettle, whole):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: begun(here))
+    process = standing(here, fettle, "write targets.safetensors")
     code, out, err = stopped(process, signal.SIGINT)
     assert (code, out) == (130, "")
     assert "The same command continues" in err
@@ -142,8 +133,7 @@ def test_an_interrupt_during_features_is_continued_to_the_same_bytes(here, fettl
 
 
 def test_an_interrupt_during_an_epoch_is_continued_to_the_same_bytes(here, fettle, whole):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: here.epochs() >= 2)
+    process = standing(here, fettle, "write 000002000000.safetensors")
     code, out, err = stopped(process, signal.SIGINT)
     assert (code, out) == (130, "")
     assert "The same command continues" in err
@@ -154,8 +144,7 @@ def test_an_interrupt_during_an_epoch_is_continued_to_the_same_bytes(here, fettl
 
 @pytest.mark.slow
 def test_a_kill_after_an_epoch_is_continued_to_the_same_bytes(here, fettle, whole):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: here.checkpoints())
+    process = standing(here, fettle, "write 000002000000.safetensors")
     code, _, _ = stopped(process, signal.SIGKILL)
     assert code == -signal.SIGKILL
     continued(here, fettle, whole, "Going on after epoch")
@@ -163,9 +152,7 @@ def test_a_kill_after_an_epoch_is_continued_to_the_same_bytes(here, fettle, whol
 
 @pytest.mark.slow
 def test_a_torn_newest_checkpoint_is_passed_over_aloud(here, fettle, whole):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: len(here.checkpoints()) >= 2)
-    stopped(process, signal.SIGKILL)
+    stopped(standing(here, fettle, "write 000003000000.safetensors"), signal.SIGKILL)
     newest = here.checkpoints()[-1]
     flip_byte(newest.with_suffix(".safetensors"))
     number = int(here.checkpoints()[-2].stem) // 1_000_000
@@ -175,9 +162,7 @@ def test_a_torn_newest_checkpoint_is_passed_over_aloud(here, fettle, whole):
 
 @pytest.mark.slow
 def test_kept_features_that_were_altered_are_computed_again_aloud(here, fettle, whole, machine):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: here.checkpoints())
-    stopped(process, signal.SIGKILL)
+    stopped(standing(here, fettle, "write 000002000000.safetensors"), signal.SIGKILL)
     kept = list(machine.glob("fettle/replay/*-mean.array"))
     assert kept
     for path in kept:
@@ -231,12 +216,11 @@ def test_a_full_disk_ends_with_2_and_one_message_and_is_continued(here, fettle, 
 
 @pytest.mark.slow
 def test_two_processes_do_not_work_in_one_folder(here, fettle, whole):
-    process = fettle.start(*TUNE, folder=here.folder)
-    wait_for(process, lambda: begun(here))
+    process = standing(here, fettle, "write targets.safetensors")
     second = fettle.fresh(*TUNE, folder=here.folder)
-    assert second.code in (0, 2)  # 0 where the first was done sooner than the second had started
-    if second.code == 2:
-        assert f"in use by process {process.pid}" in second.err
+    assert second.code == 2
+    assert f"in use by process {process.pid}" in second.err
+    process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert here.weights() == whole[0].weights()

@@ -1,8 +1,9 @@
 """Killed: wherever a training is killed, the same command ends it at the same bits.
 
 Each try is a process of its own that trains one small network with gradual unfreezing, saving after
-every step, and is killed at a random moment; the same is then run to its end. Beside
-test_interrupted.py, which stops the whole command at chosen places, this asks for any place at all.
+every step, and is killed at a random moment of a part of the run that it has reached; the same is
+then run to its end. Beside test_interrupted.py, which stops the whole command at chosen places,
+this asks for any place at all.
 """
 
 import json
@@ -19,13 +20,17 @@ from fettle.core.plan import Machine, Reading, Rung
 from fettle.core.progress import finish
 from fettle.core.settings import Settings
 from forked import started
+from patience import PATIENCE, until
 from small import bert
 from stories import digest, texts_and_labels, write_rows
 
 MACHINE = Machine("a processor", 1, 2**34, None, False, 1e11, 1e11)
 EPOCHS = 5
 """Four blocks wake one after the other, and then there is one epoch of all."""
-PATIENCE = 120.0
+PARTS = (
+    "before any rung", "features", *(f"epoch {number}" for number in range(1, EPOCHS + 1)),
+    "the end",
+)
 
 
 def train(place: Path, folder: Path) -> None:
@@ -57,18 +62,11 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(place):
     """What nothing stopped: what it ended at, and how long it took from its first file on."""
+    begun = time.monotonic()
     process = started(train, place, place / "whole")
-    begun = first_file(process, place / "whole")
     process.join(PATIENCE)
     assert process.exitcode == 0
     return ended_at(place / "whole"), time.monotonic() - begun
-
-
-def first_file(process, folder):
-    """When the first file of a run was there."""
-    while not folder.exists() and process.is_alive():
-        time.sleep(0.001)
-    return time.monotonic()
 
 
 def ended_at(folder):
@@ -84,39 +82,47 @@ def ended_at(folder):
     }
 
 
-def stage(folder):
-    """How far a run had come when it was killed."""
+def part(folder):
+    """The number of the part that a run has come to; -1 while there is no file of it."""
     saved = sorted((folder / "run").glob("checkpoints/*/*.json"))
+    if (folder / "run" / "rungs" / "gradual").exists():
+        return PARTS.index("the end")
     if saved:
-        return f"epoch {int(saved[-1].stem) // 1_000_000 + 1}"
-    return "features" if (folder / "run" / "rungs").exists() else "before any rung"
+        return PARTS.index("epoch 1") + int(saved[-1].stem) // 1_000_000
+    if (folder / "run" / "rungs").exists():
+        return PARTS.index("features")
+    return 0 if folder.exists() else -1
 
 
-def killed(place, folder, seconds):
-    """Train, and kill it so long after its first file; False where it had ended before."""
+def killed(place, folder, number, seconds):
+    """Train, and kill it so long after it has come to this part; False where it ended before."""
     process = started(train, place, folder)
-    until = first_file(process, folder) + seconds
-    process.join(max(until - time.monotonic(), 0))
+    until(lambda: part(folder) >= number or not process.is_alive())
+    process.join(seconds)
     process.kill()
     process.join()
     assert process.exitcode in (0, -9)
     return process.exitcode == -9
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_random_moment_ends_at_the_same_bits(place, whole, capsys, kills):
     expected, seconds = whole
     assert len(expected["history"]) == EPOCHS
     rng = np.random.default_rng(kills)
+    latest = PARTS.index(f"epoch {EPOCHS - 1}")  # from there on it might end before it is killed
+    wanted = [number * latest // (kills - 1) for number in range(kills)]
     stages: Counter[str] = Counter()
     same = tries = 0
     while stages.total() < kills:
         tries += 1
         folder = place / f"{kills}-{tries}"
-        if not killed(place, folder, rng.uniform(0, seconds)):
+        number = wanted[stages.total()]
+        if not killed(place, folder, number, rng.uniform(0, seconds / len(PARTS))):
             continue
-        stages[stage(folder)] += 1
+        assert part(folder) >= number
+        stages[PARTS[part(folder)]] += 1
         process = started(train, place, folder)
         process.join(PATIENCE)
         assert process.exitcode == 0
@@ -125,4 +131,3 @@ def test_a_run_killed_at_a_random_moment_ends_at_the_same_bits(place, whole, cap
         where = ", ".join(f"{count} in {name}" for name, count in sorted(stages.items()))
         print(f"\n{kills} kills ({where}): {same} ended at the same bits")
     assert same == kills
-    assert len(stages) >= min(kills, 5) - 1  # or the kills all came at one place

@@ -9,10 +9,12 @@ import pytest
 from fettle import pipeline
 from fettle.core.errors import LockHeld, SettingError, UnknownName
 from fettle.core.plan import Plan, Reading, Rung
+from fettle.core.progress import Note
 from fettle.core.settings import Settings
-from fettle.stages import training
-from fettle.store import locks, records
+from fettle.stages import planning, training
+from fettle.store import locks, records, runs
 from fettle.store.registry import Registry
+from fettle.strategies import DEFAULTS
 from stories import copy_of, texts_and_labels, write_rows
 
 
@@ -191,6 +193,49 @@ def test_a_plan_is_refused_for_other_rows(told, tmp_path, rows):
     with pytest.raises(SettingError, match="other rows"):
         last_of(pipeline.build(asked(told, registry=str(tmp_path / "r")), given=given))
     assert not (tmp_path / "r").exists()
+
+
+def planned_by(settings, monkeypatch, **versions):
+    """The plan of a run that is stopped as soon as it has begun, and what was said before it."""
+    real, notes, made = runs.version, [], None
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "version", lambda name: versions.get(name) or real(name))
+        work = pipeline.build(settings)
+        for event in work:
+            if made is not None:
+                work.close()
+            elif isinstance(event, Plan):
+                made = event
+            elif isinstance(event, Note):
+                notes.append(event.sentence)
+    return made, notes
+
+
+@pytest.mark.parametrize("versions", [{}, {"fettle": "0.0.1"}, {"torch": "1.0"}])
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_run_goes_on_with_its_plan_whatever_would_be_planned_today_and_says_who_made_it(
+    told, tmp_path, monkeypatch, versions
+):
+    settings = asked(told, registry=str(tmp_path / "r"))
+    before, _ = planned_by(settings, monkeypatch, **versions)
+    monkeypatch.setattr(planning, "MOST_TOKENS", before.max_tokens - 1)  # as a new default would
+    assert pipeline.plan(settings).id != before.id
+    made, notes = planned_by(settings, monkeypatch)
+    assert made.id == before.id
+    said = [note for note in notes if note.startswith(f"Going on with plan {before.id}, made with")]
+    assert len(said) == len(versions)
+    for name, number in versions.items():
+        assert f"{name} {number} (now " in said[0]
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_plan_that_this_fettle_cannot_follow_is_made_anew_aloud(told, tmp_path, monkeypatch):
+    settings = asked(told, registry=str(tmp_path / "r"), rungs=("features",))
+    before, _ = planned_by(settings, monkeypatch, fettle="0.0.1")
+    monkeypatch.setitem(DEFAULTS["features"], "of_later", 1)
+    made, notes = planned_by(settings, monkeypatch)
+    assert made.id != before.id
+    assert any("begins anew" in note and "'of_later'" in note for note in notes)
 
 
 # Folders.

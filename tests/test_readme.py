@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,12 +61,12 @@ SHELL = [one for one in COMMANDS if not one.line.startswith("make ")]
 FIRST_TUNE = next(n for n, one in enumerate(SHELL) if one.line.startswith("fettle tune"))
 
 
-def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
+    told = {"PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True,
-        check=False, timeout=900,
+        ["bash", "-c", line], cwd=folder, env={**os.environ, **told, **environment},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -73,6 +74,19 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all commands: each goes on with what those before it left."""
     return tmp_path_factory.mktemp("readme")
+
+
+@pytest.fixture(scope="module")
+def said(folder: Path, machine: Path) -> Callable[[int], subprocess.CompletedProcess[str]]:
+    """said(n) is what the n-th command came to, after all before it, whichever test asks first."""
+    done: list[subprocess.CompletedProcess[str]] = []
+
+    def of(number: int) -> subprocess.CompletedProcess[str]:
+        for one in SHELL[len(done) : number + 1]:
+            done.append(run(one.line, folder, XDG_CACHE_HOME=str(machine)))
+        return done[number]
+
+    return of
 
 
 def test_the_readme_has_commands_and_a_line_to_compare_is_found_in_what_is_printed():
@@ -96,25 +110,25 @@ def test_a_make_command_names_a_target(command):
     [
         pytest.param(
             number, command, id=command.line,
-            marks=[pytest.mark.slow, pytest.mark.timeout(1000)] if number >= FIRST_TUNE else [],
+            marks=[pytest.mark.slow] if number >= FIRST_TUNE else [],
         )
         for number, command in enumerate(SHELL)
     ],
 )
-def test_a_command_runs_and_prints_what_is_shown(number, command, folder):
+def test_a_command_runs_and_prints_what_is_shown(number, command, said):
     assert not command.line.startswith(CHANGES_SHELL), "each command gets a shell of its own"
-    done = run(command.line, folder)
+    done = said(number)
     assert done.returncode == 0, f"{command.line}\n{done.stdout}\n{done.stderr}"
     for line in command.shown:
         assert is_shown(line, done.stdout + done.stderr), f"not printed: {line}\n{done.stdout}"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("block", blocks(README, "python"))
-def test_a_python_block_runs(block, folder):
+def test_a_python_block_runs(block, folder, machine):
     run("fettle demo --copy .", folder)
-    done = run(f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}", folder)
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}"
+    done = run(line, folder, XDG_CACHE_HOME=str(machine))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 

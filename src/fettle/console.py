@@ -111,6 +111,7 @@ class _Ladder:
     def __init__(self) -> None:
         self._predicted: dict[str, float] = {}
         self._done: dict[str, run.RungResult] = {}
+        self._left_out: set[str] = set()
         self._epoch: run.Epoch | None = None
         """The last of the rung that is climbed."""
 
@@ -119,11 +120,13 @@ class _Ladder:
         match event:
             case plan.Plan():
                 self._predicted = {cost.rung: cost.seconds for cost in event.predicted}
-                self._done, self._epoch = {}, None
+                self._done, self._left_out, self._epoch = {}, set(), None
             case run.Epoch():
                 self._epoch = event
             case run.RungResult():
                 self._done[event.name], self._epoch = event, None
+            case progress.Note(left_out=name) if name:
+                self._left_out.add(name)
             case run.Run():
                 self._predicted = {}
 
@@ -131,12 +134,15 @@ class _Ladder:
         if not self._predicted:
             return ""
         drawn = Table("rung", "", "seconds", "predicted", "validation", box=None, padding=(0, 2))
-        climbed = next((name for name in self._predicted if name not in self._done), None)
+        over = {*self._done, *self._left_out}
+        climbed = next((name for name in self._predicted if name not in over), None)
         for name, seconds in self._predicted.items():
             state, taken, score = "waits", "", ""
             if name in self._done:
                 one = self._done[name]
                 state, taken, score = "done", f"{one.seconds:.0f}", str(one.validation)
+            elif name in self._left_out:
+                state = "left out"
             elif name == climbed:
                 state = "under way" if self._epoch is None else f"epoch {self._epoch.number} done"
                 if self._epoch is not None and self._epoch.validation_score is not None:

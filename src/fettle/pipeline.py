@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fettle.core.audit import Audit
-from fettle.core.columns import strings
-from fettle.core.dataset import Dataset, Schema
+from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Compared, Evaluation
 from fettle.core.plan import Machine, Plan, Reading
@@ -55,7 +54,7 @@ def build(
     """
     dataset, found, split, card = yield from _before_planning(settings, given, source)
     request = runs.request(settings, given, split, card)
-    made = runs.begun(settings, request) or _planned(settings, given, dataset, split, card)
+    made = yield from _plan_of(settings, request, given, dataset, split, card)
     yield made
     folder = runs.folder_of(settings, made)
     runs.require_ours(folder)
@@ -80,7 +79,7 @@ def climb(
 
     dataset, found, split, card = yield from _before_planning(settings, None, source)
     request = runs.request(settings, None, split, card)
-    made = runs.begun(settings, request) or _planned(settings, None, dataset, split, card)
+    made = yield from _plan_of(settings, request, None, dataset, split, card)
     folder = runs.folder_of(settings, made)
     runs.require_ours(folder)
     with locks.hold(folder):
@@ -278,7 +277,7 @@ def predict(
     opened = serving.open_version(reference, registry)
     schema = replace(opened.schema, target=None)
     if isinstance(source, list | tuple) and schema.modality == "text":
-        rows = _texts(source, schema)
+        rows = serving.of_texts(source, schema)
     else:
         rows = reading.read_unlabelled(source, schema)
     return serving.predict(opened, rows), rows
@@ -346,6 +345,28 @@ def _before_planning(
     return dataset, found, split, card
 
 
+def _plan_of(
+    settings: Settings, request: str, given: Plan | None, dataset: Dataset, split: Split,
+    card: "Card",
+) -> Generator[Note, None, Plan]:
+    """The plan that the same command made when it began this run; a new one where there is none,
+    or where another fettle made one that this one cannot follow."""
+    before, others = runs.begun(settings, request)
+    if before is None:
+        return _planned(settings, given, dataset, split, card)
+    if others:
+        try:
+            _planned(settings, before, dataset, split, card)
+        except SettingError as error:
+            yield Note(f"The run that {others} began cannot go on, and begins anew: {error}")
+            return _planned(settings, given, dataset, split, card)
+        yield Note(
+            f"Going on with plan {before.id}, made with {others}. What is trained from here on may "
+            "differ in its last digits."
+        )
+    return before
+
+
 def _planned(
     settings: Settings, given: Plan | None, dataset: Dataset, split: Split, card: "Card"
 ) -> Plan:
@@ -375,25 +396,3 @@ def _require_possible(settings: Settings, seed: int) -> None:
         raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
     if settings.name is not None:
         require_model_name(settings.name)
-
-
-def _texts(texts: Sequence[object], schema: Schema) -> Dataset:
-    """Rows of texts that were handed over: one text a row, or one a column."""
-    import pyarrow as pa
-
-    rows = [tuple(text) if isinstance(text, list | tuple) else (text,) for text in texts]
-    width = len(schema.inputs)
-    for number, row in enumerate(rows):
-        if len(row) != width or not all(isinstance(cell, str) for cell in row):
-            raise SettingError(
-                f"Row {number} is {texts[number]!r}; the model reads {width} text"
-                f"{'s' if width > 1 else ''} a row: {', '.join(schema.inputs)}."
-            )
-        if not "".join(row).strip():
-            raise SettingError(f"Text {number + 1} is empty; there is nothing to answer.")
-    columns = {
-        name: strings(row[at] for row in rows)
-        for at, name in enumerate(schema.inputs)
-    }
-    ids = tuple(str(number) for number in range(len(rows)))
-    return Dataset("texts", pa.table(columns), schema, ids, ("",) * len(rows))

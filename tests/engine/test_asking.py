@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -41,12 +43,13 @@ def test_the_nearest_mean_is_of_vectors_of_length_one():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_latency_is_measured_at_both_batch_sizes(tmp_path, monkeypatch, precision):
     monkeypatch.setattr(asking, "REPEATS", {1: 6, 32: 4})
+    monkeypatch.setattr(asking, "SECONDS", math.inf)  # no busy moment ends it early
     small = network(tmp_path)
     rows = []
     small.register_forward_hook(lambda _, given, __: rows.append(len(given[0]["input_ids"])))
     read = encoder(small.card)
     found = asking.latency(small, read, texts(5), precision=precision)
     assert [(one.batch, one.repeats) for one in found] == [(1, 6), (32, 4)]
-    assert all(0 < one.p50_seconds <= one.p95_seconds < 1 for one in found)
+    assert all(0 < one.p50_seconds <= one.p95_seconds for one in found)
     if precision == "fp32":
         assert rows == [1] * 9 + [32] * 7

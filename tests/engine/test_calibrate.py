@@ -84,7 +84,7 @@ def test_what_was_measured_in_a_storm_is_measured_again_when_it_is_calm(tmp_path
     assert calibrate.machine(tmp_path).flops_fp32 == 123.0
     monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0, 0))
     found = calibrate.machine(tmp_path)
-    assert found.flops_fp32 > 1e5
+    assert found.flops_fp32 != 123.0
     assert found.calm
 
 
@@ -151,7 +151,7 @@ def test_a_cache_of_another_form_is_measured_again(tmp_path, older):
     (path,) = tmp_path.iterdir()
     path.write_text(json.dumps(older))
     found = calibrate.machine(tmp_path)
-    assert found.flops_fp32 > 1e5
+    assert found.flops_fp32 > 0
     assert found.probes == calibrate.VERSION
     assert records.load(path, Machine) == found
 
@@ -174,7 +174,7 @@ def test_what_would_change_a_measurement_makes_it_another_machine(
 def test_a_home_that_may_not_be_written_to_stops_nobody(tmp_path):
     (tmp_path / "file").write_text("")
     found = calibrate.machine(tmp_path / "file")
-    assert found.flops_fp32 > 1e5
+    assert found.flops_fp32 > 0
     assert found.disk_write_bytes_per_second == found.disk_read_bytes_per_second == 0.0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.test_climbing import PLAN, RUNG, rung_of, same, stand, watched
+from engine.standing import PLAN, RUNG, rung_of, same, stand, watched
 from fettle.core.plan import Rung
 from fettle.core.progress import Note
 from fettle.core.run import Step

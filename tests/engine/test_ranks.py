@@ -5,13 +5,17 @@ import os
 import pytest
 import torch
 
+from fettle.core.errors import SettingError
 from fettle.core.parts import Strategy
 from fettle.core.run import Epoch, Step
+from fettle.engine import ranks
 from fettle.engine.loop import Loop
 from fettle.engine.ranks import World, world
 from fettle.models.cards import card_of
 from fettle.models.network import open_network
+from fettle.strategies.contrastive import Pairs
 from forked import started
+from patience import PATIENCE
 from small import HEAD, bert, encoder, lesson, task
 
 ROWS = 21
@@ -69,7 +73,7 @@ def test_two_processes_give_the_losses_and_the_weights_of_one(tmp_path):
     steps, epochs, weights = tuned(tmp_path / "model")
     assert min(rows for _, rows, _, _ in steps) == 1  # then the second process has none
     for process in pair:
-        process.join(120)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     for rank in (0, 1):
         found = torch.load(tmp_path / f"rank{rank}")
@@ -80,6 +84,17 @@ def test_two_processes_give_the_losses_and_the_weights_of_one(tmp_path):
             assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
         for name, value in weights.items():
             torch.testing.assert_close(found[2][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_rows_that_are_compared_with_each_other_are_trained_in_one_process(tmp_path, monkeypatch):
+    network = open_network(bert(tmp_path / "model"))
+    strategy = Strategy(lambda blocks, epoch: (0.01,) * blocks)
+    given = {"strategy": strategy, "settings": SETTINGS, "precision": "fp32", "seed": 0}
+    Loop(network, encoder(network.card), Pairs(), **given)
+    monkeypatch.setattr(ranks, "world", lambda: World(0, 2))
+    Loop(network, encoder(network.card), task(), **given)
+    with pytest.raises(SettingError, match="one process: of 2"):
+        Loop(network, encoder(network.card), Pairs(), **given)
 
 
 def test_alone_nothing_is_exchanged():

@@ -71,7 +71,7 @@ def test_what_is_proposed_reads_back_as_it_was(tmp_path):
     assert fixed(given, read_fixes(path)).targets() == ["+plus", "x"]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12),
                 min_size=3, max_size=3))
 def test_no_label_is_changed_on_its_way_and_none_begins_like_a_formula(tmp_path_factory, labels):

@@ -4,7 +4,7 @@ import csv
 import gzip
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fettle.core.errors import FettleError, InputError, UnknownName
@@ -253,7 +253,7 @@ BYTES = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(BASE)), st.integers(0, 3), st.sampled_from(BYTES)),

@@ -317,7 +317,6 @@ def test_a_registry_that_may_only_be_read_is_enough_and_nothing_is_written_to_it
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_kill_at_any_write_leaves_nothing_or_the_whole(told, tmp_path):
     from nursery import Nursery
 
@@ -346,7 +345,6 @@ def test_a_kill_at_any_write_leaves_nothing_or_the_whole(told, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("form", list(EXPORTERS))
 @pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize(("pooling", "normalise"), [("cls", False), ("mean", True), ("max", False)])

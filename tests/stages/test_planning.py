@@ -296,3 +296,22 @@ def test_contrastive_takes_as_many_steps_in_batches_of_any_size(told):
 
     assert steps(batch_rows=16) == pytest.approx(steps(), rel=0.35)
     assert steps(epochs=3, batch_rows=16) == 3 * -(-len(told.split.learners) // 16)
+
+
+def test_rungs_that_lack_what_was_asked_for_are_named(told):
+    made = planned(told, rungs=("features", "contrastive", "full"), asked={"stop_by": "loss"})
+    said = "stop_by loss was asked for; without such a setting: features, contrastive."
+    assert said in made.reasons
+    assert not any("was asked for" in reason for reason in planned(told).reasons)
+
+
+def test_the_range_test_is_in_the_predicted_seconds(told):
+    slow = replace(MACHINE, flops_fp32=1e7)
+    plain, found = (
+        planned(told, machine=slow, rungs=("full",), asked=asked)
+        for asked in ({}, {"rate_by": "find"})
+    )
+    settings = plain.rungs[0].settings
+    steps = int(settings["epochs"]) * len(told.split.learners) / int(settings["batch_rows"])
+    before, after = (one.predicted[0].seconds for one in (plain, found))
+    assert after - before == pytest.approx(before * 100 / steps, rel=0.01)

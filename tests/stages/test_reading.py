@@ -377,7 +377,7 @@ def test_no_data_is_an_error_and_a_text_file_is_not_for_learning(tmp_path):
 BASE = ("text,label\n" + "\n".join(lines(120)) + "\n").encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(BASE)), st.integers(0, 30), st.binary(max_size=3)),

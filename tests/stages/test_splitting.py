@@ -2,7 +2,7 @@ from itertools import chain
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fettle.core.audit import Audit, LeftOut
@@ -51,7 +51,6 @@ given_rows = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(given_rows, st.integers(0, 3), st.booleans())
 def test_every_row_stands_in_one_place_and_twins_stand_together(rows, seed, unsplit):
     numbers, labels, parts = zip(*rows, strict=True)

@@ -51,7 +51,7 @@ def told(sides, *words):
     return any(all(word in note for word in words) for note in sides.notes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), st.sampled_from("ab")), min_size=30,
              max_size=320),

@@ -102,6 +102,20 @@ def test_bytes_that_are_not_the_ones_that_were_written_are_found(tmp_path, harm)
         arrays.read(tmp_path, "a")
 
 
+def test_a_file_that_is_cut_after_its_hash_was_right_is_not_mapped(tmp_path, monkeypatch):
+    """A mapped file that is shorter than what is read of it kills the process."""
+    kept(tmp_path, "a", numbers(4))
+    real = arrays.files.require_hash
+
+    def require_hash(path, digest):
+        real(path, digest)
+        os.truncate(path, 40)
+
+    monkeypatch.setattr(arrays.files, "require_hash", require_hash)
+    with pytest.raises(CorruptFile, match="has 40 bytes, and 48 were written"):
+        arrays.read(tmp_path, "a")
+
+
 def test_the_room_is_taken_before_anything_is_filled_in(tmp_path):
     """A mapped file with holes would kill the process when the disk turns out to be full."""
     one = arrays.Filling(tmp_path, "a", (1000, 1000), "float32")

@@ -187,3 +187,18 @@ def test_one_flipped_bit_is_found_and_a_missing_file_too(tmp_path):
     path.unlink()
     with pytest.raises(CorruptFile, match="is missing"):
         files.require_hash(path, expected)
+
+
+def test_of_a_log_only_the_whole_lines_that_are_wanted_stay(tmp_path):
+    log = tmp_path / "log"
+    files.keep_lines(log, lambda line: False)
+    assert not log.exists()
+    log.write_text('{"a": 1.10}\n{"a": 2}\n{"a": 3}\n')
+    before = log.stat().st_ino
+    files.keep_lines(log, lambda line: True)
+    assert log.stat().st_ino == before, "written again for nothing"
+    files.keep_lines(log, lambda line: line["a"] != 2)
+    assert log.read_text() == '{"a": 1.10}\n{"a": 3}\n'
+    log.write_text('{"a": 1}\n{"a":')
+    files.keep_lines(log, lambda line: True)
+    assert log.read_text() == '{"a": 1}\n'

@@ -1,6 +1,4 @@
-"""Bad input, slow clients and strangers: told in one sentence what is wrong; it lives on."""
-
-import time
+"""Bad input and strangers: told in one sentence what is wrong; it lives on."""
 
 import pytest
 
@@ -86,7 +84,6 @@ def test_other_models_versions_places_and_methods_are_not_here(server):
 
 def test_a_body_is_counted_while_it_arrives_whatever_it_says_of_itself(server):
     before = server.memory_bytes()
-    started = time.monotonic()
     chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
     found = server.raw(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[chunk] * 16_000)
     assert b" 200 " not in found
@@ -95,39 +92,7 @@ def test_a_body_is_counted_while_it_arrives_whatever_it_says_of_itself(server):
     assert b"larger than 1,048,576 bytes" in declared
     small = server.raw(HEAD + b"transfer-encoding: chunked\r\n\r\n", *[chunk] * 20, b"0\r\n\r\n")
     assert small.startswith(b"HTTP/1.1 413")
-    assert time.monotonic() - started < 20
     assert server.memory_bytes() - before < 60e6
-
-
-SLOW = {
-    "a body that is shorter than it says": (b"content-length: 50\r\n\r\n{", b""),
-    "a body that never ends": (b"transfer-encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    "a head that never ends": (b"x-more: a", b"b"),
-}
-
-
-@pytest.mark.parametrize(("first", "more"), SLOW.values(), ids=SLOW)
-def test_a_slow_client_is_told_and_let_go(server, first, more):
-    started = time.monotonic()
-    found = server.raw(HEAD + first, *[more] * 14, pause=0.1)
-    assert found.startswith(b"HTTP/1.1 408"), found
-    assert b"did not arrive within 1 s" in found
-    assert time.monotonic() - started < 4
-
-
-def test_a_client_that_says_nothing_is_let_go(server):
-    started = time.monotonic()
-    assert server.raw(b"").startswith(b"HTTP/1.1 408")
-    assert 0.5 < time.monotonic() - started < 4
-
-
-def test_a_second_request_may_not_be_slow_either(server):
-    started = time.monotonic()
-    first = HEAD + b'content-length: 17\r\n\r\n{"rows": ["pay"]}'
-    found = server.raw(first, HEAD + b"x-more: a", pause=0.1)
-    assert found.startswith(b"HTTP/1.1 200")
-    assert b"HTTP/1.1 408" in found
-    assert time.monotonic() - started < 4
 
 
 def test_a_head_that_is_too_large_is_refused(server):
@@ -145,7 +110,7 @@ def test_what_is_no_http_is_refused(server):
 
 def test_a_client_that_goes_away_leaves_nothing_behind(server):
     for _ in range(20):
-        server.raw(HEAD + b'content-length: 18\r\n\r\n{"rows": ["pay"]}', seconds=0.01)
+        server.leave(HEAD + b'content-length: 18\r\n\r\n{"rows": ["pay"]}')
     server.wait_until(lambda: server.metric("fettle_queue_rows") == 0)
 
 

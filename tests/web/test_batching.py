@@ -10,6 +10,7 @@ import pytest
 
 from fettle.core.dataset import Schema
 from fettle.web.batching import Batcher, Busy, parts
+from patience import PATIENCE
 
 
 class Letters:
@@ -37,7 +38,7 @@ class Model:
 
     def read(self, items):
         self.begun.set()
-        assert self.go.wait(5)
+        assert self.go.wait(PATIENCE)
         self.batches.append(list(items))
         if "nan" in items:
             return np.full((len(items), 2), np.nan), np.zeros((len(items), 1), np.float32)
@@ -51,7 +52,7 @@ def rows(*texts):
     return [(text,) for text in texts]
 
 
-def soon(seconds: float = 5.0) -> float:
+def soon(seconds: float = PATIENCE) -> float:
     return time.monotonic() + seconds
 
 
@@ -66,13 +67,13 @@ def run(story, **settings):
         finally:
             await batcher.close()
 
-    return asyncio.run(asyncio.wait_for(whole(), 20))
+    return asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
 async def held(batcher, model):
     """The thread inside a batch of this model, which waits there."""
     first = batcher.ask(model, rows("first"), soon())
-    await asyncio.to_thread(model.begun.wait, 5)
+    await asyncio.to_thread(model.begun.wait, PATIENCE)
     return first
 
 
@@ -129,11 +130,10 @@ def test_what_nobody_waits_for_is_not_done():
     async def story(batcher):
         await held(batcher, model)
         dropped = batcher.ask(model, rows("dropped"), soon())
-        late = batcher.ask(model, rows("late"), time.monotonic() + 0.01)
+        late = batcher.ask(model, rows("late"), time.monotonic())
         wanted = batcher.ask(model, rows("wanted"), soon())
         batcher.drop(dropped)
         batcher.drop(dropped)
-        await asyncio.sleep(0.05)
         model.go.set()
         await wanted.answered
         assert not dropped.answered.done()
@@ -150,7 +150,7 @@ def test_a_pass_that_nobody_waits_for_any_more_is_not_done_either():
     async def story(batcher):
         short = batcher.ask(model, rows("a"), soon())
         long = batcher.ask(model, rows("b" * 300), soon())
-        await asyncio.to_thread(model.begun.wait, 5)
+        await asyncio.to_thread(model.begun.wait, PATIENCE)
         batcher.drop(long)
         model.go.set()
         await short.answered
@@ -194,17 +194,23 @@ def test_a_first_row_waits_for_company_where_that_was_asked_for():
     model = Model()
     model.go.set()
 
-    async def story(batcher):
+    async def together(batcher):
         first = batcher.ask(model, rows("a"), soon())
         await asyncio.sleep(0.05)
-        second = batcher.ask(model, rows("b"), soon())
+        assert not first.answered.done()
+        second = batcher.ask(model, rows("b"), soon())  # and now they are enough
         await asyncio.gather(first.answered, second.answered)
 
-    run(story, wait_seconds=0.3)
+    run(together, wait_seconds=PATIENCE, batch_rows=2)
     assert model.batches == [["a", "b"]]
     model.batches.clear()
-    run(story)
-    assert model.batches == [["a"], ["b"]]
+
+    async def alone(batcher):
+        await batcher.ask(model, rows("a"), soon()).answered
+
+    for more in ({}, {"wait_seconds": 0.01}):
+        run(alone, **more)
+    assert model.batches == [["a"], ["a"]]
 
 
 def test_closing_answers_what_waits():

@@ -14,6 +14,7 @@ from fettle.web.door import Door
 from fettle.web.meters import Meters
 from fettle.web.routes import application
 from fettle.web.telling import Keeping
+from patience import PATIENCE
 
 from .test_batching import Letters, Model, rows, soon
 
@@ -34,7 +35,7 @@ class OneColumn(Letters):
     fields = ("text",)
 
 
-def asgi(story, model, *, deadline=5.0):
+def asgi(story, model, *, deadline=PATIENCE):
     """A story with an application that has started, to its end."""
 
     async def whole():
@@ -42,11 +43,11 @@ def asgi(story, model, *, deadline=5.0):
         limits = Limits(deadline_seconds=deadline)
         desk = Desk(Fixed(model), batcher, meters, None, Keeping(), limits)
         inside = application(desk, poll_seconds=1.0, say=print)
-        door = Door(inside, token=None, host="localhost", meters=meters, most_seconds=10.0)
+        door = Door(inside, token=None, host="localhost", meters=meters, most_seconds=PATIENCE)
         async with inside.router.lifespan_context(inside):
             return await story(door, batcher)
 
-    return asyncio.run(asyncio.wait_for(whole(), 20))
+    return asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
 async def ask(app, body, *, path="/predict", gone=None):
@@ -57,7 +58,7 @@ async def ask(app, body, *, path="/predict", gone=None):
     async def receive():
         if messages:
             return messages.pop(0)
-        await (gone.wait() if gone else asyncio.sleep(60))
+        await (gone or asyncio.Event()).wait()
         return {"type": "http.disconnect"}
 
     async def send(message):
@@ -96,7 +97,7 @@ def test_what_a_client_that_went_away_had_asked_is_not_done():
 
     async def story(app, batcher):
         batcher.ask(model, rows("first"), soon())
-        await asyncio.to_thread(model.begun.wait, 5)
+        await asyncio.to_thread(model.begun.wait, PATIENCE)
         gone = asyncio.Event()
         asking = asyncio.create_task(ask(app, {"rows": ["left", "behind"]}, gone=gone))
         while batcher.waiting != 2:
@@ -109,6 +110,23 @@ def test_what_a_client_that_went_away_had_asked_is_not_done():
 
     asgi(story, model)
     assert model.batches == [["first"]]
+
+
+def test_who_finds_no_room_is_told_while_the_model_is_still_at_work():
+    model = Model(encoder=OneColumn())
+
+    async def story(app, batcher):
+        batcher.ask(model, rows("first"), soon())
+        await asyncio.to_thread(model.begun.wait, PATIENCE)
+        waiting = batcher.ask(model, rows(*"abcdef" * 30), soon())
+        status, told = await ask(app, {"rows": ["one more"]})
+        assert not waiting.answered.done()
+        model.go.set()
+        return status, told
+
+    status, told = asgi(story, model)
+    assert status == 503
+    assert "180 rows are waiting already" in told["error"]
 
 
 def test_an_answer_after_the_deadline_is_a_504():

@@ -10,6 +10,7 @@ import pytest
 from fettle.core.journal import Answered
 from fettle.store import failpoints, journal
 from fettle.web.diary import Diary
+from patience import until
 
 
 def answered():
@@ -32,13 +33,6 @@ def broken():
                 failpoints.arm("")
 
     return state, Broken
-
-
-def until(holds):
-    end = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_answers_are_written_soon_and_all_at_the_end(tmp_path):

@@ -28,6 +28,8 @@ class Note:
     """Something that happened and that a person should know now."""
 
     sentence: str
+    left_out: str = ""
+    """The rung that is not climbed, where that is what happened."""
 
 
 def finish(work: Generator[object, None, Noun]) -> Noun:

@@ -28,6 +28,7 @@ __all__ = [
     "Climbed",
     "One",
     "line",
+    "log",
     "outputs",
     "solved",
     "tuned",
@@ -129,6 +130,15 @@ def line(result: RungResult) -> str:
     return json.dumps({"rung": kept}, default=dict)
 
 
+def log(folder: Path, result: RungResult) -> None:
+    """The rung is one line of metrics.jsonl, whatever was killed before or after it was written."""
+    path, text = folder / "metrics.jsonl", line(result)
+    told = files.read_lines(path)[0] if path.is_file() else []
+    if json.loads(text) not in told:
+        files.keep_lines(path, lambda one: one.get("rung", {}).get("name") != result.name)
+        files.append_line(path, text)
+
+
 @dataclass
 class One:
     """The tuning of one network of a rung: one fold, or all learning rows."""
@@ -198,6 +208,7 @@ class One:
             memory.begin(loop.weights(), steps=steps * loop.epochs)
         watch = self._watch(train.targets, validation.targets)
         history, best = yield from self._restored(loop)
+        self._forget_after(len(history))
         saved = time.monotonic()
         for event in () if self._done(history) else loop.fit(train, validation, watch):
             if isinstance(event, Note):
@@ -214,7 +225,7 @@ class One:
                 event = watch.seen(event)
                 history = (*history, event)
                 files.append_line(ground.folder / "metrics.jsonl", json.dumps(
-                    {"rung_part": self.name, **dataclasses.asdict(event)}))
+                    {"rung_part": self.name, "attempt": self.attempt, **dataclasses.asdict(event)}))
                 if _best(history, self.rung, self.stop_after) == event.number:
                     best = {key: value.clone() for key, value in loop.weights().items()}
                 if memory is not None:
@@ -230,6 +241,14 @@ class One:
         loop.put_back(best)
         self.network = network.eval()
         return history
+
+    def _forget_after(self, epochs: int) -> None:
+        """No line of metrics.jsonl speaks of an epoch that comes once more: the process that wrote
+        it ended before a checkpoint held the epoch."""
+        part = (self.name, self.attempt)
+        files.keep_lines(self.ground.folder / "metrics.jsonl", lambda line: (
+            (line.get("rung_part"), line.get("attempt")) != part or line["number"] <= epochs
+        ))
 
     def _finished(self, judged: Lesson) -> Any:
         """The network that the strategy makes of what it has kept."""
@@ -322,14 +341,21 @@ def _trusted(
     found; what cannot be used is said at once."""
     wanted = costs.replayed_blocks(strategy, blocks=ground.network.blocks,
                              epochs=int(rung.settings["epochs"]))
-    states = {block: ground.lesson.states[block] for block in wanted
-              if block in ground.lesson.states}
-    if not states:
+    if not wanted:
         return _without_states(ground), ()
+    path = ground.folder / "replayed" / f"{rung.strategy}.json"
+    has_begun = path.is_file() and any(
+        ground.folder.glob(f"checkpoints/{rung.strategy}-[0-9a]*/*.json"))
+    begun = files.read_json(path) if has_begun else wanted
+    states = {block: ground.lesson.states[block] for block in begun
+              if block in ground.lesson.states}
+    sentences = []
+    if has_begun and (lost := [block for block in begun if block not in states]):
+        sentences.append(_lost(rung, lost))
+        yield Note(sentences[0])
     plain = dataclasses.replace(strategy, prepare=lambda one: one, reworks=False)
     every = np.arange(len(ground.lesson.targets))
-    network = start(ground, plan, rung, plain, chosen, every).eval()
-    sentences = []
+    network: Any = states and start(ground, plan, rung, plain, chosen, every).eval()
     for block in sorted(states):
         found = compare(network, ground.encoder, ground.lesson.items, states[block],
                         precision=plan.precision)
@@ -337,8 +363,20 @@ def _trusted(
         if not found.holds:
             yield Note(f"{rung.strategy}: {found.sentence}")
             del states[block]
+    if not has_begun:  # a run that goes on starts where it started, whatever is kept by then
+        files.write_json(path, sorted(states))
     lesson = dataclasses.replace(ground.lesson, states=states)
     return dataclasses.replace(ground, lesson=lesson), tuple(sentences)
+
+
+def _lost(rung: Rung, blocks: Sequence[int]) -> str:
+    """For the report: from here on other batches went through the frozen blocks."""
+    named = ", ".join(map(str, blocks))
+    return (
+        f"{rung.strategy}: it began with replay from block {named}, which is lost and could not be "
+        "kept again: it went on without. Its weights differ from those of a run that nothing "
+        "stopped, as frozen blocks round otherwise in other batches."
+    )
 
 
 def _without_states(ground: Ground) -> Ground:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fettle.core.parts import Card, Network, Strategy
 from fettle.core.plan import Cost, Rung
 
-__all__ = ["Size", "matrix_weights", "operations", "predicted", "replayed_blocks"]
+__all__ = ["RANGE_STEPS", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks"]
 
 LOOKED_UP = ("embeddings", "word_embedding", "embed_tokens", "wte", "wpe", "shared")
 """Tables are read by row, not multiplied."""
@@ -26,6 +26,8 @@ ADAPTERS = 0.1
 """Weights of LoRA's adapters, of those that they stand beside, roughly."""
 STEP = 0.004
 """Seconds of a step that are no matrix product, whatever its size."""
+RANGE_STEPS = 100
+"""Of a range test, where the rate is found by one."""
 ACTIVATIONS = 600e6
 """Bytes of what a batch leaves for the backward pass."""
 TRACE = 1e-6
@@ -163,5 +165,12 @@ def predicted(
         awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
     share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)
     steps = epochs * size.rows / int(rung.settings["batch_rows"])
-    seconds = (work / (peak * share) + steps * (awake * 28 / 20e9 + STEP)) * size.networks
+    step = awake * 28 / 20e9 + STEP
+    seconds = (work / (peak * share) + steps * step) * size.networks
+    if rung.settings.get("rate_by") == "find":  # as many steps of the first epoch, once
+        rates = strategy.rates(len(every), 0)
+        start = max((one for one in starts if all(rate == 0.0 for rate in rates[:one])), default=0)
+        one = operations(every, adapters, rates, start=start) * size.tokens
+        rows = min(int(rung.settings["batch_rows"]), size.rows)
+        seconds += RANGE_STEPS * (rows * one / (peak * share) + step)
     return Cost(rung.strategy, max(round(seconds, 1), 0.1), int(base + 24 * awake + ACTIVATIONS))

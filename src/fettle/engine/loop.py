@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fettle.core.errors import NonFinite, NoTargets, OutOfMemory
+from fettle.core.errors import NonFinite, NoTargets, OutOfMemory, SettingError
 from fettle.core.parts import Encoder, Item, Network, Objective, Strategy
 from fettle.core.plan import Setting
 from fettle.core.progress import Note, finish
@@ -68,6 +68,9 @@ class Loop:
         settings: of the rung: epochs, batch_rows, schedule, warmup, cycles, weight_decay, clip.
         precision: bf16 or fp32.
         seed: of the order of rows and of dropout.
+
+    Raises:
+        SettingError: several processes train together what compares rows with each other.
     """
 
     def __init__(
@@ -85,6 +88,12 @@ class Loop:
         self.strategy, self.settings = strategy, settings
         self.precision, self.seed = precision, seed
         self.world = ranks.world()
+        if task.couples_rows and self.world.size > 1:
+            raise SettingError(
+                "Rows that are compared with each other (contrastive) are trained in one process: "
+                f"of {self.world.size}, each would see the pairs of its own rows alone. Leave "
+                "torchrun away, or that rung."
+            )
         self.epochs = int(settings["epochs"])
         self.epoch = 0
         """The epoch that comes next, or is under way, counted from 0."""

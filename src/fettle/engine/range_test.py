@@ -14,6 +14,7 @@ from fettle.core.parts import Encoder, Objective, Strategy
 from fettle.core.plan import Plan, Rung, Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Step
+from fettle.engine.costs import RANGE_STEPS as STEPS
 from fettle.engine.ground import Ground, slowed, start, taught
 from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson, Loop
@@ -21,7 +22,6 @@ from fettle.store import files
 
 __all__ = ["curve_of", "found", "valley"]
 
-STEPS = 100
 SMOOTHING = 0.98
 """Of the loss: what is kept at each step of the mean so far."""
 FALLEN_APART = 4.0

@@ -52,7 +52,6 @@ BUSY = (
 )
 
 
-
 def plan(
     dataset: Dataset, split: Split, card: Card, machine: Machine, settings: Settings
 ) -> Plan:
@@ -79,6 +78,7 @@ def plan(
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
     reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
+    reasons += _unused_reasons(rungs, settings.asked)
     return Plan(
         task=asked.name,
         modality=dataset.schema.modality,
@@ -325,6 +325,14 @@ def _affordable(
 def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
     """Why each rung's settings are what they are."""
     return [_rung_reason(rung, rows) for rung in rungs]
+
+
+def _unused_reasons(rungs: Sequence[Rung], asked: Mapping[str, Setting]) -> list[str]:
+    """For each setting that was asked for: the rungs that have no such setting."""
+    without = {name: [rung.strategy for rung in rungs if name not in rung.settings]
+               for name in asked}
+    return [f"{name} {asked[name]} was asked for; without such a setting: {', '.join(names)}."
+            for name, names in without.items() if names]
 
 
 def _rung_reason(rung: Rung, rows: int) -> str:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from fettle.core.columns import strings
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.drift import Portrait
-from fettle.core.errors import CorruptFile, FettleError, InputError
+from fettle.core.errors import CorruptFile, FettleError, InputError, SettingError
 from fettle.core.parts import Encoder
 from fettle.core.progress import finish
 from fettle.core.task import Task
@@ -25,7 +27,9 @@ from fettle.store.registry import Registry
 from fettle.tasks.classification import softmax
 from fettle.tasks.making import opened_task
 
-__all__ = ["Opened", "kept", "open_files", "open_version", "painter", "predict", "prove"]
+__all__ = [
+    "Opened", "kept", "of_texts", "open_files", "open_version", "painter", "predict", "prove",
+]
 
 NEEDED = frozenset(("model.safetensors", "plan.json", "task.json"))
 LONGEST = 200
@@ -155,6 +159,30 @@ def painter(opened: Opened, kinds: Mapping[str, str]) -> Paint:
         ))
 
     return paint
+
+
+def of_texts(texts: Sequence[object], schema: Schema) -> Dataset:
+    """Rows of texts that were handed over: one text a row, or one a column.
+
+    Raises:
+        SettingError: a row is no text, has too many or too few, or is empty.
+    """
+    rows = [tuple(text) if isinstance(text, list | tuple) else (text,) for text in texts]
+    width = len(schema.inputs)
+    for number, row in enumerate(rows):
+        if len(row) != width or not all(isinstance(cell, str) for cell in row):
+            raise SettingError(
+                f"Row {number} is {texts[number]!r}; the model reads {width} text"
+                f"{'s' if width > 1 else ''} a row: {', '.join(schema.inputs)}."
+            )
+        if not "".join(row).strip():
+            raise SettingError(f"Text {number + 1} is empty; there is nothing to answer.")
+    columns = {
+        name: strings(row[at] for row in rows)
+        for at, name in enumerate(schema.inputs)
+    }
+    ids = tuple(str(number) for number in range(len(rows)))
+    return Dataset("texts", pa.table(columns), schema, ids, ("",) * len(rows))
 
 
 def predict(opened: Opened, rows: Dataset) -> list[Prediction]:

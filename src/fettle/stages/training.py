@@ -77,14 +77,14 @@ def train(
         result = yield from _finished(folder, rung)
         if result is None:
             if sentence := _does_not_fit(plan, rung, results, folder):
-                yield Note(sentence)
+                yield Note(sentence, left_out=rung.strategy)
                 left_out.append(sentence)
                 continue
             begun = time.perf_counter() if results else ground.begun
             if chosen is None:
                 chosen = yield from _heads(ground, plan)
             result = yield from _climb(ground, plan, rung, chosen, begun=begun)
-            files.append_line(folder / "metrics.jsonl", climbing.line(result))
+        climbing.log(folder, result)
         _clear(folder, rung)
         yield result
         results.append(result)

@@ -37,7 +37,7 @@ class Filling:
     def __init__(self, folder: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
         self.folder, self.name = folder, name
         self._partial = folder / f".{name}.{uuid.uuid4().hex[:8]}{PARTIAL}"
-        size = max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1)
+        size = max(_bytes_of(shape, dtype), 1)
         try:
             folders.make(folder)
             with (
@@ -94,6 +94,9 @@ def read(folder: Path, name: str) -> tuple[np.ndarray, Mapping[str, Any]] | None
     shape = tuple(manifest["shape"])
     if 0 in shape:
         return np.zeros(shape, manifest["dtype"]), manifest["facts"]
+    size, found = _bytes_of(shape, manifest["dtype"]), path.stat().st_size
+    if found != size:  # who reads beyond the end of a mapped file is killed
+        raise CorruptFile(f"{path} has {found:,} bytes, and {size:,} were written.")
     return np.memmap(path, dtype=manifest["dtype"], mode="c", shape=shape), manifest["facts"]
 
 
@@ -124,6 +127,10 @@ def make_room(folder: Path, needed: int, limit: int, *, keep: Sequence[str] = ()
         files.remove_file(path.with_suffix(MANIFEST))
         files.remove_file(path)
     return held + needed <= limit
+
+
+def _bytes_of(shape: Sequence[int], dtype: str) -> int:
+    return int(np.prod(shape)) * np.dtype(dtype).itemsize
 
 
 def _take_room(stream: BinaryIO, size: int) -> None:

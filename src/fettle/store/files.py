@@ -21,6 +21,7 @@ __all__ = [
     "append_line",
     "append_lines",
     "copy_file",
+    "keep_lines",
     "read_json",
     "read_lines",
     "read_numbered_lines",
@@ -183,6 +184,21 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
             folders.flush(path.parent)
     except OSError as error:
         raise _not_written(path, error, len(content)) from error
+
+
+def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Only the whole lines that are wanted stay in a file of JSON lines, if others are in it.
+
+    Raises:
+        StoreError: the file cannot be read, or the disk is full, gone or not writable.
+    """
+    if not path.is_file():
+        return
+    numbered, torn = read_numbered_lines(path)
+    kept = [number for number, line in numbered if wanted(line)]
+    if torn or len(kept) < len(numbered):
+        lines = path.read_bytes().split(b"\n")
+        write_bytes(path, b"".join(lines[number - 1] + b"\n" for number in kept))
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:

@@ -31,30 +31,48 @@ def request(settings: Settings, given: Plan | None, split: Split, card: "Card") 
     """Twelve hex digits over what was asked for, of which rows and which model.
 
     The same command finds by it the run that it began, and goes on with the plan that lies there:
-    a new plan might differ, since it depends on the machine and on how busy it is.
+    a new plan might differ, since it depends on the machine, on how busy it is, and on what this
+    fettle takes where nothing is asked for. Only what was asked for counts: a setting that a later
+    fettle has too is not among it.
     """
+    usual = records.to_plain(Settings())
     asked = {
         key: value for key, value in records.to_plain(settings).items()
         if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows")
+        and value != usual[key]
     }
-    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id,
-             version("fettle")]
+    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id]
     text = json.dumps(whole, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
     """Note where the run of this request lies."""
-    files.write_json(_pointer(settings, asked), {"folder": str(folder), "plan": made.id})
+    pointer = _pointer(settings, asked)
+    held = files.read_json(pointer) if pointer.is_file() else {}
+    if (held.get("folder"), held.get("plan")) != (str(folder), made.id):
+        files.write_json(pointer, {"folder": str(folder), "plan": made.id, "by": _libraries()})
 
 
-def begun(settings: Settings, asked: str) -> Plan | None:
-    """The plan of the run that an earlier command with the same request began."""
+def begun(settings: Settings, asked: str) -> tuple[Plan | None, str]:
+    """The plan of the run that an earlier command with the same request began, and, where other
+    versions than today's planned it, which; None and nothing where there is no such run."""
     pointer = _pointer(settings, asked)
     if not pointer.is_file():
-        return None
-    path = Path(files.read_json(pointer)["folder"]) / "plan.json"
-    return records.load(path, Plan) if path.is_file() else None
+        return None, ""
+    held = files.read_json(pointer)
+    path = Path(held["folder"]) / "plan.json"
+    if not path.is_file():
+        return None, ""
+    before, now = held.get("by", {}), _libraries()
+    others = [f"{name} {before[name]} (now {now[name]})" for name in now
+              if name in before and before[name] != now[name]]
+    return records.load(path, Plan), ", ".join(others)
+
+
+def _libraries() -> dict[str, str]:
+    """Of which another version may plan otherwise, or train to other bits."""
+    return {name: version(name) for name in ("fettle", "torch", "transformers")}
 
 
 def _pointer(settings: Settings, asked: str) -> Path:

@@ -146,6 +146,9 @@ class Batcher:
             asked.dropped = True
 
     def _work(self) -> None:
+        with self._changed:
+            if self._queue:  # asked before this thread had begun to wait
+                self._gather()
         while (batch := self._next()) is not None:
             for rows in batch:
                 self._answer(rows)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -23,9 +24,9 @@ from fettle.web.telling import Keeping, entries, given, inferred, metadata
 
 __all__ = ["Desk", "Limits"]
 
-DISCARD_SECONDS, DISCARD_TIMES = 2.0, 16
-"""How long, and how many times the limit, a body that is too large is read on and thrown away:
-a client that is still sending would not see the answer."""
+DISCARD_TIMES = 16
+"""So many times the limit a body that is too large is read on and thrown away, for as long as any
+body may take to arrive: a client that is still sending would not see the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,7 @@ class Desk:
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > most:
             if "expect" not in request.headers:  # else nothing was sent yet
-                await _discard(request, most * DISCARD_TIMES)
+                await self._discard(request)
             raise _too_large(most)
         chunks, size = [], 0
         try:
@@ -149,9 +150,21 @@ class Desk:
                 {"connection": "close"},
             ) from None
         if size > most:
-            await _discard(request, most * DISCARD_TIMES)
+            await self._discard(request)
             raise _too_large(most)
         return b"".join(chunks)
+
+    async def _discard(self, request: Request) -> None:
+        """Read on for a little, and keep nothing."""
+        size, most = 0, self.limits.body_bytes * DISCARD_TIMES
+        read: Callable[[], Awaitable[Any]] = request.receive
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.read_seconds):
+                while size < most:
+                    message = await read()
+                    size += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body"):
+                        return
 
     async def live(self, request: Request) -> Response:
         """GET /v2/health/live: the process answers, and so does its model's thread."""
@@ -206,21 +219,6 @@ class Desk:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _discard(request: Request, most_bytes: int) -> None:
-    """Read on for a little, and keep nothing."""
-    size = 0
-    read: Callable[[], Awaitable[Any]] = request.receive
-    try:
-        async with asyncio.timeout(DISCARD_SECONDS):
-            while size < most_bytes:
-                message = await read()
-                size += len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body"):
-                    return
-    except TimeoutError:
-        return
 
 
 def _too_large(most: int) -> HTTPException:
