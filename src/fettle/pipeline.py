@@ -4,7 +4,7 @@ Each verb takes nouns and makes one; here is where they meet. Whoever watches re
 yielded: nouns as they are made, and progress between them.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
