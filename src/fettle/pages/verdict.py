@@ -128,9 +128,9 @@ def _of_data(story: Story) -> list[str]:
         number = words.count(found["label_errors"].count, "label")
         doubts.append(f"about {number} that it learned from may be wrong")
     if "near_features" in found:
-        number = found["near_features"].count
-        verb = "repeats" if number == 1 else "repeat"
-        doubts.append(f"{words.count(number, 'test row')} nearly {verb} a row that it learned from")
+        rows = found["near_features"].count
+        verb = "repeats" if rows == 1 else "repeat"
+        doubts.append(f"{words.count(rows, 'test row')} nearly {verb} a row that it learned from")
     return doubts
 
 
