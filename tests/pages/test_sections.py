@@ -347,6 +347,13 @@ def test_latency_says_percentiles_rows_a_second_and_size():
     assert "The model takes 91 MB on the disk." in texts(section)
 
 
+def test_a_reason_that_names_the_folder_of_the_model_names_its_last_part_alone():
+    made = story()
+    told = replace(made, plan=replace(made.plan, reasons=(f"As {made.plan.model} was trained.",)))
+    (listed,) = of(choices(told), Listing)
+    assert listed.items == ("As all-MiniLM-L6-v2 was trained.",)
+
+
 def test_rows_that_hang_together_are_said_to_be_counted_whole():
     made = story()
     assert "hang together" not in texts(honesty(made))

@@ -16,7 +16,7 @@ def honesty(story: Story) -> Section:
     """The footer that a sceptic reads first."""
     told = Listing((*_looks(story), *_groups(story), *standing(story)))
     return Section("honesty", "What this rests on, and what it cannot tell", (
-        told, _facts(story), Text(EMBEDDED, "muted"),
+        told, _facts(story), Text(EMBEDDED + _pictures(story), "muted"),
     ))
 
 
@@ -31,6 +31,12 @@ def standing(story: Story) -> tuple[str, ...]:
         "and a mistake that was labelled alike counts as right.",
         *(words.clip(note, 600) for note in story.evaluation.notes),
     )
+
+
+def _pictures(story: Story) -> str:
+    """That rows are shown, where they are."""
+    number = len(story.illustrations)
+    return f" It shows small pictures of {words.count(number, 'row')}." if number else ""
 
 
 def _groups(story: Story) -> tuple[str, ...]:
