@@ -27,13 +27,16 @@ def seen(labels=None, *, texts=None, equal=(), train=range(24), validation=range
 
 
 def test_a_test_row_that_features_tie_to_a_learning_row_is_a_warning_that_names_both():
-    (finding,) = near_features(seen(equal=[(3, 31)])).findings
-    assert finding.severity is Severity.WARN  # one of ten test rows
-    assert finding.rows == ("t.csv:33",)
+    (finding,) = near_features(seen(equal=[(3, 31), (4, 32)])).findings
+    assert finding.severity is Severity.WARN  # two of ten test rows
+    assert finding.rows == ("t.csv:33", "t.csv:34")
     assert finding.sentence == (
-        "1 test row of 10 nearly repeats a learning row by its features, not by letters: t.csv:33 "
-        "is nearly t.csv:5."
+        "2 test rows of 10 nearly repeat a learning row by their features, not by letters: "
+        "t.csv:33 is nearly t.csv:5."
     )
+    (single,) = near_features(seen(equal=[(3, 31)])).findings
+    assert single.severity is Severity.NOTE
+    assert single.sentence.startswith("1 test row of 10 nearly repeats a learning row by its feat")
 
 
 def test_learning_rows_that_features_tie_are_a_note():
