@@ -2,8 +2,10 @@
 
 A population of rows with known accuracy and macro F1 is drawn from again and again; counted is how
 often the 95% interval holds the truth (97% at most, 93% at least), and how often "better" is said
-of a model that is just as good as the other (5% at most). The accuracy of a population differs by
-up to 3 points from draw to draw, so that no chance fit of rows and accuracy decides.
+of a model that is just as good as the other (5% at most). Rows that hang together (customers, each
+easier or harder than others) are drawn whole, for intervals by row and by group. The accuracy of a
+population differs by up to 3 points from draw to draw, so that no chance fit of rows and accuracy
+decides.
 
     python bench/coverage.py [--draws 2000] [--json FILE]
 """
@@ -31,6 +33,13 @@ WORLDS = {
     "10 classes, 92% right": ((0.1,) * 10, 0.92),
 }
 """Shares of the classes, and the accuracy; mistakes go to the other classes by their shares."""
+
+
+CUSTOMERS = {"30 customers of 5 rows": (30, 5), "30 of 20": (30, 20), "100 of 10": (100, 10)}
+SPREAD = (6.0, 1.5)
+"""Of a customer's own accuracy: a beta distribution, 80% in the mean, standard deviation 14%."""
+FEWER_DRAWS = 4
+"""Whole tables are resampled by group: a quarter of the draws."""
 
 
 def truth_of(shares: np.ndarray, right: float) -> np.ndarray:
@@ -90,6 +99,31 @@ def false_better(
     return called / draws
 
 
+def grouped(world: str, draws: int, rng: np.random.Generator) -> dict[str, float]:
+    """How often intervals by row and by group hold the truth; how often "better" is said falsely.
+
+    Two classes; both models are as good, each with its own luck with every customer.
+    """
+    customers, each = CUSTOMERS[world]
+    of = np.repeat(np.arange(customers), each)
+    mean = SPREAD[0] / sum(SPREAD)
+    held = {f"{name}, by {how}": 0 for name in ("accuracy", "macro_f1", "falsely better")
+            for how in ("row", "group")}
+    for _ in range(draws):
+        first, second = (
+            rng.random(len(of)) < np.repeat(rng.beta(*SPREAD, customers), each) for _ in range(2)
+        )
+        targets = rng.integers(2, size=len(of))
+        predicted = np.where(first, targets, 1 - targets)
+        for how, groups in (("row", None), ("group", of)):
+            for score in judging.scores(targets, predicted, 2, rng=rng, groups=groups):
+                if score.name in ("accuracy", "macro_f1"):  # of even classes, the truth is equal
+                    held[f"{score.name}, by {how}"] += score.low <= mean <= score.high
+            said = judging.compare("a", "b", first, second, groups).verdict
+            held[f"falsely better, by {how}"] += said == "better"
+    return {name: times / draws for name, times in held.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=2000)
@@ -109,6 +143,12 @@ def main() -> None:
             share = false_better(rows, asked.draws, right, apart, rng)
             lines.append({"what": f"falsely better, {right:.0%} right, {apart:.0%} apart",
                           "rows": rows, "share": share, "holds": share <= MOST_FALSE})
+    for world in CUSTOMERS:
+        for name, share in grouped(world, asked.draws // FEWER_DRAWS, rng).items():
+            bounds = (0.0, MOST_FALSE) if name.startswith("falsely") else (LEAST, 1.0)
+            lines.append({"what": f"{name}, {world}", "rows": int(np.prod(CUSTOMERS[world])),
+                          "share": share,
+                          "holds": name.endswith("row") or bounds[0] <= share <= bounds[1]})
     for line in lines:
         print(f"{line['what']:52} n {line['rows']:5} {line['share']:.3f}"
               f" {'' if line['holds'] else '  <-- out of bounds'}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from fettle.core.audit import Audit, Finding, LeftOut, Severity
+from fettle.core.audit import Audit, Finding, LeftOut, NearTwins, Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.evaluation import (
     Abstention,
@@ -242,7 +242,12 @@ def story(labels: tuple[str, ...] = TICKETS, *, rows: int = 9684, name: str = "t
                 "Raise max_tokens in the plan if the end of a text matters."),
         Finding("unused_columns", Severity.NOTE, 1, (), "1 column is not used: customer_id.",
                 "Name it in --inputs to use it."),
-    ), ((1, 2), (5, 9)), left_out)
+    ), ((1, 2), (5, 9)), left_out, afterwards=(
+        Finding("label_errors", Severity.WARN, 31, (f"{file}:12", f"{file}:80"),
+                "About 31 of 8,474 labels look wrong (12 to 55).", "Read them, the first first."),
+    ), near_twins=(
+        NearTwins((f"{file}:7", f"{file}:8200"), (labels[0], labels[1]), ("train", "test"), 0.991),
+    ))
     split = Split(
         tuple(train), tuple(validation), Vault(tuple(range(rows - test, rows)), "7be1" * 16),
         "c0ffee" * 10 + "abcd", "beef" * 16, left_out,
@@ -296,7 +301,9 @@ def hostile() -> Story:
         refused=(Refused(evil, evil),))
     audit = replace(whole.audit, findings=tuple(
         replace(found, sentence=evil, remedy=evil, check=HOSTILE[2], rows=HOSTILE)
-        for found in whole.audit.findings), left_out=(LeftOut(evil, evil, (1, 2)),))
+        for found in whole.audit.findings), left_out=(LeftOut(evil, evil, (1, 2)),),
+        afterwards=(Finding(HOSTILE[2], Severity.WARN, 2, HOSTILE, evil, evil),),
+        near_twins=(NearTwins((evil, evil), (evil, evil), (evil, evil), float("nan")),))
     plan = replace(whole.plan, name=HOSTILE[0], model=HOSTILE[6], reasons=HOSTILE,
                    rungs=(Rung("features", {HOSTILE[1]: HOSTILE[0]}), *whole.plan.rungs[1:]))
     rungs = (*whole.run.rungs[:2], replace(

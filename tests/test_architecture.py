@@ -19,6 +19,7 @@ FLOORS = [
     },
     {"rebuilding"},
     {"pipeline", "upkeep", "feedback", "watching", "asking", "web", "demo", "doctor"},
+    {"witnesses"},
     {"stages"},
     {
         "engine", "strategies", "models", "tasks", "modalities",

@@ -7,15 +7,18 @@ from itertools import pairwise
 import pytest
 
 from fettle import pipeline
+from fettle.core.audit import Audit
 from fettle.core.errors import LockHeld, SettingError, UnknownName
+from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Plan, Reading, Rung
 from fettle.core.progress import Note
+from fettle.core.run import Run
 from fettle.core.settings import Settings
 from fettle.stages import planning, training
 from fettle.store import locks, records, runs
 from fettle.store.registry import Registry
 from fettle.strategies import DEFAULTS
-from stories import copy_of, texts_and_labels, write_rows
+from stories import NAMES, copy_of, texts_and_labels, write_rows
 
 
 def asked(told, **changed):
@@ -163,6 +166,135 @@ def test_rows_without_the_answers_column_cannot_be_evaluated(told, tmp_path):
     data = write_rows(tmp_path / "new.csv", [["lost card"]], header=["text"])
     with pytest.raises(SettingError, match=r"no column 'label'.*fettle predict"):
         pipeline.evaluate("tickets", data, registry=str(told.registry))
+
+
+# The audit of the features, which training computed anyway.
+
+
+def test_a_story_audits_the_features_of_its_rows_and_its_version_says_so(told):
+    made = told.audit
+    assert made.dataset == told.dataset.fingerprint()
+    assert made == records.load(told.run_folder / "version" / "audit.json", Audit)
+    features = encoding_of(told)
+    assert features.shape == (len(told.split.learners) + told.evaluation.rows, 32)
+
+
+def encoding_of(told):
+    from fettle.stages import encoding
+
+    return encoding.kept(told.run_folder)
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_wrong_labels_are_found_by_tune_without_another_pass(
+    tmp_path, tell, sentences, rows, monkeypatch
+):
+    from fettle.engine import replay
+    from fettle.stages import evaluating
+
+    wrong = [(text, NAMES[(NAMES.index(label) + 1) % 3] if at % 7 == 0 else label)
+             for at, (text, label) in enumerate(rows)]
+    passes, after = [], []
+    real, judged = replay.taps_by_batch, evaluating.evaluate
+
+    def counted(network, encoder, items, **more):
+        passes.append(len(items))
+        return real(network, encoder, items, **more)
+
+    def evaluate(*given, **more):
+        made = yield from judged(*given, **more)
+        after.append(len(passes))
+        return made
+
+    monkeypatch.setattr(replay, "taps_by_batch", counted)
+    monkeypatch.setattr(evaluating, "evaluate", evaluate)
+    told = tell(tmp_path, write_rows(tmp_path / "wrong.csv", wrong), model=sentences,
+                rungs=("features",))
+    assert passes
+    assert after == [len(passes)]  # nothing went through the network afterwards
+    (doubted,) = [one for one in told.audit.afterwards if one.check == "label_errors"]
+    planted = {told.dataset.ids[row] for row in range(0, len(rows), 7)}
+    assert len(planted & set(doubted.rows)) >= 0.6 * len(doubted.rows)
+    assert "label_errors" in (told.run_folder / "report.html").read_text()
+    assert "label_errors" in (told.run_folder / "version" / "audit.json").read_text()
+    assert not any(one.check == "label_errors" for one in told.audit.findings)
+
+
+def test_where_the_features_were_not_kept_that_is_said(tmp_path, tell, tiny, monkeypatch):
+    from fettle.stages import encoding
+
+    monkeypatch.setattr(encoding, "remembered", lambda *_: None)
+    told = tell(tmp_path, write_rows(tmp_path / "a.csv", texts_and_labels(60)), model=tiny,
+                rungs=("features",))
+    assert any("the features were not kept" in note for note in told.notes)
+    assert told.audit.afterwards == ()
+
+
+# A finished run that is asked for more.
+
+
+@pytest.fixture(scope="module")
+def sited(tmp_path_factory, tell, sentences):
+    """A finished run of a tuned backbone, on rows with a column that nobody asked about."""
+    folder = tmp_path_factory.mktemp("sited")
+    rows = [(text, label, f"{at % 25}")
+            for at, (text, label) in enumerate(texts_and_labels(520, seed=9))]
+    data = write_rows(folder / "sited.csv", rows, header=("text", "label", "site"))
+    guard = write_rows(folder / "guard.csv", [
+        (f"{text} {'again' if at % 2 else 'once'}", "more" if at % 2 else "less")
+        for at, (text, _) in enumerate(texts_and_labels(60, seed=5))])
+    return data, guard, tell(folder, data, model=sentences, rungs=("full",),
+                             asked={"epochs": 1})
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_slices_and_guards_asked_of_a_finished_run_are_judged_and_nothing_is_trained(
+    sited, tmp_path, monkeypatch
+):
+    data, guard, first = sited
+    here = copy_of(first, tmp_path / "copy")
+    monkeypatch.setattr(training.climbing, "tuned", None)  # would fail if anything were trained
+    weights = here.weights("full")
+
+    def again(**asked):
+        reading = replace(first.plan.reading, data=str(data), slices=asked.pop("slices", ()))
+        settings = Settings(reading=reading, model=first.plan.model, rungs=("full",),
+                            registry=str(here.registry), out=str(here.run_folder),
+                            asked={"epochs": 1}, **asked)
+        events = list(pipeline.build(settings))
+        return ([one for one in events if isinstance(one, Evaluation)],
+                " ".join(one.sentence for one in events if isinstance(one, Note)), events[-1])
+
+    (made,), said, version = again(slices=("site",))
+    assert "judged once more, and nothing is trained" in said
+    assert made.openings == 2
+    assert records.load(here.run_folder / "plan.json", Plan).reading.slices == ("site",)
+    assert version.number == 1
+    assert pipeline.open_version(str(here.run_folder / "version")).id == "sited@1"
+
+    (made,), _, _ = again(guard=(str(guard),))
+    assert [one.data for one in made.forgetting.retentions] == ["guard"]
+    assert records.load(here.run_folder / "plan.json", Plan).reading.slices == ("site",)
+
+    for asked in ({}, {"slices": ("site",)}, {"guard": (str(guard),)}):
+        evaluations, said, _ = again(**asked)
+        assert evaluations == []
+        assert "This run is finished" in said
+    write_rows(guard, [("lost card", "more"), ("top up", "less")] * 20)
+    assert again(guard=(str(guard),))[0][0].openings == 4
+    assert here.weights("full") == weights
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_guard_of_a_finished_run_with_a_frozen_backbone_costs_no_look(told, tmp_path):
+    here = copy_of(told, tmp_path / "copy")
+    run = records.load(here.run_folder / "run.json", Run)
+    frozen = replace(run, kept="features", folder=str(here.run_folder))
+    records.save(here.run_folder / "run.json", frozen)
+    events = list(pipeline.build(asked(here, guard=("elsewhere.csv",), out=str(here.run_folder))))
+    said = [one.sentence for one in events if isinstance(one, Note)]
+    assert any("--guard elsewhere.csv is not read" in one for one in said)
+    assert not any(isinstance(one, Evaluation) for one in events)
 
 
 # Plans that a person hands back.

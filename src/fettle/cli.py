@@ -280,6 +280,7 @@ def report(
 def compare(
     first: Annotated[Path, typer.Argument(help="A run's folder")],
     second: Annotated[Path, typer.Argument(help="Another run's folder, on the same test rows")],
+    out: Annotated[Path | None, typer.Option(help="Write a page here")] = None,
     as_json: Json = False,
 ) -> None:
     """What changed between two runs, and what came of it, paired by test row."""
@@ -287,10 +288,14 @@ def compare(
     from fettle.store import records
 
     made = pipeline.compare(first, second)
+    if out is not None:
+        pipeline.write_comparison(out, made)
     if as_json:
         console.message(json.dumps(records.to_plain(made), ensure_ascii=False))
     else:
         console.compared(made)
+        if out is not None:
+            console.message(f"The page: {out}")
 
 
 @app.command()

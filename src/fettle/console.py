@@ -6,6 +6,7 @@ Progress and findings go to standard error; what a command gives goes to standar
 import codecs
 import sys
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from io import TextIOWrapper
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
+from fettle.core import compared as comparison
 
 __all__ = [
     "Watcher", "compared", "error", "evaluated", "findings", "message", "predictions",
@@ -93,7 +95,9 @@ class Watcher:
         if text:
             ERRORS.print(text)
         if isinstance(event, audit.Audit):
-            findings(event, console=ERRORS, most=SHOWN_FINDINGS)
+            again = replace(event, findings=event.afterwards, left_out=())
+            is_second = bool(event.afterwards or event.near_twins)
+            findings(again if is_second else event, console=ERRORS, most=SHOWN_FINDINGS)
 
     def _bar(self, event: progress.Progress) -> None:
         task = self._tasks.get(event.what)
@@ -162,6 +166,8 @@ def _sentence(event: Any) -> str:
                 f"[bold]read[/]  {event.rows:,} rows of {escape(event.name)}: "
                 f"{escape(event.schema.target or '')} from {escape(inputs)}"
             )
+        case audit.Audit() if event.afterwards or event.near_twins:
+            return f"[bold]audit[/] of the features: {len(event.afterwards)} findings"
         case audit.Audit():
             return f"[bold]audit[/] {len(event.findings)} findings"
         case split.Split():
@@ -251,7 +257,7 @@ def evaluated(made: evaluation.Evaluation) -> None:
         RESULTS.print(note, markup=False)
 
 
-def compared(made: evaluation.Compared) -> None:
+def compared(made: comparison.Compared) -> None:
     """What changed between two runs, then their scores, then the paired differences."""
     table("", ["changed", made.first, made.second],
           ([one.what, one.first, one.second] for one in made.changes))

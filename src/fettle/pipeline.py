@@ -4,18 +4,19 @@ Each verb takes nouns and makes one; here is where they meet. Whoever watches re
 yielded: nouns as they are made, and progress between them.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fettle import witnesses
 from fettle.core.audit import Audit
+from fettle.core.compared import Compared
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
-from fettle.core.evaluation import Compared, Evaluation
-from fettle.core.plan import Machine, Plan, Reading
-from fettle.core.progress import Note, finish
+from fettle.core.evaluation import Evaluation
+from fettle.core.plan import Machine, Plan
+from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
 from fettle.core.split import Opening, Split
@@ -26,16 +27,13 @@ from fettle.store.names import require_model_name
 if TYPE_CHECKING:
     from fettle.core.parts import Card
     from fettle.stages.serving import Opened
-    from fettle.store.registry import Registry
 
 __all__ = [
     "audit", "build", "climb", "compare", "evaluate", "open_version", "plan", "predict",
-    "this_machine", "write_fixes",
+    "this_machine", "write_comparison", "write_fixes",
 ]
 
 Story = Generator[Any, None, Version]
-SHARED = 0.05
-"""Of the rows that guard: where more of them are the run's own, they guard nothing."""
 
 
 def build(
@@ -55,15 +53,20 @@ def build(
     dataset, found, split, card = yield from _before_planning(settings, given, source)
     request = runs.request(settings, given, split, card)
     made = yield from _plan_of(settings, request, given, dataset, split, card)
-    yield made
     folder = runs.folder_of(settings, made)
+    settings, made = witnesses.called(settings, made, folder)
+    yield made
     runs.require_ours(folder)
     with locks.hold(folder):
-        finished = runs.begin(folder, made, found, split)
+        moot = witnesses.moot(settings.guard, folder)
+        finished = runs.begin(folder, made, found, split, guards=() if moot else settings.guard)
         if finished is not None:
+            yield from (Note(sentence) for sentence in moot)
             yield Note(f"This run is finished; {folder} holds its result.")
             yield finished
             return finished
+        if runs.is_finished(folder):
+            yield Note("This run is finished: it is judged once more, and nothing is trained.")
         runs.remember(settings, request, folder, made)
         return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
 
@@ -112,8 +115,8 @@ def _train_and_publish(
     def count(opening: Opening) -> int:
         return registry.count_opening(opening.test, opening.reason)
 
-    guards, unguarded = _guards(settings, dataset, run)
-    before, untold = _version_before(made, split, registry, settings.registry)
+    guards, unguarded = witnesses.guards(settings.guard, dataset, run)
+    before, untold = witnesses.version_before(made, split, registry, settings.registry)
     yield from (Note(sentence) for sentence in (*unguarded, *untold))
     evaluation = yield from evaluating.evaluate(
         dataset, split, made, run, card=card, count=count, guards=guards, before=before
@@ -121,6 +124,7 @@ def _train_and_publish(
     records.save(folder / "run.json", run)
     records.save(folder / "evaluation.json", evaluation)
     yield evaluation
+    found = yield from _looked_again(dataset, found, split, made, folder)
     illustrations = yield from illustrating.illustrate(
         dataset, made, run, evaluation, shown=settings.keep_rows
     )
@@ -134,64 +138,39 @@ def _train_and_publish(
         card=card, registry=registry, keep_rows=settings.keep_rows,
     )
     files.write_json(folder / "result.json", _result(made, run, evaluation, version))
+    runs.note_judged(folder, made.reading.slices, settings.guard)
     records.save(folder / "version.json", version)
     yield version
     return version
 
 
-def _guards(
-    settings: Settings, dataset: Dataset, run: Run
-) -> tuple[list[Dataset], tuple[str, ...]]:
-    """Labelled rows of other tasks: those given, else the messages that come with fettle.
+def _looked_again(
+    dataset: Dataset, found: Audit, split: Split, made: Plan, folder: Path
+) -> Generator[Any, None, Audit]:
+    """The Audit with what the frozen features show, where they were kept: no row is run again."""
+    from fettle.stages import auditing, encoding
 
-    None where the kept backbone was not changed, and none that the run itself learns from.
-    """
-    from fettle.stages import reading
-
-    if not run.rung(run.kept).history:
-        return [], tuple(
-            f"--guard {path} is not read: the backbone was not changed, so nothing is forgotten."
-            for path in settings.guard
+    features = encoding.kept(folder)
+    if features is None:
+        yield Note(
+            "Wrong labels, outliers and near twins by features were not looked for: the features "
+            "were not kept. `fettle audit --deep` computes them and looks."
         )
-    if settings.guard:
-        guards = (Reading(data=path) for path in settings.guard)
-        return [reading.read(one, task="classification") for one in guards], ()
-    if dataset.schema.modality != "text":
-        return [], ()
-    own = str(resources.files("fettle") / "data" / "messages.csv")
-    messages = reading.read(Reading(data=own, target="label"), name="fettle's own messages")
-    learned = {" ".join(fields).casefold() for fields in dataset.fields()}
-    shared = sum(" ".join(fields).casefold() in learned for fields in messages.fields())
-    if shared > SHARED * messages.rows:
-        return [], (
-            "What was forgotten is not measured: the rows that come with fettle for that are those "
-            "of this run. Give a labelled file of another task with --guard.",
+        return found
+    if len(features) > auditing.MOST_PAIRED:
+        yield Note(
+            f"Of {len(features):,} rows, near twins were looked for by letters alone; "
+            "`fettle audit --deep` compares all features, too."
         )
-    return [messages], ()
-
-
-def _version_before(
-    made: Plan, split: Split, registry: "Registry", place: str
-) -> tuple[Callable[[Sequence[tuple[str, ...]]], tuple[str, list[str]]] | None, tuple[str, ...]]:
-    """The champion of this name, where it was tested on these very rows and so never saw them."""
-    held = [one for one in registry.versions() if one["champion"] and one["name"] == made.name]
-    if not held or held[0]["manifest"]["plan"] == made.id:  # its own: this run was stopped late
-        return None, ()
-    name = f"{made.name}@{held[0]['number']}"
-    if held[0]["manifest"]["task"] != made.task:
-        return None, (f"{name} answers another task: it is not compared with row by row.",)
-    if held[0]["manifest"]["lineage"].get("test_rows") != split.vault.fingerprint:
-        return None, (
-            f"{name} is not compared with row by row: it was tested on other rows, and may have "
-            "learned from these.",
-        )
-
-    def answers(fields: Sequence[tuple[str, ...]]) -> tuple[str, list[str]]:
-        opened = open_version(name, registry=place)
-        judge = opened.task.judge
-        return name, judge.named(judge.said(opened.outputs(fields)))
-
-    return answers, ()
+    yield Progress("audit of features", 0, 1, "looks")
+    found = auditing.afterwards(
+        dataset, found, split, features, classes=bool(made.classes), seed=made.seed
+    )
+    yield Progress("audit of features", 1, 1, "looks")
+    records.save(folder / "audit.json", found)
+    if found.afterwards or found.near_twins:
+        yield found
+    return found
 
 
 def _result(made: Plan, run: Run, evaluation: Evaluation, version: Version) -> dict[str, Any]:
@@ -307,6 +286,13 @@ def compare(first: Path, second: Path) -> Compared:
     from fettle.stages import comparing
 
     return comparing.compare(first, second)
+
+
+def write_comparison(path: Path, made: Compared) -> None:
+    """The comparison as a page that opens offline."""
+    from fettle.stages import comparing
+
+    comparing.write(made, path)
 
 
 def open_version(reference: str, *, registry: str = ".fettle") -> "Opened":

@@ -120,3 +120,14 @@ def test_rows_far_from_all_others_are_a_note_the_farthest_first():
     assert set(found.findings[0].rows[:2]) == {"t.csv:9", "t.csv:102"}
     assert found.findings[0].count < 20
     assert outliers(evidence(["a"] * 200)).findings == ()
+
+
+def test_no_text_of_a_row_is_in_what_is_said_of_outliers_and_lengths():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 8)).astype(np.float32)
+    features[7] *= 50
+    texts = [f"plain words of row {row}" for row in range(199)] + ["an odd one " * 300]
+    given = look(dataset(["a"] * 200, texts), features)
+    said = [one.sentence for check in (outliers, lengths) for one in check(given).findings]
+    assert len(said) == 2
+    assert not any("plain words" in one or "odd one" in one for one in said)

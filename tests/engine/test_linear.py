@@ -167,3 +167,23 @@ def test_progress_ends_at_its_total():
 def test_cross_entropy_by_hand():
     outputs = np.array([[0.0, math.log(3), -1e9], [1e4, 0.0, 0.0]])
     assert TASK.plain_loss(outputs, np.array([0, 0])) == pytest.approx(math.log(4) / 2)
+
+
+def test_over_several_partitions_the_mean_chooses_and_the_outputs_are_of_the_first():
+    features, targets = given()
+    rng = np.random.default_rng(5)
+    partitions = []
+    for _ in range(3):
+        fold = rng.integers(3, size=ROWS)
+        partitions.append([(np.flatnonzero(fold != one), np.flatnonzero(fold == one))
+                           for one in range(3)])
+
+    def chosen(first, *others):
+        return finish(choose({"a": features}, targets, folds=first, repeats=others,
+                             task=TASK, l2=(1.0, 1e-2), score=accuracy))
+
+    whole, alone = chosen(*partitions), [chosen(one) for one in partitions]
+    for trial, *single in zip(whole.trials, *(one.trials for one in alone), strict=True):
+        assert trial["score"] == pytest.approx(np.mean([one["score"] for one in single]))
+        assert trial["loss"] == pytest.approx(np.mean([one["loss"] for one in single]))
+    assert np.array_equal(whole.outputs, alone[0].outputs)

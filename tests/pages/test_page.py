@@ -2,7 +2,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from fettle.pages import SECTIONS
 from fettle.pages.blocks import Story
 from fettle.pages.confusion import RIGHT, WRONG
 from fettle.pages.document import page
+from markup import Reader
 from nouns import HOSTILE, SECRET, bare, hostile, many, story
 
 TAGS = {
@@ -23,40 +23,6 @@ TAGS = {
     *("svg", "g", "path", "defs", "use", "text", "image", "clippath", "rect"),
 }
 """Every element that a page may hold."""
-
-ALONE = {"meta", "link"}
-
-
-class Reader(HTMLParser):
-    """What a browser would build: elements, attributes, ids, and the text that is seen."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str, str]] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.handle_startendtag(tag, attributes)
-        if tag not in ALONE:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.add(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def values(self, *names: str) -> list[str]:
-        return [value for _, name, value in self.attributes if name in names]
-
 
 STORIES = {
     "six": story,

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from fettle.core.audit import Finding, LeftOut, Severity
+from fettle.core.evaluation import Latency
 from fettle.pages.abstention import abstention
 from fettle.pages.blocks import Figure, Flow, Fold, Listing, Notice, Table, Text
 from fettle.pages.by_class import by_class
@@ -17,6 +18,7 @@ from fettle.pages.flow import flow
 from fettle.pages.forgotten import forgotten
 from fettle.pages.honesty import honesty
 from fettle.pages.ladder import ladder
+from fettle.pages.latency import latency
 from fettle.pages.learning import learning
 from fettle.pages.look_at import look_at
 from fettle.pages.more_data import more_data
@@ -42,7 +44,7 @@ def test_findings_stand_with_the_worst_first_and_every_row_that_was_not_used():
     audit = replace(made.audit, findings=(*made.audit.findings, blocker))
     notices = of(findings(replace(made, audit=audit)), Notice)
     assert [notice.badge for notice in notices] == [
-        "blocker", "warning", "warning", "note", "note", "left out", "refused"]
+        "blocker", "warning", "warning", "note", "note", "left out", "refused", "warning"]
     assert notices[2].unlisted == "and 112 more, which the audit counted"
     assert len(notices[2].ids) + len(notices[2].more) == 100
     assert notices[5].title == "twins · 9 rows"
@@ -233,7 +235,8 @@ def test_the_flow_runs_from_the_rows_to_the_version_with_this_runs_numbers():
     assert [box.label for box in chart.lines[4]] == ["rung features", "rung top", "rung full, kept"]
     assert [box.tone for box in chart.lines[4]] == ["", "", "accent"]
     assert chart.lines[5][-1].value.endswith(": better")
-    assert chart.lines[6][0].value == "tickets"
+    assert chart.lines[6][0].value == "1 finding"
+    assert chart.lines[-1][0].value == "tickets"
 
 
 def test_a_run_without_a_validation_part_says_how_it_was_tuned():
@@ -295,7 +298,74 @@ def test_what_was_forgotten_stands_with_its_paired_difference():
 def test_rows_to_look_at_are_ids_and_labels():
     tables = of(look_at(story()), Table)
     assert [[cell.text for cell in table.lines[0]] for table in tables] == [
-        ["t.csv:0", "refund", "billing", "0.930"], ["t.csv:1", "refund", "billing", "0.930"]]
+        ["t.csv:0", "refund", "billing", "0.930"], ["t.csv:1", "refund", "billing", "0.930"],
+        ["tickets.csv:7", "tickets.csv:8200", story().plan.classes[0], story().plan.classes[1],
+         "0.991"]]
+
+
+def test_near_twins_with_two_labels_are_marked_and_stand_without_any_other_row():
+    made = story()
+    only = replace(made, evaluation=replace(made.evaluation, look_at=()))
+    (table,) = of(look_at(only), Table)
+    assert [cell.note for cell in table.lines[0][:2]] == ["train", "test"]
+    assert table.lines[0][3].tone == "bad"
+
+
+def test_what_the_features_showed_stands_apart_and_in_verdict_and_flow():
+    section = findings(story())
+    assert "nothing in this run follows from it" in texts(section)
+    assert of(section, Notice)[-1].title == "label_errors · 31"
+    assert "about 31 labels that it learned from may be wrong" in sentences(story())[2]
+    boxes = [box for line in flow(story()).blocks[0].lines for box in line]
+    assert any(box.label == "audit of the features" and box.tone == "warn" for box in boxes)
+    assert not any(box.label == "audit of the features"
+                   for line in flow(bare()).blocks[0].lines for box in line)
+
+
+def test_what_the_pre_trained_weights_were_worth_is_said_where_a_rung_began_without():
+    made = story()
+    assert "random weights" not in texts(contenders(made))
+    rung = next(one for one in made.evaluation.contenders
+                if one.kind == "rung" and one.versus_kept is not None)
+    scratch = replace(rung, name="scratch", versus_kept=replace(
+        rung.versus_kept, difference=0.12, low=0.09, high=0.15))
+    told = replace(made, evaluation=replace(
+        made.evaluation, contenders=(*made.evaluation.contenders, scratch)))
+    assert "What the model knew before was worth +0.120 (+0.090 to +0.150)" in (
+        texts(contenders(told)))
+
+
+def test_latency_says_percentiles_rows_a_second_and_size():
+    made = story()
+    timed = (Latency(1, 0.005, 0.009, 100, 0.012, 0.02), Latency(32, 0.08, 0.09, 12))
+    section = latency(replace(made, model_bytes=91_000_000,
+                              evaluation=replace(made.evaluation, latency=timed)))
+    (table,) = of(section, Table)
+    assert [cell.text for cell in table.lines[0]] == [
+        "1", "5.00", "9.00", "12.0", "20.0", "200", "100"]
+    assert [cell.text for cell in table.lines[1][3:6]] == ["–", "–", "400"]
+    assert "The model takes 91 MB on the disk." in texts(section)
+
+
+def test_a_reason_that_names_the_folder_of_the_model_names_its_last_part_alone():
+    made = story()
+    told = replace(made, plan=replace(made.plan, reasons=(f"As {made.plan.model} was trained.",)))
+    (listed,) = of(choices(told), Listing)
+    assert listed.items == ("As all-MiniLM-L6-v2 was trained.",)
+
+
+def test_rows_that_hang_together_are_said_to_be_counted_whole():
+    made = story()
+    assert "hang together" not in texts(honesty(made))
+    grouped = replace(made, evaluation=replace(made.evaluation, groups=300))
+    assert "hang together in 300 groups (by twins)" in texts(honesty(grouped))
+    before = made.evaluation.contender(made.evaluation.before)
+    change = replace(before.versus_kept, groups=300)
+    told = replace(made, evaluation=replace(made.evaluation, contenders=tuple(
+        replace(one, versus_kept=change) if one is before else one
+        for one in made.evaluation.contenders)))
+    assert "exact over the signs of 300 groups" in sentences(told)[1]
+    assert "exact McNemar" in sentences(made)[1]
 
 
 def test_what_was_not_worked_out_takes_no_room():

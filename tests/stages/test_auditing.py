@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -7,8 +8,10 @@ import pytest
 from fettle.core.audit import Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import Blocked, InputError, ShapeError
+from fettle.core.fixes import Action, Proposal
+from fettle.core.split import Split, Vault
 from fettle.measures.label_noise import label_noise
-from fettle.stages.auditing import audit, held_out
+from fettle.stages.auditing import afterwards, audit, held_out
 from patience import calls
 
 
@@ -213,3 +216,65 @@ def test_two_test_sentences_of_sst2_also_stand_in_its_training_file(shared_data)
     leaks = [f.sentence for f in found.findings if f.check == "leaks"]
     assert leaks[0] == "3 training rows say the same as 2 test rows."
     assert sum(len(out.rows) for out in found.left_out) == 4
+
+
+def split_of(dataset, *, test):
+    """The last so many rows judge, the sixth before them tunes."""
+    learners = dataset.rows - test
+    train = learners - learners // 6
+    return Split(tuple(range(train)), tuple(range(train, learners)),
+                 Vault(tuple(range(learners, dataset.rows)), ""), dataset.fingerprint(), "")
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """240 rows of two classes that features tell apart, eight labels wrong, two of them in test."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(240) % 2
+    features = (rng.normal(size=(240, 12)) + 4 * np.outer(truth, np.ones(12))).astype(np.float32)
+    wrong = [5, 40, 77, 101, 150, 180, 215, 230]
+    labels = truth.copy()
+    labels[wrong] = 1 - labels[wrong]
+    texts = [f"{row * 7919} {row * 104729} {row * 1299709}" for row in range(1, 241)]
+    dataset = table_of({"text": texts, "label": [("no", "yes")[one] for one in labels]})
+    return dataset, split_of(dataset, test=40), features, wrong
+
+
+def test_the_features_of_a_run_show_its_wrong_labels_and_no_test_row_is_doubted(seen):
+    dataset, split, features, wrong = seen
+    first = audit(dataset)
+    made = afterwards(dataset, first, split, features)
+    (doubted,) = [one for one in made.afterwards if one.check == "label_errors"]
+    learned = {dataset.ids[row] for row in wrong if row < 200}
+    assert learned <= set(doubted.rows)
+    assert not {dataset.ids[row] for row in split.vault.sealed} & set(doubted.rows)
+    assert {one.row for one in made.proposals} >= {row for row in wrong if row < 200}
+    assert made.findings == first.findings
+    assert (made.left_out, made.twins) == (first.left_out, first.twins)
+
+
+def test_what_the_features_show_is_the_same_each_time(seen):
+    dataset, split, features, _ = seen
+    first = audit(dataset)
+    assert afterwards(dataset, first, split, features) == afterwards(
+        dataset, first, split, features)
+
+
+def test_answers_that_are_no_classes_are_not_doubted(seen):
+    dataset, split, features, _ = seen
+    made = afterwards(dataset, audit(dataset), split, features, classes=False)
+    assert "label_errors" not in [one.check for one in made.afterwards]
+
+
+def test_a_proposal_of_the_first_audit_stands(seen):
+    dataset, split, features, wrong = seen
+    first = audit(dataset)
+    kept = replace(first, proposals=(Proposal(wrong[0], Action.DROP, "", "so", "duplicates"),))
+    made = afterwards(dataset, kept, split, features)
+    assert [one.check for one in made.proposals if one.row == wrong[0]] == ["duplicates"]
+
+
+def test_features_must_be_of_the_rows_on_the_sides(seen):
+    dataset, split, features, _ = seen
+    with pytest.raises(ShapeError, match="239 rows of features for 240 rows"):
+        afterwards(dataset, audit(dataset), split, features[1:])

@@ -77,6 +77,40 @@ def test_the_command_prints_what_changed_or_one_object(two, fettle):
     assert json.dumps(made)
 
 
+def test_rows_that_are_answered_differently_are_named_as_the_file_names_them(two):
+    first, second = two
+    made = compare(first.run_folder, second.run_folder)
+    answers = [kept_answers(one.run_folder) for one in two]
+    said = [outputs.argmax(axis=1) for outputs, _ in answers]
+    differ = np.flatnonzero(said[0] != said[1])
+    sealed = first.split.vault.sealed
+    assert made.turned_rows == len(differ) == len(made.turned) > 0
+    assert {one.id for one in made.turned} == {first.dataset.ids[sealed[row]] for row in differ}
+    went_wrong = [one for one in made.turned if one.how == "went wrong"]
+    assert len(went_wrong) == made.comparison.losses
+    assert all(one.label == one.first != one.second for one in went_wrong)
+    assert list(made.turned[: len(went_wrong)]) == went_wrong
+
+
+def test_without_rows_in_the_version_their_numbers_are_named(two, tmp_path):
+    copied = tmp_path / "copy"
+    shutil.copytree(two[0].run_folder, copied)
+    (copied / "version" / "rows.arrow").unlink()
+    made = compare(copied, two[1].run_folder)
+    assert made.turned[0].id.startswith("row ")
+
+
+def test_the_command_writes_a_page_that_opens_offline(two, fettle, tmp_path):
+    page = tmp_path / "both.html"
+    said = fettle("compare", *(one.run_folder for one in two), "--out", page)
+    assert said.code == 0
+    assert f"The page: {page}" in said.out
+    html = page.read_text()
+    assert "Rows that changed" in html
+    assert "rungs.full.climbed" in html
+    assert "<script" not in html
+
+
 def test_what_is_kept_of_the_test_rows_is_what_was_scored(told, tmp_path):
     outputs, targets = kept_answers(copy_of(told, tmp_path / "copy").run_folder)
     score = told.evaluation.contender(told.evaluation.kept).score("accuracy")

@@ -257,10 +257,11 @@ def test_the_published_version_carries_the_temperature(told):
 def test_what_else_is_known_of_the_kept_model_is_all_there(told):
     made = told.evaluation
     assert [one.wanted for one in made.abstention.thresholds] == [0.90, 0.95, 0.99]
-    assert made.abstention.curve[-1].accuracy == made.contender(made.kept).score("accuracy")
+    every, score = made.abstention.curve[-1].accuracy, made.contender(made.kept).score("accuracy")
+    assert (every.value, every.rows) == (score.value, score.rows)  # its interval counts rows alone
     assert made.curve.points[-1].rows == len(told.split.learners)
     assert made.fitting.train.rows == min(len(told.split.train), evaluating.SAMPLE)
-    assert made.fitting.test == made.contender(made.kept).score("accuracy")
+    assert (made.fitting.test.value, made.fitting.test.rows) == (score.value, score.rows)
     assert [block.name for block in made.blocks] == ["embeddings", "block 1", "block 2", "head"]
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from fettle.core.errors import StoreError
+from fettle.core.evaluation import LookAt
+from fettle.core.pictures import Illustration
 from fettle.stages.reporting import write
 
 sys.path.append(str(Path(__file__).parents[1] / "pages"))
@@ -61,3 +63,18 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_it(tmp_path: 
     (tmp_path / "run").write_text("a file")
     with pytest.raises((StoreError, OSError)):
         written(bare(), tmp_path / "run")
+
+
+def test_pictures_that_would_make_the_page_too_large_are_left_out_and_that_is_said(tmp_path):
+    made = story()
+    rows = tuple(LookAt(f"p/{row}.png", "wrong and sure", "a", "b", 0.9) for row in range(10))
+    shown = {one.id: Illustration("data:image/png;base64," + "A" * 200_000, "") for one in rows}
+    report = write(
+        made.dataset, made.audit, made.split, made.plan, made.run,
+        replace(made.evaluation, look_at=rows), folder=tmp_path, illustrations=shown,
+    )
+    html = Path(report.html).read_text(encoding="utf-8")
+    assert len(html.encode()) <= 1_000_000
+    assert html.count("base64,AAAA") == 2
+    assert 'alt="the picture p/0.png"' in html
+    assert "8 rows stand without a picture" in html

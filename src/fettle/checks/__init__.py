@@ -18,6 +18,7 @@ from fettle.checks.lengths import lengths
 from fettle.checks.looks import looks
 from fettle.checks.missing import missing
 from fettle.checks.near import near
+from fettle.checks.near_features import near_features
 from fettle.checks.one_class import one_class
 from fettle.checks.order import order
 from fettle.checks.outliers import outliers
@@ -26,7 +27,7 @@ from fettle.checks.telltales import telltales
 from fettle.checks.unseen import unseen
 from fettle.checks.variants import variants
 
-__all__ = ["CHECKS", "CHECKS_OF", "DEEP_CHECKS", "NOT_FOR"]
+__all__ = ["AFTERWARDS", "CHECKS", "CHECKS_OF", "DEEP_CHECKS", "NOT_FOR"]
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "missing": missing,
@@ -66,3 +67,9 @@ DEEP_CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "outliers": outliers,
 }
 """What needs the features of a frozen encoder."""
+
+AFTERWARDS: dict[str, Callable[[Evidence], Found]] = {
+    "near_features": near_features,
+    **DEEP_CHECKS,
+}
+"""What looks once a run has computed the features of its rows; none of it stops anything."""

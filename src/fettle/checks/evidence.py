@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fettle.checks.near_pictures import near_pictures
-from fettle.checks.resemblance import Alike, resemblance
+from fettle.checks.resemblance import Alike, resemblance, resemblance_seen
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
 from fettle.core.fixes import Proposal
+from fettle.core.split import Split
+from fettle.measures.closeness import centred
 from fettle.measures.label_noise import LabelNoise
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "finding",
     "listed",
     "look",
+    "look_again",
     "quoted",
     "same_text",
 ]
@@ -137,6 +140,38 @@ def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
         test=parts == "test",
         used=parts != "out",
         features=features,
+    )
+
+
+def look_again(
+    dataset: Dataset, split: Split, features: np.ndarray, twins: Sequence[Sequence[int]], *,
+    pairs: bool,
+) -> Evidence:
+    """The Evidence of rows that stand on their sides, once a frozen encoder has seen them.
+
+    Args:
+        dataset: rows with a target.
+        split: of them; rows on no side are not in use.
+        features: float32 (learning and test rows, width), in the order of the split.
+        twins: clusters of rows that their letters tie.
+        pairs: whether rows are paired by their features, too: the time grows with their square.
+    """
+    rows = np.array(split.learners + split.vault.sealed, dtype=int)
+    whole = np.zeros((dataset.rows, features.shape[1]), dtype=np.float32)
+    whole[rows] = features
+    texts = [_said(dataset, row) for row in dataset.fields()]
+    directions = centred(features) if pairs else np.zeros((len(rows), 0), dtype=np.float32)
+    train, validation, test = (
+        np.isin(np.arange(dataset.rows), side)
+        for side in (split.train, split.validation, split.vault.sealed)
+    )
+    return Evidence(
+        dataset=dataset,
+        labels=[None if cell is None or not cell.strip() else cell for cell in dataset.targets()],
+        texts=texts,
+        alike=resemblance_seen(texts, rows, directions, twins),
+        train=train, validation=validation, test=test, used=train | validation | test,
+        features=whole,
     )
 
 

@@ -33,8 +33,9 @@ def label_errors(evidence: Evidence) -> Found:
         names = listed([quoted(label) for label in doubts.unjudged], most=5)
         sentence += f" Not judged, for too few rows: {names}."
     remedy = (
-        "Read them, the first ones first; `fettle audit` with --fix FILE writes a proposal for "
-        "each that is likelier wrong than right. Nothing is relabelled without that file."
+        "Read them, the first ones first; `fettle audit --deep` with --fix FILE writes a "
+        "proposal for each that is likelier wrong than right. Nothing is relabelled without that "
+        "file."
     )
     said = (sentence, remedy)
     return Found(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fettle.checks.evidence import Evidence, Found, Sizes, counted, finding, quoted
+from fettle.checks.evidence import Evidence, Found, Sizes, counted, finding
 from fettle.core.audit import Finding, Severity
 
 __all__ = ["lengths"]
@@ -64,7 +64,7 @@ def _apart(evidence: Evidence, rows: np.ndarray) -> list[Finding]:
     sentence = (
         f"{counted(len(numbers), 'text')} far longer or shorter than the others (half of them have "
         f"{np.exp(low):,.0f} to {np.exp(high):,.0f} letters): {evidence.dataset.ids[first]} has "
-        f"{len(evidence.texts[first]):,}, {quoted(evidence.texts[first])}."
+        f"{len(evidence.texts[first]):,}."
     )
     remedy = "They are used. Look at the first few: an export may have joined or cut them."
     return [finding(evidence, "lengths", Severity.NOTE, numbers, (sentence, remedy))]

@@ -4,7 +4,7 @@ Nothing is removed: a split keeps rows that are nearly the same on one side. A p
 many rows for that is named, and its rows are treated like any others.
 """
 
-from fettle.checks.evidence import Evidence, Found, counted, finding, quoted
+from fettle.checks.evidence import Evidence, Found, counted, finding
 from fettle.core.audit import Finding, Severity
 from fettle.core.fixes import Action, Proposal
 
@@ -78,9 +78,10 @@ def _repeats(
 def _family(evidence: Evidence, rows: tuple[int, ...]) -> Finding:
     """A pattern: too many rows to keep on one side."""
     share = len(rows) / len(evidence.texts)
+    ids = evidence.dataset.ids
     sentence = (
-        f"{counted(len(rows), 'row')} ({share:.0%}) follow one pattern, such as "
-        f"{quoted(evidence.texts[rows[0]])} and {quoted(evidence.texts[rows[-1]])}."
+        f"{counted(len(rows), 'row')} ({share:.0%}) follow one pattern, such as {ids[rows[0]]} and "
+        f"{ids[rows[-1]]}."
     )
     remedy = (
         "They are too many to keep on one side of a split, so scores reward knowing the pattern. "

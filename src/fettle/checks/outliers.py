@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fettle.checks.evidence import Evidence, Found, counted, finding, quoted
+from fettle.checks.evidence import Evidence, Found, counted, finding
 from fettle.core.audit import Severity
 from fettle.measures.closeness import centred, distance_to_nearest
 
@@ -30,8 +30,7 @@ def outliers(evidence: Evidence) -> Found:
     numbers = [int(row) for row in rows[order[far[order]]]]
     sentence = (
         f"{counted(len(numbers), 'learning row')} of {len(rows):,} unlike all others by their "
-        f"features; the farthest is {evidence.dataset.ids[numbers[0]]}: "
-        f"{quoted(evidence.texts[numbers[0]])}."
+        f"features; the farthest is {evidence.dataset.ids[numbers[0]]}."
     )
     remedy = "They are used. Look at the first few: another language, a test entry, a mishap?"
     return Found((finding(evidence, "outliers", Severity.NOTE, numbers, (sentence, remedy)),))

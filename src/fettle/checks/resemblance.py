@@ -14,7 +14,7 @@ from fettle.measures.clusters import clusters, components
 from fettle.measures.minhash import near_pairs
 from fettle.measures.shingles import of_letters, of_words
 
-__all__ = ["Alike", "resemblance"]
+__all__ = ["Alike", "resemblance", "resemblance_seen"]
 
 JACCARD = 0.8
 COSINE = 0.98
@@ -85,6 +85,35 @@ def resemblance(
             tuple(np.flatnonzero(np.isin(same, once[list(family)])).tolist()) for family in families
         ),
     )
+
+
+def resemblance_seen(
+    texts: Sequence[str], rows: np.ndarray, directions: np.ndarray,
+    twins: Sequence[Sequence[int]],
+) -> Alike:
+    """Which rows are alike, once what their letters tie is known and features are seen.
+
+    Args:
+        texts: one a row, normalised; "" is a blank row.
+        rows: int (some,), numbers of the rows whose features there are.
+        directions: float32 (some, width), such as `centred` gives; none, (some, 0), to tie by
+            letters alone.
+        twins: clusters of row numbers that letters tie.
+    """
+    same = _same(texts)
+    tied = np.array([(cluster[0], row) for cluster in twins for row in cluster[1:]], dtype=int)
+    tied = tied.reshape(-1, 2)
+    by_letters = components(len(texts), tied)
+    pairs = [tied]
+    if directions.shape[1]:
+        once = np.unique(same[rows], return_index=True)[1]
+        once = once[np.array([bool(texts[row]) for row in rows[once]], dtype=bool)]
+        pairs.append(rows[once][close_pairs(directions[once], COSINE)])
+    label, families = _without_families(components(len(texts), np.concatenate(pairs)), len(texts))
+    near = label[same]
+    alone = np.bincount(by_letters, minlength=len(texts))[by_letters] == 1
+    several = np.bincount(near, minlength=len(texts))[near] > 1
+    return Alike(same, near, alone & several, families)
 
 
 def _same(texts: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from fettle.core.errors import Blocked
 from fettle.core.fixes import Proposal
 
-__all__ = ["Audit", "Finding", "LeftOut", "Severity"]
+__all__ = ["Audit", "Finding", "LeftOut", "NearTwins", "Severity"]
 
 
 class Severity(StrEnum):
@@ -41,6 +41,18 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class NearTwins:
+    """Two rows that say nearly the same, for a person to look at."""
+
+    ids: tuple[str, str]
+    labels: tuple[str, str]
+    sides: tuple[str, str]
+    """train, validation or test."""
+    likeness: float
+    """Cosine of their features, seen from the mean of all: 1.0 is the same direction."""
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """What was found in one Dataset."""
 
@@ -54,6 +66,11 @@ class Audit:
     left_out: tuple[LeftOut, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     """What could be done row by row, at most one a row; suspected labels the likeliest first."""
+    afterwards: tuple[Finding, ...] = ()
+    """What the frozen features showed once training was done: nothing in that run follows from
+    it."""
+    near_twins: tuple[NearTwins, ...] = ()
+    """Of the near twins, those most worth a look; known once there are features."""
 
     def blockers(self, allowed: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         """The findings that stop the story, without those that the user allows."""

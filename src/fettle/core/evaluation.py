@@ -7,9 +7,7 @@ __all__ = [
     "Bin",
     "BlockUse",
     "Calibration",
-    "Change",
     "ClassScores",
-    "Compared",
     "Comparison",
     "Contender",
     "Coverage",
@@ -61,8 +59,10 @@ class Comparison:
     losses: int
     """Rows that only the first gets right."""
     p: float
-    """Exact McNemar, two-sided."""
+    """Exact McNemar, two-sided; where rows hang together, exact over the signs of whole groups."""
     rows: int
+    groups: int | None = None
+    """Where rows hang together, how many groups there are, each counted whole."""
 
     @property
     def verdict(self) -> str:
@@ -111,6 +111,9 @@ class Latency:
     p50_seconds: float
     p95_seconds: float
     repeats: int
+    p99_seconds: float | None = None
+    """None where too few were timed to tell one in a hundred."""
+    max_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,7 @@ class LookAt:
 
     id: str
     why: str
-    """wrong and sure, suspected label, or near twin."""
+    """wrong and sure, or suspected label."""
     label: str
     said: str
     confidence: float
@@ -343,36 +346,11 @@ class Evaluation:
     curve: LearningCurve | None = None
     fitting: Fitting | None = None
     forgetting: Forgetting | None = None
+    groups: int | None = None
+    """Of test rows that hang together; intervals count them whole. None: every row is alone."""
     blocks: tuple[BlockUse, ...] = ()
     look_at: tuple[LookAt, ...] = ()
 
     def contender(self, name: str) -> Contender:
         """The contender of this name."""
         return next(one for one in self.contenders if one.name == name)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that differs between two runs."""
-
-    what: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Two runs on the same test rows: what changed, and what came of it."""
-
-    first: str
-    second: str
-    """The runs' folders."""
-    changes: tuple[Change, ...]
-    scores: tuple[tuple[Score, Score], ...]
-    """Each score of the first and of the second."""
-    comparison: Comparison
-    """By accuracy; of numbers, by the mean absolute error."""
-    macro_f1: Comparison | None
-    """None where numbers are answered."""
-    classes: tuple[Comparison, ...]
-    """Of the rows of each class, the class by name as the metric; p is adjusted over classes."""

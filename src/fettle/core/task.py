@@ -105,16 +105,20 @@ class ByRow:
     name: str
     """Of their mean: accuracy, mae."""
     less_is_better: bool
-    score: Callable[[np.ndarray], Score]
-    """The mean of the values (rows,), with its interval."""
-    compare: Callable[[str, str, np.ndarray, np.ndarray], Comparison]
-    """Two models by name, and the values of each on the same rows: what the second gains."""
+    score: Callable[..., Score]
+    """The mean of the values (rows,), with its interval; then, where `grouped`, of groups."""
+    compare: Callable[..., Comparison]
+    """Two models by name, and the values of each on the same rows: what the second gains; then,
+    where `grouped`, of groups."""
     worse: Callable[[np.ndarray, np.ndarray], float]
     """The one-sided p that the first rows are worse than the second, which are others."""
     smallest_gain: Callable[[np.ndarray, np.ndarray], float]
     """From the values of two models: the smallest gain that so many rows show in 80% of cases."""
     rows_to_tell: Callable[[np.ndarray, np.ndarray], int | None]
     """About how many rows in all would show the difference; None where no number would do."""
+    grouped: bool = False
+    """Whether score and compare take the numbers of groups, int (rows,), as well: rows that hang
+    together then count whole. Only such a judge is handed groups."""
 
 
 class Judge(Protocol):
@@ -136,13 +140,14 @@ class Judge(Protocol):
 
     def contenders(
         self, answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *,
-        kept: str, seed: int,
+        kept: str, seed: int, groups: np.ndarray | None = None,
     ) -> tuple[Contender, ...]:
         """Each one's scores, and the kept model compared with it; by name: kind, said, note."""
 
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """The fields of an Evaluation that this task alone has.
 
@@ -152,6 +157,7 @@ class Judge(Protocol):
                 was elsewhere.
             source: what rows those were.
             seed: of resamples.
+            groups: int (rows,), where judged rows hang together.
         """
 
     def fitting(

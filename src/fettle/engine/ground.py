@@ -49,6 +49,8 @@ class Ground:
     """Between checkpoints inside an epoch; there is one after every epoch."""
     scores: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = field(default_factory=dict)
     """By other metrics that a rung may stop by."""
+    repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = ()
+    """Further folds of the same rows, where they are few: the head is chosen by all of them."""
 
 
 def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:

@@ -150,6 +150,7 @@ def choose(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     l2: Sequence[float],
     score: Callable[[np.ndarray, np.ndarray], float],
+    repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = (),
 ) -> Generator[Progress, None, Chosen]:
     """Which pooling, then which penalty: solved on each fold's first part, judged on the second.
 
@@ -162,11 +163,14 @@ def choose(
         folds: (rows to solve on, rows to judge on); one pair where there is a validation part.
         l2: the penalties to try.
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
+        repeats: further folds of the same rows, where they are few: choices are made by the mean
+            over all; the outputs are those of the first.
     """
-    judged = targets[np.concatenate([judge for _, judge in folds])]
+    partitions = (folds, *repeats)
+    judged = [targets[np.concatenate([judge for _, judge in one])] for one in partitions]
     look = (sorted(l2, reverse=True)[FIRST_LOOK] or [max(l2)])
     tried: dict[tuple[str, float], _Tried] = {}
-    total = (len(vectors) + 1) * len(folds)
+    total = (len(vectors) + 1) * sum(map(len, partitions))
     done = 0
     stages: list[tuple[str, Sequence[float]]] = [(pooling, look) for pooling in vectors]
     for number in range(len(vectors) + 1):
@@ -174,17 +178,21 @@ def choose(
             stages.append((max(tried, key=lambda one: tried[one].rank)[0], l2))
         pooling, penalties = stages[number]
         wanted = [one for one in penalties if (pooling, one) not in tried]
-        outputs: dict[float, list[np.ndarray]] = {}
-        for teach, judge in folds:
-            yield Progress("head", done, total, "solutions")
-            found = vectors[pooling]
-            for head in path_for(task, found[teach], targets[teach], l2=wanted):
-                outputs.setdefault(head.l2, []).append(head.outputs(found[judge]))
-            done += 1
+        outputs: dict[float, list[list[np.ndarray]]] = {}
+        for at, partition in enumerate(partitions):
+            for teach, judge in partition:
+                yield Progress("head", done, total, "solutions")
+                found = vectors[pooling]
+                for head in path_for(task, found[teach], targets[teach], l2=wanted):
+                    parts = outputs.setdefault(head.l2, [[] for _ in partitions])
+                    parts[at].append(head.outputs(found[judge]))
+                done += 1
         for penalty, parts in outputs.items():
-            joined = np.concatenate(parts)
-            rank = (score(joined, judged), -task.plain_loss(joined, judged))
-            tried[pooling, penalty] = _Tried(rank, joined)
+            joined = [np.concatenate(one) for one in parts]
+            ranks = [(score(said, truth), -task.plain_loss(said, truth))
+                     for said, truth in zip(joined, judged, strict=True)]
+            rank = tuple(float(np.mean(one)) for one in zip(*ranks, strict=True))
+            tried[pooling, penalty] = _Tried((rank[0], rank[1]), joined[0])
     yield Progress("head", total, total, "solutions")
     pooling, penalty = max(tried, key=lambda one: tried[one].rank)
     best = tried[pooling, penalty]

@@ -20,7 +20,7 @@ from fettle.engine.batches import by_length
 from fettle.engine.predict import BUDGET, taps_by_batch
 from fettle.store import arrays, folders
 
-__all__ = ["CODE", "Kept", "States", "features", "prefix"]
+__all__ = ["CODE", "Kept", "States", "features", "prefix", "remembered"]
 
 CODE = "2"
 """Raised whenever a change here or in the networks changes what is computed."""
@@ -63,6 +63,8 @@ class Kept:
     """fp32 (rows, width) by pooling."""
     states: Mapping[int, States]
     """By block."""
+    key: str = ""
+    """Under which all of it is kept."""
 
 
 def features(
@@ -116,12 +118,24 @@ def prefix(
                and not any(name == tap_of_block(block) for block in states)]
     if not missing:
         yield Progress("features (kept)", len(items), len(items))
-        return Kept(vectors, states)
+        return Kept(vectors, states, key)
     keep = [_file(key, name) for name in names if name not in missing]
     computed = yield from _computed(network, encoder, items, missing, precision, folder, key, limit,
                                     keep)
     vectors.update(computed.vectors)
-    return Kept({name: vectors[name] for name in poolings}, {**states, **computed.states})
+    return Kept({name: vectors[name] for name in poolings}, {**states, **computed.states}, key)
+
+
+def remembered(folder: Path, key: str, pooling: str) -> np.ndarray | None:
+    """The pooled vectors kept under this key, fp32 (rows, width); None where they are not there.
+
+    Nothing is computed: no row goes through a network.
+    """
+    try:
+        found = arrays.read(folder, _file(key, pooling))
+    except CorruptFile:
+        return None
+    return None if found is None else np.asarray(found[0])
 
 
 def _computed(

@@ -106,7 +106,8 @@ def fitting(
     if overfits:
         told.append(
             f"The gap of {100 * gap:.1f} points says that it learned part of its rows by heart. "
-            "More rows, a frozen backbone (features) or fewer epochs make it smaller."
+            + ("More rows, a frozen backbone (features) or fewer epochs make it smaller."
+               if history else "Only its head learned: more rows make it smaller.")
         )
     if underfits:
         told.append(

@@ -4,12 +4,13 @@ Shares have a closed form; everything else is resampled by row. What depends on 
 counts alone is resampled cell by cell, which is the same draw and takes a fraction of the time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
 
 from fettle.core.errors import ShapeError
+from fettle.measures.groups import effective_rows, patterns
 
 __all__ = [
     "LEVEL",
@@ -17,9 +18,11 @@ __all__ = [
     "bootstrap_interval",
     "confusion_interval",
     "confusion_intervals",
+    "grouped_intervals",
     "mean_interval",
     "percentiles",
     "resampled",
+    "share_interval",
     "wilson",
 ]
 
@@ -35,11 +38,11 @@ _NUMBERS_AT_ONCE = 4_000_000
 """Counts held in memory at a time while resampling: 32 MB."""
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
+def wilson(successes: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """The score interval of a share, (low, high); (0.0, 1.0) when n is 0: nothing is known.
 
     Args:
-        successes: how many of the n.
+        successes: how many of the n; no whole number where groups count for less than their rows.
         n: how many were looked at.
         level: how often the interval should hold the true share.
 
@@ -61,6 +64,54 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     low = 0.0 if successes == 0 else (middle - half) / scale
     high = 1.0 if successes == n else (middle + half) / scale
     return low, high
+
+
+def share_interval(right: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+    """Wilson's interval of a share, (low, high), with as many rows as groups are worth.
+
+    Args:
+        right: bool (rows,).
+        groups: int (rows,), numbered from 0, where rows hang together; None where each is alone.
+    """
+    hits, rows = int(right.sum()), len(right)
+    if groups is None or rows == 0:
+        return wilson(hits, rows)
+    worth = effective_rows(right, np.unique(groups, return_inverse=True)[1])
+    return wilson(worth * (hits / rows), worth)
+
+
+def grouped_intervals(
+    scores: Sequence[Callable[[np.ndarray], np.ndarray]],
+    targets: np.ndarray,
+    predicted: np.ndarray,
+    classes: int,
+    groups: np.ndarray,
+    *,
+    rng: np.random.Generator,
+) -> list[tuple[float, float]]:
+    """Bootstrap intervals, (low, high), of scores of one confusion table, groups drawn whole.
+
+    Args:
+        scores: each from counts (resamples, classes, classes) to (resamples,).
+        targets, predicted: int (rows,), each in [0, classes).
+        classes: how many there are.
+        groups: int (rows,), numbered from 0; equal where rows hang together.
+        rng: draws the resamples.
+
+    Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
+    """
+    cells, kinds = np.unique(targets * classes + predicted, return_inverse=True)
+    counts, shares = patterns(kinds, groups)
+
+    def scores_of(drawn: np.ndarray) -> np.ndarray:
+        tables = np.zeros((len(drawn), classes * classes), dtype=np.int64)
+        tables[:, cells] = drawn @ counts
+        shaped = tables.reshape(-1, classes, classes)
+        return np.stack([score(shaped) for score in scores], axis=1)
+
+    found = resampled(scores_of, shares, rows=int(groups.max()) + 1, width=classes**2, rng=rng)
+    low, high = percentiles(found)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def bootstrap_interval(

@@ -7,6 +7,7 @@ import numpy as np
 from fettle.core.evaluation import ClassScores, Comparison, Contender, Score
 from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
+from fettle.measures.groups import effective_rows, sign_flip
 
 __all__ = [
     "RIGHT", "UNSEEN", "Answers", "accuracy", "better_before", "class_scores", "compare",
@@ -25,7 +26,8 @@ MACRO: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def scores(
-    targets: np.ndarray, predicted: np.ndarray, classes: int, *, rng: np.random.Generator
+    targets: np.ndarray, predicted: np.ndarray, classes: int, *, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> tuple[Score, ...]:
     """accuracy by Wilson's interval; macro precision, recall and F1 by the bootstrap.
 
@@ -33,30 +35,43 @@ def scores(
         targets, predicted: int (rows,), each in [0, classes).
         classes: how many there are.
         rng: draws the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together: intervals are then the wider
+            of those by row and by group.
     """
     counts = classification.confusion(targets, predicted, classes)
-    right, rows = int(np.trace(counts)), len(targets)
-    found = [Score("accuracy", right / rows, *intervals.wilson(right, rows), rows)]
-    for name, score in MACRO.items():
+    rows = len(targets)
+    found = [accuracy(targets == predicted, groups)]
+    whole = None if groups is None else intervals.grouped_intervals(
+        list(MACRO.values()), targets, predicted, classes, groups, rng=rng)
+    for number, (name, score) in enumerate(MACRO.items()):
         low, high = intervals.confusion_interval(score, counts, rng=rng)
+        if whole is not None:
+            low, high = min(low, whole[number][0]), max(high, whole[number][1])
         found.append(Score(name, float(score(counts)), low, high, rows))
     return tuple(found)
 
 
-def accuracy(right: np.ndarray) -> Score:
-    """The share of right answers, bool (rows,), with Wilson's interval."""
-    hits, rows = int(right.sum()), len(right)
-    return Score("accuracy", hits / rows, *intervals.wilson(hits, rows), rows)
+def accuracy(right: np.ndarray, groups: np.ndarray | None = None) -> Score:
+    """The share of right answers, bool (rows,), with Wilson's interval.
+
+    Args:
+        right: bool (rows,).
+        groups: int (rows,), where rows hang together: they count for as much as they are worth.
+    """
+    return _share("accuracy", right, groups)
 
 
 def compare(
-    first: str, second: str, first_right: np.ndarray, second_right: np.ndarray
+    first: str, second: str, first_right: np.ndarray, second_right: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> Comparison:
     """The second model against the first by accuracy, on the same rows.
 
     Args:
         first, second: their names.
         first_right, second_right: bool (rows,).
+        groups: int (rows,), where rows hang together: the interval has as many rows as they are
+            worth, and the test turns the signs of whole groups.
 
     Source: Newcombe, Statistics in Medicine 17, 1998, method 10; McNemar, 1947, exact.
     """
@@ -64,19 +79,33 @@ def compare(
     losses = int((first_right & ~second_right).sum())
     both = int((first_right & second_right).sum())
     rows = len(first_right)
-    difference, low, high = paired.newcombe(wins, losses, both, rows - wins - losses - both)
+    counts = (wins, losses, both, rows - wins - losses - both)
+    difference, low, high = paired.newcombe(*counts)
+    p, several = paired.mcnemar(wins, losses), None
+    if groups is not None and rows:
+        names, numbers = np.unique(groups, return_inverse=True)
+        changed, several = second_right.astype(int) - first_right.astype(int), len(names)
+        worth = effective_rows(changed, numbers) / rows
+        _, low, high = paired.newcombe(*(worth * count for count in counts))
+        p = sign_flip(changed, numbers)
     return Comparison(
-        first, second, "accuracy", difference, low, high, wins, losses,
-        paired.mcnemar(wins, losses), rows,
+        first, second, "accuracy", difference, low, high, wins, losses, p, rows, several
     )
 
 
 def class_scores(
-    targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, rng: np.random.Generator
+    targets: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> tuple[ClassScores, ...]:
     """Precision and recall of each class by Wilson's interval, F1 by the bootstrap.
 
     F1 of a class asks only whether a row is of it and was called so: its table is two by two.
+
+    Args:
+        targets, predicted: int (rows,); each in [0, len(labels)).
+        labels: of the classes.
+        rng: draws the resamples.
+        groups: int (rows,), where rows hang together.
     """
     counts = classification.confusion(targets, predicted, len(labels))
     f1 = classification.class_f1(counts)
@@ -88,18 +117,31 @@ def class_scores(
         apart = np.array([[right, true - right],
                           [called - right, len(targets) - true - called + right]])
         low, high = intervals.confusion_interval(_first_f1, apart, rng=rng)
+        of_class, so_called = targets == number, predicted == number
+        if groups is not None:
+            whole = intervals.grouped_intervals(
+                [_first_f1], (~of_class).astype(int), (~so_called).astype(int), 2, groups, rng=rng)
+            low, high = min(low, whole[0][0]), max(high, whole[0][1])
         found.append(
             ClassScores(
                 label,
                 true,
-                Score(
-                    "precision", right / max(called, 1), *intervals.wilson(right, called), called
-                ),
-                Score("recall", right / max(true, 1), *intervals.wilson(right, true), true),
+                _share("precision", of_class[so_called], _of(groups, so_called)),
+                _share("recall", so_called[of_class], _of(groups, of_class)),
                 Score("f1", float(f1[number]), low, high, true),
             )
         )
     return tuple(found)
+
+
+def _share(name: str, right: np.ndarray, groups: np.ndarray | None) -> Score:
+    rows = len(right)
+    value = int(right.sum()) / max(rows, 1)
+    return Score(name, value, *intervals.share_interval(right, groups), rows)
+
+
+def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if groups is None else groups[rows]
 
 
 def _first_f1(counts: np.ndarray) -> np.ndarray:
@@ -126,7 +168,7 @@ def truth_of(
 
 def contenders(
     answers: Mapping[str, tuple[str, np.ndarray, str]], targets: np.ndarray, classes: int, *,
-    kept: str, seed: int,
+    kept: str, seed: int, groups: np.ndarray | None = None,
 ) -> tuple[Contender, ...]:
     """Each one's scores, and the kept model compared with it on the same rows.
 
@@ -136,14 +178,16 @@ def contenders(
         classes: how many labels there are.
         kept: name of the kept model among them.
         seed: of the resamples, the same for each.
+        groups: int (rows,), numbered from 0, where rows hang together.
     """
     return tuple(
         Contender(
             name=name,
             kind=kind,
-            scores=scores(targets, predicted, classes, rng=np.random.default_rng(seed)),
+            scores=scores(targets, predicted, classes, rng=np.random.default_rng(seed),
+                          groups=groups),
             versus_kept=None if name == kept else compare(
-                name, kept, predicted == targets, answers[kept][1] == targets
+                name, kept, predicted == targets, answers[kept][1] == targets, groups
             ),
             note=note,
         )
@@ -199,5 +243,6 @@ RIGHT = ByRow(
     worse=_worse,
     smallest_gain=lambda first, second: paired.smallest_gain(len(first)),
     rows_to_tell=_to_tell,
+    grouped=True,
 )
 """Right or wrong, bool (rows,): accuracy, by Wilson, Newcombe, McNemar and Fisher."""

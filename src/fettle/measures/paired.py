@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from fettle.core.errors import ShapeError
+from fettle.measures.groups import patterns
 from fettle.measures.intervals import LEVEL, RESAMPLES, percentiles, resampled, wilson
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
 
 
 def newcombe(
-    wins: int, losses: int, both_right: int, both_wrong: int, *, level: float = LEVEL
+    wins: float, losses: float, both_right: float, both_wrong: float, *, level: float = LEVEL
 ) -> tuple[float, float, float]:
     """The difference between two paired shares and its interval: (difference, low, high).
 
@@ -34,7 +35,8 @@ def newcombe(
         wins: rows that only the second gets right.
         losses: rows that only the first gets right.
         both_right: rows that both get right.
-        both_wrong: rows that neither gets right.
+        both_wrong: rows that neither gets right. Of all four, shares of rows where groups of rows
+            count for less than their rows.
         level: how often the interval should hold the true difference.
 
     Returns:
@@ -47,7 +49,7 @@ def newcombe(
     proportions based on paired data", Statistics in Medicine 17, 1998: method 10.
     """
     rows = wins + losses + both_right + both_wrong
-    if rows < 1 or min(wins, losses, both_right, both_wrong) < 0:
+    if rows < 0.999 or min(wins, losses, both_right, both_wrong) < 0:
         raise ShapeError("A paired difference needs at least one row, and no count below 0.")
     second, first = both_right + wins, both_right + losses
     share_2, share_1 = second / rows, first / rows
@@ -220,6 +222,7 @@ def paired_interval(
     *,
     rng: np.random.Generator,
     level: float = LEVEL,
+    groups: np.ndarray | None = None,
 ) -> tuple[float, float, float]:
     """The difference of a score between two models, and its paired bootstrap interval.
 
@@ -230,6 +233,7 @@ def paired_interval(
         second: int (rows,): what the second says.
         rng: draws 2,000 resamples.
         level: the share of resamples inside.
+        groups: int (rows,), numbered from 0, where rows hang together: they are drawn whole.
 
     Returns:
         (difference, low, high): second minus first.
@@ -239,7 +243,9 @@ def paired_interval(
 
     Source: Koehn, "Statistical Significance Tests for Machine Translation Evaluation", 2004.
     """
-    difference, differences = _paired_differences(score, targets, first, second, rng, RESAMPLES)
+    difference, differences = _paired_differences(
+        score, targets, first, second, rng, RESAMPLES, groups
+    )
     low, high = percentiles(differences, level)
     return difference, float(low), float(high)
 
@@ -251,6 +257,7 @@ def _paired_differences(
     second: np.ndarray,
     rng: np.random.Generator,
     resamples: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[float, np.ndarray]:
     """second minus first on the rows, and on each resample of them, (resamples,).
 
@@ -263,16 +270,20 @@ def _paired_differences(
         )
     classes = 1 + int(max(np.max(targets), np.max(first), np.max(second)))
     rows = np.stack([targets, first, second]).astype(np.int64)
-    kinds, times = np.unique(rows, axis=1, return_counts=True)
+    kinds, of_row, times = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
     cells_1, cells_2 = kinds[0] * classes + kinds[1], kinds[0] * classes + kinds[2]
 
     def differences_of(drawn: np.ndarray) -> np.ndarray:
         before, after = _tables(drawn, cells_1, classes), _tables(drawn, cells_2, classes)
         return score(after) - score(before)
 
+    made, shares = None, times / len(targets)
+    if groups is not None:
+        made, shares = patterns(of_row.ravel(), groups)
     differences = resampled(
-        differences_of, times / len(targets), rows=len(targets), width=2 * classes**2 + len(times),
-        rng=rng, resamples=resamples,
+        lambda drawn: differences_of(drawn if made is None else drawn @ made), shares,
+        rows=len(targets) if groups is None else int(groups.max()) + 1,
+        width=2 * classes**2 + len(times), rng=rng, resamples=resamples,
     )
     return float(differences_of(times[None, :])[0]), differences
 

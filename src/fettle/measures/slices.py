@@ -24,6 +24,7 @@ def judged(
     *,
     by_row: ByRow = RIGHT,
     names: tuple[str, str] = ("before", "after"),
+    groups: np.ndarray | None = None,
 ) -> tuple[Slice, ...]:
     """Every part of at least 50 rows, that with the worst end of its interval first.
 
@@ -37,6 +38,7 @@ def judged(
         before: of the one before.
         by_row: how such values are put together.
         names: of the one before and of the model.
+        groups: int (rows,), where rows hang together: intervals and changes count them whole.
 
     Raises:
         ShapeError: a part, or before, differs in rows.
@@ -56,14 +58,17 @@ def judged(
     worse = false_discovery_control(
         [by_row.worse(values[part], values[~part]) for *_, part in large])
     changes = [
-        None if before is None else by_row.compare(*names, before[part], values[part])
+        None if before is None else by_row.compare(
+            *names, before[part], values[part], *_of(groups, part))
         for *_, part in large
     ]
     changed = false_discovery_control([1.0 if one is None else one.p for one in changes])
-    whole_lost = before is not None and by_row.compare(*names, before, values).high < 0
+    whole = () if groups is None else (groups,)
+    whole_lost = before is not None and by_row.compare(*names, before, values, *whole).high < 0
     found = [
         Slice(
-            by, value, by_row.score(values[part]), float(worse[at]), change := changes[at],
+            by, value, by_row.score(values[part], *_of(groups, part)), float(worse[at]),
+            change := changes[at],
             None if change is None else float(changed[at]),
             change is not None and change.difference < 0 and float(changed[at]) <= Q
             and not whole_lost,
@@ -72,3 +77,8 @@ def judged(
     ]
     return tuple(sorted(found, key=lambda one: (
         -one.score.high if by_row.less_is_better else one.score.low, one.by, one.value)))
+
+
+def _of(groups: np.ndarray | None, part: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The groups of these rows, where there are any."""
+    return () if groups is None else (groups[part],)

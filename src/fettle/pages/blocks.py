@@ -56,6 +56,8 @@ class Story:
     """What the rungs were predicted to cost, and what they cost."""
     illustrations: Mapping[str, Illustration] = field(default_factory=dict)
     """Of rows that are pictures, by their ids."""
+    model_bytes: int = 0
+    """Of the kept model on the disk; 0 where that is not known."""
 
     @property
     def kept(self) -> Contender:

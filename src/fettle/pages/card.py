@@ -150,7 +150,7 @@ def _data(story: Story) -> str:
         else "none set aside for validation (choices were made out of fold)"
     )
     left_out = {row for one in (*story.audit.left_out, *split.left_out) for row in one.rows}
-    found = len(story.audit.findings)
+    found = len(story.audit.findings) + len(story.audit.afterwards)
     return (
         "## Training data\n\n"
         f"{words.count(story.dataset.rows, 'row')} of "

@@ -9,7 +9,8 @@ __all__ = ["choices"]
 def choices(story: Story) -> Section:
     """Why each choice was made, and what was set."""
     plan = story.plan
-    reasons = tuple(words.clip(reason, 600) for reason in plan.reasons)
+    own = words.public(plan.model)  # of a folder on somebody's machine, the name alone
+    reasons = tuple(words.clip(reason.replace(plan.model, own), 600) for reason in plan.reasons)
     facts = Facts((
         ("model", Cell(words.public(plan.model))),
         ("task", Cell(f"{words.clip(plan.modality)} {words.clip(plan.task)}, "

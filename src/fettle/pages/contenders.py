@@ -1,5 +1,6 @@
 """Every contender on the test rows, and the paired comparison of the kept model with each."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fettle.core.evaluation import Contender, Score
@@ -49,10 +50,11 @@ def contenders(story: Story) -> Section:
     note = (
         "All were scored on the same test rows, so differences are paired, row by row. Won: rows "
         "that only the kept model gets right; lost: rows that only the other does; p: McNemar's "
-        "exact test over these rows. Better or worse means that the 95% interval of the "
+        "exact test over these rows (where rows hang together, over the signs of whole groups). "
+        "Better or worse means that the 95% interval of the "
         "difference leaves out zero."
     )
-    blocks: tuple[Block, ...] = (table, Text(note, "muted"))
+    blocks: tuple[Block, ...] = (table, *_from_scratch(ordered), Text(note, "muted"))
     if len(ordered) > 1:
         blocks = (_figure(story, ordered), *blocks)
     return Section("contenders", "Every contender on the test rows", blocks)
@@ -127,3 +129,20 @@ def _difference(axes: "Axes", one: Contender, place: int) -> None:
     color = {"better": ACCENT, "worse": BAD, "cannot tell": MUTED}[versus.verdict]
     line = (versus.difference, versus.low, versus.high)
     whiskers(axes, [line], [place], color=color, filled=versus.verdict != "cannot tell")
+
+
+def _from_scratch(contenders: Sequence[Contender]) -> tuple[Text, ...]:
+    """What the pre-trained weights were worth, where a rung began without them."""
+    scratch = next((one for one in contenders if one.name == "scratch"), None)
+    if scratch is None or scratch.versus_kept is None:
+        return ()
+    change = scratch.versus_kept
+    told = {
+        "better": "What the model knew before was worth",
+        "worse": "What the model knew before did harm: it changed accuracy by",
+        "cannot tell": "Whether what the model knew before helps cannot be told: the difference is",
+    }[change.verdict]
+    return (Text(
+        f"{told} {words.marginal(change)} of accuracy on {words.count(change.rows, 'test row')}, "
+        "against the same network trained on these rows from random weights (scratch)."
+    ),)

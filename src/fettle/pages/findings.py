@@ -23,16 +23,31 @@ BADGES = {
 
 def findings(story: Story) -> Section:
     """Blockers first, then warnings, then notes; then the rows that were left out or refused."""
-    order = list(BADGES)
-    found = sorted(story.audit.findings, key=lambda one: order.index(one.severity))
     blocks: list[Block] = [Text(_summary(story))]
-    blocks += [_notice(one) for one in found]
+    blocks += [_notice(one) for one in _worst_first(story.audit.findings)]
     blocks += _left_out(story)
     blocks += _by_reason("dropped", "row", "", story.dataset.dropped)
     blocks += _by_reason(
         "refused", "record", "Could not be read as rows: ", story.dataset.refused
     )
+    blocks += _afterwards(story)
     return Section("data", "What was wrong with the data", tuple(blocks))
+
+
+def _worst_first(found: Iterable[Finding]) -> list[Finding]:
+    order = list(BADGES)
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _afterwards(story: Story) -> list[Block]:
+    """What the frozen features showed, once training was done."""
+    if not story.audit.afterwards:
+        return []
+    text = (
+        "Seen in the features of the frozen model, once training was done: nothing in this run "
+        "follows from it, and it is worth mending before the next."
+    )
+    return [Text(text), *(_notice(one) for one in _worst_first(story.audit.afterwards))]
 
 
 def _summary(story: Story) -> str:

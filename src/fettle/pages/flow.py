@@ -14,9 +14,10 @@ TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
 def flow(story: Story) -> Section:
     """Stations from top to bottom; what leaves the flow stands beside it, dashed."""
     lines = (_data(story), _audit(story), _split(story), _plan(story), _rungs(story),
-             _test(story), _made(story))
+             _test(story), _again(story), _made(story))
     note = "Dashed: rows that are not used. Every number is one of this run."
-    chart = Flow("Flow chart of this run, from data to version", lines)
+    chart = Flow("Flow chart of this run, from data to version",
+                 tuple(line for line in lines if line))
     return Section("flow", "From data to version", (chart, Text(note, "muted")))
 
 
@@ -61,9 +62,9 @@ def _split(story: Story) -> tuple[Box, ...]:
 
 def _plan(story: Story) -> tuple[Box, ...]:
     plan = story.plan
-    return (Box("pre-trained model", words.public(plan.model),
+    return (Box("pre-trained model", words.public(plan.model.rstrip("/").rsplit("/", 1)[-1]),
                 f"{_size(plan)}, {words.clip(plan.precision)}, "
-                f"seed {plan.seed}"),)
+                f"seed{words.FIXED}{plan.seed}"),)
 
 
 def _size(plan: Plan) -> str:
@@ -105,6 +106,15 @@ def _test(story: Story) -> tuple[Box, ...]:
                          words.signed_spanned(change.low, change.high, change.rows),
                          TONES[change.verdict]))
     return tuple(boxes)
+
+
+def _again(story: Story) -> tuple[Box, ...]:
+    found = story.audit.afterwards
+    if not found:
+        return ()
+    worst = {str(one.severity) for one in found}
+    return (Box("audit of the features", words.count(len(found), "finding"),
+                "it changes nothing in this run", "warn" if "warn" in worst else ""),)
 
 
 def _made(story: Story) -> tuple[Box, ...]:

@@ -7,15 +7,16 @@ __all__ = ["EMBEDDED", "honesty", "standing"]
 
 EMBEDDED = (
     "This page holds labels, column names, values of columns that rows are judged apart by, file "
-    "names and row ids (file and line), and no text of any row. It runs no script and loads "
-    "nothing from anywhere."
+    "names and row ids (file and line), and no text of any row (of one that was decoded wrongly, "
+    "the letters around the fault). It runs no script and loads nothing from anywhere."
 )
 
 
 def honesty(story: Story) -> Section:
     """The footer that a sceptic reads first."""
+    told = Listing((*_looks(story), *_groups(story), *standing(story)))
     return Section("honesty", "What this rests on, and what it cannot tell", (
-        Listing((*_looks(story), *standing(story))), _facts(story), Text(EMBEDDED, "muted"),
+        told, _facts(story), Text(EMBEDDED + _pictures(story), "muted"),
     ))
 
 
@@ -29,6 +30,27 @@ def standing(story: Story) -> tuple[str, ...]:
         "Labels were taken as they are: where they are wrong, a right answer counts as a mistake, "
         "and a mistake that was labelled alike counts as right.",
         *(words.clip(note, 600) for note in story.evaluation.notes),
+    )
+
+
+def _pictures(story: Story) -> str:
+    """That rows are shown, where they are."""
+    number = len(story.illustrations)
+    return f" It shows small pictures of {words.count(number, 'row')}." if number else ""
+
+
+def _groups(story: Story) -> tuple[str, ...]:
+    """How rows that hang together were counted."""
+    evaluation = story.evaluation
+    if evaluation.groups is None:
+        return ()
+    column = story.dataset.schema.group
+    why = f"the column {words.clip(column, 40)} and twins" if column else "twins"
+    return (
+        f"{words.count(evaluation.rows, 'test row')} hang together in "
+        f"{words.count(evaluation.groups, 'group')} (by {why}): intervals of scores, classes, "
+        "slices and differences count groups whole; those of calibration and abstention count "
+        "rows.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows to look at: where the model is sure and the label says something else."""
+"""Rows to look at: where the model is sure and the label says something else, and near twins."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def look_at(story: Story) -> Section | None:
-    """Two short lists of row ids with label and answer; nothing where nothing is wrong."""
+    """Short lists of row ids with label and answer; nothing where nothing is wrong."""
     blocks: list[Block] = []
     for why, title in KINDS.items():
         rows = [one for one in story.evaluation.look_at if one.why == why]
@@ -40,6 +40,7 @@ def look_at(story: Story) -> Section | None:
             )
             blocks.append(Fold(f"{title}: {len(rows)}", (table,)))
             blocks += _gallery(story, rows)
+    blocks += _near_twins(story)
     if not blocks:
         return None
     text = (
@@ -52,7 +53,33 @@ def look_at(story: Story) -> Section | None:
             " The second picture of each is dark where the answer would stay the same if that "
             "part were covered, and bright where it hangs on what is there."
         )
+        missing = len({one.id for one in story.evaluation.look_at} - set(story.illustrations))
+        if missing:
+            text += (
+                f" {words.count(missing, 'row')} stand without a picture, to keep the page small."
+            )
     return Section("look-at", "Rows to look at", (Text(text), *blocks))
+
+
+def _near_twins(story: Story) -> list[Block]:
+    """Pairs of rows that say nearly the same, those with two labels first."""
+    pairs = story.audit.near_twins
+    if not pairs:
+        return []
+    title = "Near twins: rows that say nearly the same"
+    lines = tuple(
+        (
+            Cell(words.clip(one.ids[0], 60), one.sides[0], kind="code"),
+            Cell(words.clip(one.ids[1], 60), one.sides[1], kind="code"),
+            Cell(words.clip(one.labels[0])),
+            Cell(words.clip(one.labels[1]), tone="bad" if one.labels[0] != one.labels[1] else ""),
+            number_cell(words.number(one.likeness)),
+        )
+        for one in pairs
+    )
+    table = Table(title, ("row", "its near twin", "label", "label of the twin",
+                          "likeness of features"), lines)
+    return [Fold(f"{title}: {words.count(len(pairs), 'pair')}", (table,))]
 
 
 def _gallery(story: Story, rows: Sequence[LookAt]) -> list[Block]:

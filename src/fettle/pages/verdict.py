@@ -1,6 +1,6 @@
 """The verdict in three sentences: what was kept, whether it is better, where that may mislead."""
 
-from fettle.core.evaluation import Comparison
+from fettle.core.evaluation import Comparison, Contender
 from fettle.pages import words
 from fettle.pages.blocks import Section, Story, Text, Tile, Tiles
 
@@ -42,16 +42,26 @@ def _kept(story: Story) -> str:
     metric = story.evaluation.metric
     score = story.kept.score(metric)
     sentence = (
-        f"Kept: {words.contender(story.kept.name)}, with {words.measure(metric)} "
-        f"{words.scored(score)} on {words.count(score.rows, 'test row')}"
+        f"Kept: {words.contender(story.kept.name)}{_of_hundred(story.kept, ', which gets')}, with "
+        f"{words.measure(metric)} {words.scored(score)} on {words.count(score.rows, 'test row')}"
     )
     if story.before is None:
         return f"{sentence}."
     before = story.before.score(metric)
     return (
-        f"{sentence}; the pre-trained model as it came ({words.contender(story.before.name)}) "
-        f"had {words.scored(before)} on the same rows."
+        f"{sentence}; the pre-trained model as it came ({words.contender(story.before.name)})"
+        f"{_of_hundred(story.before, ' gets', brief=True) or ' had'} {words.scored(before)} on the "
+        "same rows."
     )
+
+
+def _of_hundred(one: Contender, verb: str, *, brief: bool = False) -> str:
+    """The accuracy as a person counts it; nothing where answers are not right or wrong."""
+    value = next((score.value for score in one.scores if score.name == "accuracy"), None)
+    if value is None:
+        return ""
+    number = "over 99" if 0.995 <= value < 1 else f"about {100 * value:.0f}"
+    return f"{verb} {number} right, with" if brief else f"{verb} {number} of 100 such rows right"
 
 
 def _change(story: Story) -> str:
@@ -62,9 +72,9 @@ def _change(story: Story) -> str:
             "to show."
         )
     opening = {
-        "better": "That is better",
-        "worse": "That is worse",
-        "cannot tell": "Whether that is better cannot be told",
+        "better": "That is better, by more than chance explains",
+        "worse": "That is worse, by more than chance explains",
+        "cannot tell": "Whether that is better cannot be told, since chance could explain it",
     }[comparison.verdict]
     holds = "leaves out zero" if comparison.verdict != "cannot tell" else "holds zero"
     return (
@@ -72,7 +82,7 @@ def _change(story: Story) -> str:
         f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
         f"{words.count(comparison.wins, 'row')} came right that had been wrong, "
         f"{words.count(comparison.losses, 'row')} went wrong that had been right "
-        f"(exact McNemar {words.p_value(comparison.p)})."
+        f"({words.tested(comparison)})."
     )
 
 
@@ -88,6 +98,7 @@ def _doubt(story: Story) -> str:
                 f"the cheap baseline {words.contender(baseline.name)}, with a difference of "
                 f"{words.marginal(rival)} on {words.count(rival.rows, 'row')}"
             )
+    doubts += _of_data(story)
     lost = sum(one.lost for one in evaluation.slices)
     if lost:
         doubts.append(f"{words.count(lost, 'slice')} of the rows lost while the whole gained")
@@ -107,6 +118,20 @@ def _doubt(story: Story) -> str:
         else f"{looks}, and every look after the first flatters the model that looks best"
     )
     return f"Where this may mislead: {'; '.join(doubts)}."
+
+
+def _of_data(story: Story) -> list[str]:
+    """What the features say against the labels that were learned, and the rows that judged."""
+    found = {one.check: one for one in story.audit.afterwards if one.severity == "warn"}
+    doubts = []
+    if "label_errors" in found:
+        number = words.count(found["label_errors"].count, "label")
+        doubts.append(f"about {number} that it learned from may be wrong")
+    if "near_features" in found:
+        rows = found["near_features"].count
+        verb = "repeats" if rows == 1 else "repeat"
+        doubts.append(f"{words.count(rows, 'test row')} nearly {verb} a row that it learned from")
+    return doubts
 
 
 def _tiles(story: Story) -> tuple[Tile, ...]:

@@ -40,6 +40,7 @@ __all__ = [
     "size",
     "spanned",
     "speed",
+    "tested",
     "times",
 ]
 
@@ -219,6 +220,13 @@ def p_value(p: float) -> str:
     if not math.isfinite(p):
         return f"p = {NONE}".replace(" ", FIXED)
     return ("p < 0.001" if p < 0.001 else f"p = {p:.3f}").replace(" ", FIXED)
+
+
+def tested(comparison: Comparison) -> str:
+    """By what the difference was tested, with its p."""
+    if comparison.groups is None:
+        return f"exact McNemar {p_value(comparison.p)}"
+    return f"exact over the signs of {count(comparison.groups, 'group')}, {p_value(comparison.p)}"
 
 
 def measure(name: str) -> str:

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fettle.checks import CHECKS_OF, DEEP_CHECKS, NOT_FOR
-from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look
+from fettle.checks import AFTERWARDS, CHECKS_OF, DEEP_CHECKS, NOT_FOR
+from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look, look_again
+from fettle.checks.near_features import near_twins
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
 from fettle.core.errors import InputError, ShapeError
 from fettle.core.fixes import Proposal
+from fettle.core.split import Split
 from fettle.measures.folds import stratified_folds
 from fettle.measures.label_noise import label_noise
 
 if TYPE_CHECKING:
     from fettle.engine.linear import Solved
 
-__all__ = ["LIMIT", "audit", "held_out"]
+__all__ = ["LIMIT", "MOST_PAIRED", "afterwards", "audit", "held_out"]
 
 LIMIT = 256
 """Tokens that are read of a row at most, where the model reads as many."""
@@ -36,6 +38,8 @@ _MOST_TAUGHT = 20_000
 _MOST_CHOOSING = 5_000
 """Of more rows, one fold chooses the penalty for all: a fifth of them is enough for that."""
 _FEWEST_JUDGED = 50
+MOST_PAIRED = 30_000
+"""Rows of a run that are paired by their features: the time grows with their square."""
 
 
 def audit(
@@ -78,6 +82,45 @@ def audit(
         near=evidence.alike.near_clusters,
         left_out=tuple(gathered.left_out),
         proposals=tuple(gathered.proposals.values()),
+    )
+
+
+def afterwards(
+    dataset: Dataset, found: Audit, split: Split, features: np.ndarray, *, classes: bool = True,
+    seed: int = 0,
+) -> Audit:
+    """The Audit with what a run's frozen features show of its rows: a second set of findings.
+
+    Nothing in the run follows from them: the rows have been split, and learned from. No label of a
+    test row is doubted.
+
+    Args:
+        dataset, found, split: of one story.
+        features: float32 (learning and test rows, width), in the order of the split.
+        classes: whether the answers are classes, whose labels can be doubted.
+        seed: of the folds.
+
+    Raises:
+        ShapeError: there is not one row of features for each row on a side.
+    """
+    rows = len(split.learners) + len(split.vault.sealed)
+    if len(features) != rows:
+        raise ShapeError(
+            f"{len(features)} rows of features for {rows} rows on the sides of the split: each row "
+            "needs its own."
+        )
+    evidence = look_again(dataset, split, features, found.twins, pairs=rows <= MOST_PAIRED)
+    if classes:
+        evidence = replace(evidence, doubts=_doubts(evidence, np.random.default_rng(seed)))
+    gathered = _Gathered(evidence, [], [])
+    gathered.ask(AFTERWARDS)
+    known = {proposal.row for proposal in found.proposals}
+    return replace(
+        found,
+        afterwards=tuple(gathered.findings),
+        near_twins=near_twins(evidence),
+        proposals=(*found.proposals, *(one for row, one in gathered.proposals.items()
+                                       if row not in known)),
     )
 
 

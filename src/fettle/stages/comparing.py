@@ -10,22 +10,28 @@ from typing import TypeVar
 
 import numpy as np
 
+from fettle.core.audit import Audit
+from fettle.core.compared import Change, Compared, Turned
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Change, Compared, Comparison, Evaluation
+from fettle.core.evaluation import Comparison, Evaluation
 from fettle.core.plan import Plan
 from fettle.core.run import Run
 from fettle.core.split import Split
 from fettle.core.task import Judge
 from fettle.measures import classification, judging, paired
-from fettle.store import records
+from fettle.measures.groups import together
+from fettle.pages.compared import compared as page_of
+from fettle.store import arrow, files, records
 from fettle.store.answers import kept_answers
 from fettle.tasks.making import task_of
 
-__all__ = ["compare"]
+__all__ = ["compare", "write"]
 
 Noun = TypeVar("Noun")
 ASIDE = frozenset(("reasons", "predicted", "name"))
 """Of a plan: what says nothing of what was done."""
+SHOWN = 100
+"""Rows of one kind that are named."""
 
 
 def compare(first: Path, second: Path) -> Compared:
@@ -60,15 +66,50 @@ def compare(first: Path, second: Path) -> Compared:
     named = [np.array(judge.named(one)) for judge, one in
              zip((*judges, judges[0]), (*said, truths[0]), strict=True)]
     has_classes = bool(evaluations[0].labels)
+    split = _held(first, "split.json", Split)
+    groups = together(split.groups(split.vault.sealed)) if by_row.grouped else None
+    whole = () if groups is None else (groups,)
+    turned = _turned(_ids(first, split), named[2], named[:2]) if has_classes else []
     return Compared(
         first=str(first),
         second=str(second),
         changes=tuple(_changes(first, second)),
         scores=tuple(zip(*scores, strict=True)),
-        comparison=by_row.compare(names[0], names[1], *values),
-        macro_f1=_by_macro_f1(names, named[2], named[:2], values) if has_classes else None,
-        classes=_by_class(names, named[2], values) if has_classes else (),
+        comparison=by_row.compare(names[0], names[1], *values, *whole),
+        macro_f1=_by_macro_f1(names, named[2], named[:2], values, groups)
+        if has_classes else None,
+        classes=_by_class(names, named[2], values, groups) if has_classes else (),
+        turned=tuple(one for kind in ("went wrong", "came right", "wrong in another way")
+                     for one in [row for row in turned if row.how == kind][:SHOWN]),
+        turned_rows=len(turned),
+        openings=max(one.openings for one in evaluations),
     )
+
+
+def write(made: Compared, path: Path) -> Path:
+    """Write one self-contained HTML page; it is whole or not there.
+
+    Raises:
+        StoreError: it cannot be written there.
+    """
+    return files.write_text(path, page_of(made))
+
+
+def _ids(folder: Path, split: Split) -> list[str]:
+    """Of the test rows; their numbers in the data, from 1, where the version keeps no rows."""
+    path = folder / "version" / "rows.arrow"
+    if not path.is_file():
+        return [f"row {row + 1:,}" for row in split.vault.sealed]
+    table = arrow.read(path)
+    ids = table.column(table.num_columns - 2).to_pylist()  # before the last, which is the side
+    return [ids[row] for row in split.vault.sealed]
+
+
+def _turned(ids: list[str], truth: np.ndarray, said: list[np.ndarray]) -> list[Turned]:
+    return [
+        Turned(ids[row], str(truth[row]), str(said[0][row]), str(said[1][row]))
+        for row in np.flatnonzero(said[0] != said[1])
+    ]
 
 
 def _held(folder: Path, name: str, kind: type[Noun]) -> Noun:
@@ -87,20 +128,22 @@ def _answers(folder: Path, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_macro_f1(
-    names: list[str], truth: np.ndarray, said: list[np.ndarray], right: list[np.ndarray]
+    names: list[str], truth: np.ndarray, said: list[np.ndarray], right: list[np.ndarray],
+    groups: np.ndarray | None,
 ) -> Comparison:
     _, numbers = np.unique(np.concatenate([truth, *said]), return_inverse=True)
     targets, one, other = np.split(numbers, 3)
     difference, low, high = paired.paired_interval(
-        classification.macro_f1_of, targets, one, other, rng=np.random.default_rng(0)
+        classification.macro_f1_of, targets, one, other, rng=np.random.default_rng(0),
+        groups=groups,
     )
-    counted = judging.compare(names[0], names[1], right[0], right[1])
+    counted = judging.compare(names[0], names[1], right[0], right[1], groups)
     return Comparison(names[0], names[1], "macro_f1", difference, low, high, counted.wins,
-                      counted.losses, counted.p, counted.rows)
+                      counted.losses, counted.p, counted.rows, counted.groups)
 
 
 def _by_class(
-    names: list[str], truth: np.ndarray, right: list[np.ndarray]
+    names: list[str], truth: np.ndarray, right: list[np.ndarray], groups: np.ndarray | None
 ) -> tuple[Comparison, ...]:
     """Recall class by class, the largest loss first."""
     from scipy.stats import false_discovery_control
@@ -108,7 +151,9 @@ def _by_class(
     labels = np.unique(truth)
     found = [
         replace(judging.compare(names[0], names[1], right[0][truth == label],
-                                right[1][truth == label]), metric=str(label))
+                                right[1][truth == label],
+                                None if groups is None else groups[truth == label]),
+                metric=str(label))
         for label in labels
     ]
     adjusted = false_discovery_control([one.p for one in found])
@@ -117,7 +162,7 @@ def _by_class(
 
 
 def _changes(first: Path, second: Path) -> list[Change]:
-    """What differs in plan, split, kept rung and cost."""
+    """What differs in plan, data, split, kept rung and cost."""
     plans = [asdict(_held(folder, "plan.json", Plan)) for folder in (first, second)]
     splits = [_held(folder, "split.json", Split) for folder in (first, second)]
     runs = [_held(folder, "run.json", Run) for folder in (first, second)]
@@ -127,8 +172,16 @@ def _changes(first: Path, second: Path) -> list[Change]:
         for name in dict.fromkeys((*flat[0], *flat[1]))
         if flat[0].get(name) != flat[1].get(name)
     ]
+    audits = [_held(folder, "audit.json", Audit) for folder in (first, second)]
+    found = [{one.check: one.count for one in (*audit.findings, *audit.afterwards)}
+             for audit in audits]
     for what, values in (
+        ("the data (fingerprint)", [one.dataset[:12] for one in splits]),
         ("rows to learn from", [f"{len(one.learners):,}" for one in splits]),
+        ("rows left out of fitting", [
+            f"{len({row for out in one.left_out for row in out.rows}):,}" for one in splits]),
+        *((f"finding: {check}", [f"{one.get(check, 0):,}" for one in found])
+          for check in dict.fromkeys((*found[0], *found[1]))),
         ("rung that was kept", [one.kept for one in runs]),
         ("seconds of training", [f"{sum(r.seconds for r in one.rungs):.1f}" for one in runs]),
     ):

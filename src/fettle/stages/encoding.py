@@ -1,6 +1,10 @@
-"""Encoding: a Dataset in, what a frozen encoder makes of each row out. Nothing is learned."""
+"""Encoding: a Dataset in, what a frozen encoder makes of each row out. Nothing is learned.
+
+What a run's frozen pass has made of its rows is found again where it is kept.
+"""
 
 from collections.abc import Generator
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +15,13 @@ from fettle.core.plan import Machine
 from fettle.core.progress import Progress
 from fettle.engine.device import set_threads
 from fettle.engine.predict import taps_of
+from fettle.engine.replay import remembered
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_network, preprocessing
+from fettle.store import folders
+from fettle.store.answers import features_of
 
-__all__ = ["encode"]
+__all__ = ["encode", "kept"]
 
 _UNCUT = 2**31 - 1
 """Tokens: more than any row has."""
@@ -49,3 +56,20 @@ def encode(
         precision="bf16" if machine.bf16 else "fp32",
     )
     return found[card.pooling], sizes
+
+
+def kept(run: Path) -> np.ndarray | None:
+    """What the frozen encoder made of a run's rows: float32 (learning and test rows, width).
+
+    In the order of the split. None where it was not kept: nothing is computed here.
+
+    Args:
+        run: the folder of a run that was evaluated.
+    """
+    noted = features_of(run)
+    if noted is None:
+        return None
+    pooling, keys = noted
+    learn, test = (remembered(folders.cache() / "replay", keys[side], pooling)
+                   for side in ("learn", "test"))
+    return None if learn is None or test is None else np.concatenate([learn, test])

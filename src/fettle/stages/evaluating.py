@@ -29,14 +29,15 @@ from fettle.core.split import Opening, Split
 from fettle.core.task import Judge, Task
 from fettle.engine import asking, curve, examining, remembering
 from fettle.engine.predict import outputs_of
-from fettle.engine.replay import features
+from fettle.engine.replay import features, prefix
 from fettle.measures import fitting, judging, learning_curve, slices
+from fettle.measures.groups import together
 from fettle.measures.judging import Answers
 from fettle.measures.similarity import unit
 from fettle.modalities import ENCODERS
 from fettle.models.network import BlockNetwork, open_network, open_saved, preprocessing
 from fettle.store import checkpoints, folders
-from fettle.store.answers import keep_answers
+from fettle.store.answers import keep_answers, note_features
 from fettle.strategies import STRATEGIES
 from fettle.tasks.making import task_of
 
@@ -91,6 +92,12 @@ class _Seen:
         """How well the kept network does, row by row: (rows,), by `by_row`."""
         return self.judge.values(self.judge.said(self.outputs), self.truth)
 
+    @property
+    def groups(self) -> tuple[np.ndarray, ...]:
+        """Numbers of the test rows' groups, (rows,); none where each row is alone."""
+        found = together(self.split.groups(self.split.vault.sealed))
+        return () if found is None or not self.judge.by_row.grouped else (found,)
+
 
 def evaluate(
     dataset: Dataset,
@@ -136,7 +143,8 @@ def evaluate(
                          network, encoder, outputs)
     assert seen is not None, "the kept rung is one of the rungs"
     keep_answers(Path(run.folder), seen.outputs, truth)
-    contenders = task.judge.contenders(answers, truth, kept=run.kept, seed=plan.seed)
+    contenders = task.judge.contenders(
+        answers, truth, kept=run.kept, seed=plan.seed, groups=next(iter(seen.groups), None))
     whole = _scored(seen, contenders, answers, openings, latency)
     return (yield from _examined(whole, seen, answers, validation, card, guards, before))
 
@@ -158,6 +166,7 @@ def _scored(
         kept=seen.run.kept,
         before=before,
         contenders=contenders,
+        groups=next((int(one.max()) + 1 for one in seen.groups), None),
         latency=latency,
         smallest_gain=by_row.smallest_gain(*values),
         rows_to_tell=None if change is None or change.verdict != "cannot tell" else
@@ -174,6 +183,7 @@ def _examined(
     details = seen.judge.details(
         seen.outputs, seen.truth, validation=validation, seed=seen.plan.seed,
         source="validation" if seen.split.validation else "out of fold",
+        groups=next(iter(seen.groups), None),
     )
     parts = _slices(seen, seen.judge.values(answers[whole.before or whole.kept][1], seen.truth))
     bent = yield from _curve(seen, card)
@@ -218,7 +228,8 @@ def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
         *parting.by_cluster(seen.vectors["learn"], labels, seen.vectors["test"],
                             seed=seen.plan.seed),
     ]
-    return slices.judged(parts, seen.values, before, by_row=seen.judge.by_row)
+    return slices.judged(parts, seen.values, before, by_row=seen.judge.by_row,
+                         groups=next(iter(seen.groups), None))
 
 
 def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve | None]:
@@ -298,7 +309,7 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
         return None, ()
     name, cells = before(seen.fields)
     values = seen.judge.values(seen.judge.truth(cells), seen.truth)
-    flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values)
+    flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values, *seen.groups)
     lost, won = (
         ("are further from the truth now", "are nearer to it")
         if seen.judge.by_row.less_is_better else
@@ -329,13 +340,13 @@ def _before(
     found: dict[str, np.ndarray] = {}
     kept: dict[str, np.ndarray] = {}
     wanted = str(run.rung(run.kept).chosen.get("pooling", pooling))
+    keys: dict[str, str] = {}
     for part, rows in (("learn", dataset.fields(split.learners)), ("test", fields)):
-        vectors = yield from features(
-            network, encoder, encoder.encode(rows), names=names,
-            precision=plan.precision, folder=folder,
-        )
-        found[part] = vectors[pooling]
-        kept[part] = vectors[wanted if wanted in names else pooling]
+        made = yield from prefix(network, encoder, encoder.encode(rows), poolings=names, blocks=(),
+                                 precision=plan.precision, folder=folder, limit=0)
+        found[part], keys[part] = made.vectors[pooling], made.key
+        kept[part] = made.vectors[wanted if wanted in names else pooling]
+    note_features(Path(run.folder), pooling, keys)
     task = task_of(plan)
     targets = task.judge.truth(dataset.targets(split.learners))
     name, nearest, note = asking.NEAREST[task.solver]

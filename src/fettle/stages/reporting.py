@@ -5,6 +5,7 @@ It opens no row: labels, names, numbers and ids come out of the nouns that other
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from fettle.store.files import write_text
 
 __all__ = ["write"]
 
+MOST_BYTES = 1_000_000
+"""Of a report: it is sent by mail."""
 LIBRARIES = (
     "fettle", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy",
     "scikit-learn", "pyarrow",
@@ -55,11 +58,28 @@ def write(
     """
     story = Story(
         dataset, audit, split, plan, run, evaluation, _versions(), spending(plan, run, machine),
-        illustrations or {},
+        illustrations or {}, _size(run),
     )
-    html = write_text(folder / "report.html", page(story))
+    html = write_text(folder / "report.html", _small(story))
     markdown = write_text(folder / "model-card.md", card(story))
     return Report(html=str(html), card=str(markdown))
+
+
+def _small(story: Story) -> str:
+    """The page, with so many of its pictures that it stays within a megabyte."""
+    html = page(story)
+    while len(html.encode()) > MOST_BYTES and story.illustrations:
+        fewer = list(story.illustrations.items())[: len(story.illustrations) // 2]
+        story = replace(story, illustrations=dict(fewer))
+        html = page(story)
+    return html
+
+
+def _size(run: Run) -> int:
+    """Bytes of the kept rung's network and preprocessing."""
+    folder = Path(run.folder) / run.rung(run.kept).folder
+    return sum(path.stat().st_size for path in folder.glob("*")
+               if path.name not in ("rung.json", "outputs.safetensors"))
 
 
 def _versions() -> Mapping[str, str]:

@@ -38,6 +38,8 @@ __all__ = ["train"]
 
 FOLDS = 5
 """Where there is no validation part, every choice is made on rows held out in turn."""
+REPEATS = 3
+"""Times that such folds are drawn for the choice of the head, which costs next to nothing."""
 REFERENCE_ROWS = 256
 """On these the trained network's outputs are kept; a published version must give the same."""
 IN_A_CHECKPOINT = 4
@@ -175,6 +177,9 @@ def _ground(
         first_batch_seconds=first_batch,
         save_seconds=save_seconds,
         scores={name: task.score(name) for name in task.stops},
+        repeats=[] if split.validation else [
+            _folds(dataset, split, plan, task.strata(targets), again=number)
+            for number in range(1, REPEATS)],
     )
 
 
@@ -201,6 +206,7 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
             {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
             task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
+            repeats=ground.repeats,
         )
     )
 
@@ -300,13 +306,14 @@ def _require_room(ground: Ground, plan: Plan) -> None:
 
 
 def _folds(
-    dataset: Dataset, split: Split, plan: Plan, strata: np.ndarray
+    dataset: Dataset, split: Split, plan: Plan, strata: np.ndarray, *, again: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(rows to learn from, rows to judge on), numbered within the learning rows."""
     every = np.arange(len(split.learners))
     if split.validation:
         return [(every[: len(split.train)], every[len(split.train) :])]
-    rng = np.random.default_rng((plan.seed, len(every)))
+    rng = np.random.default_rng((plan.seed, len(every), again) if again else
+                                (plan.seed, len(every)))
     number: dict[tuple[str, ...], int] = {}
     equal = np.array([number.setdefault(one, len(number))
                       for one in dataset.fields(split.learners)])

@@ -1,15 +1,19 @@
-"""Answers: what a run's kept model said of the test rows, kept for comparing with another run."""
+"""Answers: what a run's kept model said of the test rows, kept for comparing with another run.
+
+Beside them, where what the frozen model made of the rows is kept: a key, and never the rows.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
 from fettle.core.errors import StoreError
-from fettle.store import checkpoints
+from fettle.store import checkpoints, files
 
-__all__ = ["keep_answers", "kept_answers"]
+__all__ = ["features_of", "keep_answers", "kept_answers", "note_features"]
 
 FILE = "test.safetensors"
+FEATURES = "features.json"
 
 
 def keep_answers(folder: Path, outputs: np.ndarray, targets: np.ndarray) -> Path:
@@ -38,3 +42,17 @@ def kept_answers(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     held = checkpoints.read_tensors(path)
     return held["outputs"].numpy(), held["targets"].numpy()
+
+
+def note_features(folder: Path, pooling: str, keys: dict[str, str]) -> None:
+    """Write down under which keys the frozen features of each side are kept."""
+    files.write_json(folder / FEATURES, {"pooling": pooling, "keys": keys})
+
+
+def features_of(folder: Path) -> tuple[str, dict[str, str]] | None:
+    """The pooling and the keys that `note_features` wrote; None where it did not."""
+    path = folder / FEATURES
+    if not path.is_file():
+        return None
+    held = files.read_json(path)
+    return held["pooling"], held["keys"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,13 @@ from fettle.store.places import runs_folder
 if TYPE_CHECKING:
     from fettle.core.parts import Card
 
-__all__ = ["begin", "begun", "folder_of", "remember", "request", "require_ours"]
+__all__ = [
+    "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "remember",
+    "request", "require_ours",
+]
+
+JUDGED = "judged.json"
+"""By what beside the test rows a finished run was judged: columns, and files of other tasks."""
 
 
 def folder_of(settings: Settings, made: Plan) -> Path:
@@ -38,7 +45,7 @@ def request(settings: Settings, given: Plan | None, split: Split, card: "Card") 
     usual = records.to_plain(Settings())
     asked = {
         key: value for key, value in records.to_plain(settings).items()
-        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows")
+        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows", "guard")
         and value != usual[key]
     }
     whole = [asked, split.learning, (card.sha256, card.definition), given and given.id]
@@ -92,8 +99,51 @@ def require_ours(folder: Path) -> None:
         )
 
 
-def begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | None:
+def is_finished(folder: Path) -> bool:
+    """Whether a command has brought the run to its end."""
+    return (folder / "version.json").is_file()
+
+
+def note_judged(folder: Path, slices: Sequence[str], guards: Sequence[str]) -> None:
+    """Write down by what the run was judged, so that what is asked for later is not passed over."""
+    known = {guard: _sha256(guard) for guard in guards}
+    files.write_json(folder / JUDGED, {"slices": list(slices), "guards": known})
+
+
+def judged_by(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The columns, and the files with their hashes, that a run was judged by."""
+    path = folder / JUDGED
+    if not path.is_file():
+        return (), {}
+    held = files.read_json(path)
+    return tuple(held["slices"]), dict(held["guards"])
+
+
+def _covers(folder: Path, slices: Sequence[str], guards: Sequence[str]) -> bool:
+    """Whether the run was judged by all of these."""
+    columns, known = judged_by(folder)
+    return set(slices) <= set(columns) and all(
+        known.get(guard) == _sha256(guard) for guard in guards
+    )
+
+
+def _sha256(place: str) -> str:
+    """Of a file; nothing of a folder, which is known by its name."""
+    return files.sha256(Path(place)) if Path(place).is_file() else ""
+
+
+def begin(
+    folder: Path, made: Plan, found: Audit, split: Split, *, guards: Sequence[str] = ()
+) -> Version | None:
     """Lay the run's folder out; the Version where an earlier command finished it.
+
+    A finished run is judged once more where it is asked for slices or guards that it was not
+    judged by.
+
+    Args:
+        folder: the run's.
+        made, found, split: of the story.
+        guards: files of other tasks, on which nothing should be forgotten.
 
     Raises:
         SettingError: the folder holds another plan's run.
@@ -106,8 +156,9 @@ def begin(folder: Path, made: Plan, found: Audit, split: Split) -> Version | Non
                 f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
                 "Name another folder with --out, or leave --out away."
             )
-        is_finished = (folder / "version.json").is_file()
-        if is_finished and records.load(folder / "split.json", Split).vault == split.vault:
+        same = is_finished(folder) and (
+            records.load(folder / "split.json", Split).vault == split.vault)
+        if same and _covers(folder, made.reading.slices, guards):
             made_before = records.load(folder / "version.json", Version)
             report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
             return replace(made_before, folder=str(folder / "version"), report=report)

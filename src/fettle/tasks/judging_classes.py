@@ -39,22 +39,23 @@ class JudgeOfClasses:
 
     def contenders(
         self, answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *,
-        kept: str, seed: int,
+        kept: str, seed: int, groups: np.ndarray | None = None,
     ) -> tuple[Contender, ...]:
         """accuracy and the macro scores of each, and the kept model against it by accuracy."""
         return judging.contenders(
-            answers, truth, len(self._labels(truth)), kept=kept, seed=seed
+            answers, truth, len(self._labels(truth)), kept=kept, seed=seed, groups=groups
         )
 
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Scores by class, confusion, calibration; and where to abstain, with validation rows."""
         said, labels = self.said(outputs), self._labels(truth)
         found: dict[str, Any] = {
             "classes": judging.class_scores(
-                truth, said, labels, rng=np.random.default_rng(seed)),
+                truth, said, labels, rng=np.random.default_rng(seed), groups=groups),
             "labels": labels,
             "confusion": judging.confusion_table(truth, said, labels),
             "calibration": calibration.calibrated(
