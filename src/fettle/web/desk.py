@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Held:
+class _Held:
     """How many bytes of bodies are in memory now."""
 
     bytes: int = 0
@@ -69,7 +69,7 @@ class Desk:
     diary: Diary | None
     keeping: Keeping
     limits: Limits
-    held: Held = field(default_factory=Held)
+    held: _Held = field(default_factory=_Held)
 
     async def predict(self, request: Request) -> Response:
         """POST /predict."""
