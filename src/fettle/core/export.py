@@ -83,5 +83,6 @@ class Certificate:
         return (
             f"{asked:,} answers in batches of {', '.join(map(str, sizes))} rows and {min(lengths)} "
             f"to {max(lengths)} {self.unit}: outputs differ by at most "
-            f"{self.largest_difference:.2g} ({self.tolerance:.2g} is allowed), {self.changed or 'no'} answers changed."
+            f"{self.largest_difference:.2g} "
+            f"({self.tolerance:.2g} is allowed), {self.changed or 'no'} answers changed."
         )
