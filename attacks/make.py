@@ -15,6 +15,7 @@ import struct
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 CANARY = "canary"
@@ -68,6 +69,28 @@ ARRAY = b"\x93NUMPY\x01\x00" + struct.pack("<H", 70) + (
 ) + PICKLE
 
 
+def png(width: int, height: int) -> bytes:
+    """A PNG that says that it is so large, with hardly any pixels."""
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        whole = kind + content
+        return struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(
+        b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+
+
+def onnx_with_weights_in(place: str) -> bytes:
+    """An ONNX file whose one tensor lies in another file: protobuf, written by hand."""
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    entry = field(1, b"location") + field(2, place.encode())
+    tensor = b"\x08\x04\x10\x01" + field(8, b"w") + field(13, entry) + b"\x70\x01"
+    graph = field(2, b"g") + field(5, tensor)
+    return b"\x08\x0a" + field(7, graph)
+
+
 def models() -> dict[str, bytes]:
     """Folders of models, each plain but for one thing."""
     config = json.dumps(CONFIG).encode()
@@ -88,6 +111,7 @@ def models() -> dict[str, bytes]:
         },
         "trust_remote_code": {"tokenizer_config.json": {"trust_remote_code": True}},
         "foreign_kernel": {"config.json": {**CONFIG, "_attn_implementation_internal": "evil/k"}},
+        "onnx_elsewhere": {"model.onnx": onnx_with_weights_in("../../../../../etc/passwd")},
         "chat_template": {"tokenizer_config.json": {"chat_template": TEMPLATE}},
         "header_lies": {"model.safetensors": tensors({}, length=2**63)},
         "overlapping_tensors": {"model.safetensors": tensors(
@@ -151,9 +175,44 @@ def data() -> dict[str, bytes]:
     }
 
 
+def pictures() -> dict[str, bytes]:
+    """Files given as pictures."""
+    return {
+        "pictures/bomb.png": png(12_000, 12_000),
+        "pictures/bomb_of_one_line.png": png(60_000, 1),
+        "pictures/largest.png": png(2**31 - 1, 2**31 - 1),
+        "pictures/bomb.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(3) + b"\x3b",
+        "pictures/script.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>",
+        "pictures/script.png": b"<svg xmlns='http://www.w3.org/2000/svg'><script>x</script></svg>",
+        "pictures/postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+                                   b"(%pipe%touch " + CANARY.encode() + b") (w) file\n%%EOF\n",
+        "pictures/pickle.png": PICKLE,
+        "pictures/zip.png": zipped(**{"../canary": b""}),
+        "pictures/empty.png": b"",
+    }
+
+
+def labels() -> dict[str, bytes]:
+    """Files given as labels that came back."""
+    return {
+        "labels/nested.json": b"[" * 100_000,
+        "labels/nested_inside.json": b'[{"data": ' + b'{"a": ' * 100_000,
+        "labels/no_tasks.json": b'{"__class__": "os.system"}',
+        "labels/pickle.json": PICKLE,
+        "labels/pickle.csv": PICKLE,
+        "labels/two_choices.json": json.dumps([{
+            "data": {"fettle_id": "1", "text": "a"},
+            "annotations": [{"result": [{"type": "choices", "from_name": "label",
+                                         "value": {"choices": ["a", "b"]}}]}],
+        }]).encode(),
+        "labels/column_twice.csv": b"fettle_id,label,label\n1,a,b\n",
+    }
+
+
 def make(folder: Path) -> None:
     """Every file, below this folder."""
-    for name, content in {**models(), **versions(), **data()}.items():
+    every = {**models(), **versions(), **data(), **pictures(), **labels()}
+    for name, content in every.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

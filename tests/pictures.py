@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,17 @@ def encoded(pixels: np.ndarray, form: str = "PNG", **options: Any) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, form, **options)
     return stream.getvalue()
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    """A PNG of some bytes whose header speaks of so many pixels."""
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (struct.pack(">I", len(body)) + kind + body
+                + struct.pack(">I", zlib.crc32(kind + body)))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+            + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
 
 
 def class_folders(root: Path, number: int, *, seed: int = 0, side: int = 40) -> Path:

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from fettle import asking
 from fettle.core.errors import CorruptFile, FettleError, InputError, StoreError, UnsafeModel
 from fettle.core.plan import Reading
 from fettle.models.cards import card_of
 from fettle.stages import reading, serving
+from fettle.store import decoding
 from stories import digest
 
 ATTACKS = Path(__file__).resolve().parents[1] / "attacks"
-HARMLESS = {"chat_template"}
+HARMLESS = {"chat_template", "onnx_elsewhere"}
 """What fettle never looks at."""
 
 
@@ -52,7 +54,7 @@ def plain(path):
 
 def test_the_files_are_the_ones_that_their_script_makes(tmp_path):
     made().make(tmp_path / "again")
-    for root in ("models", "versions", "data"):
+    for root in ("models", "versions", "data", "pictures", "labels"):
         names = {path.relative_to(ATTACKS) for path in (ATTACKS / root).rglob("*")}
         assert names == {
             path.relative_to(tmp_path / "again") for path in (tmp_path / "again" / root).rglob("*")
@@ -135,6 +137,34 @@ def test_no_file_of_rows_is_unpacked_or_run(name, tmp_path):
         reading.read(Reading(data=str(ATTACKS / "data" / name), target="label"))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 400_000, f"{grown / 1000:,.0f} MB more than before"
+
+
+@pytest.mark.parametrize("name", folders("pictures"))
+def test_no_picture_is_decoded(name):
+    content = (ATTACKS / "pictures" / name).read_bytes()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for ask in (decoding.decoded, decoding.look, decoding.sides):
+        with pytest.raises(InputError):
+            ask(content)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+@pytest.mark.parametrize("name", folders("labels"))
+def test_no_file_of_labels_is_taken(name):
+    with pytest.raises(FettleError):
+        asking.read_labels([ATTACKS / "labels" / name], target="label")
+
+
+def test_no_onnx_of_anybody_is_opened(fettle, tmp_path):
+    """An ONNX file is written, and read back where it was written; none is ever given."""
+    path = ATTACKS / "models" / "onnx_elsewhere" / "model.onnx"
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\na,b\n")
+    for command in (("predict", path, "text"), ("tune", rows, "--model", path),
+                    ("serve", path), ("export", path, "--to", "torch", "--out", "out")):
+        done = fettle(*command, "--registry", tmp_path / "none") if command[0] != "tune" else (
+            fettle(*command))
+        assert done.code == 2, (command, done.err)
 
 
 def test_tables_that_pack_well_are_still_read(tmp_path):

@@ -90,9 +90,12 @@ def test_the_other_verbs_take_pictures_too(place, fettle, monkeypatch):
     assert scored.json["rows"] == 24
     deep = fettle("audit", "shapes", "--deep", "--model", "model", "--json")
     assert deep.code == 0, deep.err
-    left = fettle("export", "asked", "--to", "onnx", "--out", "out")
-    assert left.code == 2
-    assert "reads pictures" in left.err
+    left = fettle("export", "asked", "--to", "torch", "--out", "out", "--json")
+    assert left.code == 0, left.err
+    assert left.json["changed"] == 0
+    refused = fettle("export", "asked", "--to", "peft", "--out", "other")
+    assert refused.code == 2
+    assert "asked@1 reads pictures, and peft is no form of such a version" in refused.err
 
 
 def test_texts_and_pictures_are_not_mixed_up(place, fettle, monkeypatch, tiny):

@@ -54,7 +54,9 @@ def test_a_challenger_learns_from_new_rows_and_is_judged_on_every_vault(
     vaults = {one["metric"]: one["rows"] for one in made["vaults"]}
     assert vaults == {"test rows of tickets@1": len(side(before, "test")),
                       "test rows of tickets@2": len(fresh)}
-    assert made["verdict"] is None
+    assert made["verdict"]["challenger"] == "tickets@2"
+    assert not made["verdict"]["promoted"]
+    assert upkeep.history("tickets", registry=here)[-1].event == "gate", "it was asked, dry"
     again = fettle("retrain", "tickets", new, "--registry", here, "--rungs", "features", "--json",
                    "--start", "base")
     assert again.json["version"] == "tickets@2"  # the same command makes nothing twice

@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 import fettle as library
-from fettle import console, pipeline, upkeep
+from fettle import console, pipeline, upkeep, watching
 from fettle.core.errors import CorruptFile, PointerMoved, SettingError
 from fettle.core.progress import finish
+from fettle.stages import retraining
 from fettle.store import checkpoints, files
 from fettle.store.registry import Registry
 from stories import copy_of, flip_byte
@@ -82,6 +83,38 @@ def test_force_needs_a_reason_and_is_written_down(here):
     last = upkeep.history("tickets", registry=here)[-1]
     assert (last.event, last.actor, last.reason) == ("promote", "ann", "the board wants it")
     assert last.detail["verdict"]["forced"] == (verdict.decision != "promote")
+
+
+def test_a_dry_run_asks_every_gate_and_moves_nothing(fettle, here):
+    done = fettle("promote", "tickets@2", "--dry-run", "--registry", here, "--json")
+    assert done.code == (0 if done.json["decision"] == "promote" else 3)
+    assert not done.json["promoted"]
+    assert champion(here) == 1
+    last = upkeep.history("tickets", registry=here)[-1]
+    assert (last.event, last.detail["verdict"]["decision"]) == ("gate", done.json["decision"])
+    standing = watching.standing("tickets", registry=here)
+    assert standing.challenger_verdict == done.json["decision"]
+    with pytest.raises(SettingError, match="--dry-run moves nothing"):
+        promoted("tickets@2", here, dry=True, force=True, reason="both")
+
+
+def test_a_challenger_that_passed_is_to_be_promoted_and_a_verdict_on_another_champion_is_none(here):
+    assert watching.standing("tickets", registry=here).challenger_verdict is None
+    held = Registry(here)
+    said = {"challenger": "tickets@2", "champion": "tickets@1", "generation": 1}
+    held.log("tickets", "gate", detail={"verdict": {**said, "decision": "promote"}})
+    made = retraining.decide(watching.standing("tickets", registry=here))
+    assert (made.action, made.command) == ("promote", "fettle promote tickets@2")
+    held.log("tickets", "gate", detail={"verdict": {**said, "generation": 7,
+                                                    "decision": "promote"}})
+    assert watching.standing("tickets", registry=here).challenger_verdict is None
+
+
+def test_what_was_taken_back_is_nothing_to_go_back_to(here):
+    promoted("tickets@2", here, force=True, reason="a trial")
+    assert watching.standing("tickets", registry=here).previous == "tickets@1"
+    upkeep.rollback("tickets", registry=here, reason="it was slow")
+    assert watching.standing("tickets", registry=here).previous is None
 
 
 def test_rollback_takes_back_and_twice_goes_forth_again(here):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from fettle import pipeline, watching
 from fettle.core.errors import SettingError
+from fettle.core.evaluation import Forecast, LearningCurve
 from fettle.core.journal import Answered, Label
 from fettle.core.progress import finish
-from fettle.stages import serving
-from fettle.store import journal, portraits
+from fettle.stages import retraining, serving
+from fettle.store import journal, portraits, records
 from fettle.store.places import journal_folder
 from stories import texts_and_labels, write_rows
 
@@ -184,6 +186,56 @@ def test_a_label_flood_or_poisoned_labels_move_no_pointer(here):
     drift = finish(watching.watch("tickets", journal=True, registry=here))
     assert drift.severity == ""
     assert watching.decide(drift, registry=here).action == "keep"
+
+
+def test_only_reviewed_rows_that_no_version_has_count_as_new_labels(here, released, tmp_path):
+    arrived = same(tmp_path)
+    texts = {" ".join(text.split()).casefold() for text, _ in POOL[ROWS:ROWS + 600]}
+    known = {" ".join(text.split()).casefold() for text in released.dataset.column("text")}
+    assert watching.new_labels("tickets", arrived, registry=here) == len(texts - known) > 200
+    own = write_rows(tmp_path / "own.csv", POOL[:300])
+    assert watching.new_labels("tickets", own, registry=here) == 0
+    bare = write_rows(tmp_path / "bare.csv", [("lost card",)], header=("text",))
+    assert watching.new_labels("tickets", bare, registry=here) == 0
+
+
+def test_of_the_journal_only_labels_of_the_audit_stream_are_new(here):
+    rows = POOL[ROWS:ROWS + 40]
+    folder, batch = served(here, [text for text, _ in rows])
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    journal.add_labels(folder, [Label(one.id, "top up", now, one.stream) for one in batch])
+    audited = {text for (text, _), one in zip(rows, batch, strict=True) if one.stream == "audit"}
+    found = watching.new_labels("tickets", registry=here, journal=True)
+    assert 0 < found <= len(audited)
+
+
+def test_enough_new_labels_and_a_curve_that_promises_more_ask_for_a_retraining(
+    here, tmp_path, monkeypatch
+):
+    drift = finish(watching.watch("tickets", same(tmp_path), registry=here))
+    monkeypatch.setattr(watching, "_promised_gain", lambda held, manifest, rows: 0.02)
+    made = watching.decide(drift, registry=here, new_labels=300)
+    assert (made.action, made.command) == ("keep", ""), "the version is of today"
+    monkeypatch.setattr(retraining, "COOLDOWN_DAYS", -1.0)
+    made = watching.decide(drift, registry=here, new_labels=300)
+    assert made.action == "retrain"
+    assert "300 reviewed rows wait" in " ".join(made.reasons)
+    assert watching.decide(drift, registry=here, new_labels=20).action == "keep"
+
+
+def test_a_curve_promises_a_part_of_its_forecast_for_a_part_of_the_rows(released, tmp_path):
+    curve = LearningCurve((), None, (Forecast(400, 0.03, 0.02, 0.04),), "")
+    path = records.save(tmp_path / "evaluation.json", replace(released.evaluation, curve=curve))
+
+    class Held:
+        def paths(self, manifest):
+            return {"evaluation.json": path}
+
+    manifest = {"files": {"evaluation.json": "hash"}}
+    assert watching._promised_gain(Held(), manifest, 200) == pytest.approx(0.01)
+    assert watching._promised_gain(Held(), manifest, 800) == pytest.approx(0.02)
+    assert watching._promised_gain(Held(), manifest, 0) is None
+    assert watching._promised_gain(Held(), {"files": {}}, 200) is None
 
 
 def test_a_schedule_is_printed_with_a_crontab_or_timers(fettle, here):

@@ -4,6 +4,8 @@ Files go out and come back; nothing is labelled here, and no journal or version 
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
     from fettle.core.labelling import Review, Suggestions
     from fettle.stages.serving import Opened
 
-__all__ = ["read_labels", "suggest_labels", "write_reviewed", "write_suggestions"]
+__all__ = [
+    "dated", "read_labels", "require_free", "suggest_labels", "write_reviewed",
+    "write_suggestions",
+]
 
 KNOWN = 2000
 """Labelled rows whose vectors are compared with: so many are looked at in seconds."""
@@ -78,7 +83,7 @@ def write_suggestions(path: Path, found: "Suggestions") -> Path:
     from fettle.formats.labelling import as_csv, as_tasks
     from fettle.store import files
 
-    _require_free(path)
+    require_free(path)
     if path.suffix.lower() == ".json":
         return files.write_json(path, as_tasks(found))
     return files.write_text(path, as_csv(found))
@@ -89,13 +94,26 @@ def write_reviewed(path: Path, found: "Review", *, target: str) -> Path:
     from fettle.formats.labelling import as_rows
     from fettle.store import files
 
-    _require_free(path)
+    require_free(path)
     return files.write_text(path, as_rows(found, target=target))
 
 
-def _require_free(path: Path) -> None:
+def require_free(path: Path) -> Path:
+    """The path, where nothing lies.
+
+    Raises:
+        SettingError: something does; it may be somebody's work.
+    """
     if path.exists():
         raise SettingError(f"{path} exists and may hold somebody's labels. Name another file.")
+    return path
+
+
+def dated(folder: Path = Path()) -> Path:
+    """A name of today that is free, so that what a timetable asks for never meets what is there."""
+    day = datetime.now(UTC).date().isoformat()
+    names = (f"to-label-{day}{f'-{number}' if number > 1 else ''}.csv" for number in count(1))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def _unlabelled(rows: Dataset) -> tuple[Sequence[str], list[tuple[str, ...]]]:

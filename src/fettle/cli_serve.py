@@ -35,6 +35,7 @@ def serve(
     deadline: Annotated[str, typer.Option(help="Of one request, such as 2s")] = "10s",
     read_timeout: Annotated[str, typer.Option(help="For a client to send its request")] = "10s",
     body_limit: Annotated[str, typer.Option(help="Of one request")] = "1MiB",
+    picture_limit: Annotated[str, typer.Option(help="The same where pictures are read")] = "10MiB",
     rows: Annotated[int, typer.Option(help="Of one request, at most")] = 256,
     queue: Annotated[int, typer.Option(help="Rows that may wait; more are told to come back")]
     = 128,
@@ -44,7 +45,7 @@ def serve(
     journal: Annotated[bool, typer.Option(help="Keep what was answered, for watch and feedback")]
     = True,
     journal_inputs: Annotated[
-        bool, typer.Option("--journal-inputs", help="Keep the texts that were asked, too")
+        bool, typer.Option("--journal-inputs", help="Keep the texts or pictures asked about, too")
     ] = False,
     journal_embeddings: Annotated[bool, typer.Option(help="Keep what the head saw")] = True,
     journal_limit: Annotated[str, typer.Option(help="The oldest files go beyond it")] = "2GiB",
@@ -61,6 +62,7 @@ def serve(
         host=host, port=port, token=_token(token_file),
         limits=Limits(
             body_bytes=options.size(body_limit, "--body-limit") or 0, rows=rows,
+            picture_bytes=options.size(picture_limit, "--picture-limit") or 0,
             read_seconds=options.seconds(read_timeout, "--read-timeout") or 10.0,
             deadline_seconds=options.seconds(deadline, "--deadline") or 10.0,
         ),
@@ -143,6 +145,7 @@ def _require_extra() -> None:
     try:
         import httptools  # noqa: F401
         import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:

@@ -93,6 +93,7 @@ def diff(
 def promote(
     reference: Reference, registry: Registry = HERE,
     force: Annotated[bool, typer.Option("--force", help="Whatever the gates say")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Ask the gates, and move nothing")] = False,
     reason: Reason = "", actor: Actor = None, as_json: Json = False,
 ) -> None:
     """Make a version champion, where every gate lets it through. Ends with 3 where not."""
@@ -100,7 +101,7 @@ def promote(
     from fettle.store import records
 
     story = upkeep.promote(
-        reference, registry=registry, force=force, reason=reason, actor=actor
+        reference, registry=registry, force=force, dry=dry, reason=reason, actor=actor
     )
     verdict = None
     with console.Watcher() as watcher:
@@ -111,7 +112,7 @@ def promote(
         _print(records.to_plain(verdict))
     else:
         console.verdict(verdict)
-    if not verdict.promoted:
+    if not (verdict.promoted or (dry and verdict.decision == "promote")):
         raise typer.Exit(3)
 
 

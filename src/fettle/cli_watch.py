@@ -61,7 +61,10 @@ def watch(
     with console.Watcher() as watcher:
         drift = watcher.finish(story)
     is_folder = (Path(version) / "version.json").is_file()
-    decision = None if is_folder else watching.decide(drift, registry=registry)
+    decision = None if is_folder else watching.decide(
+        drift, registry=registry,
+        new_labels=watching.new_labels(version, data, registry=registry, journal=journal),
+    )
     if html is not None:
         watching.write_page(html, drift, decision)
     if as_json:
@@ -98,7 +101,7 @@ def retrain(
         _print(records.to_plain(made))
     else:
         _rebuilt(made)
-    if made.verdict is not None and not made.verdict.promoted:
+    if promote and made.verdict is not None and not made.verdict.promoted:
         raise typer.Exit(3)
 
 
@@ -115,7 +118,7 @@ def _rebuilt(made: Rebuilt) -> None:
         console.message(f"Forgotten: worse on the {one.metric}.")
     if made.verdict is not None:
         console.verdict(made.verdict)
-    else:
+    if made.verdict is None or not made.verdict.promoted:
         console.message(f"{made.version} is the challenger. Ask the gate: fettle promote "
                         f"{made.version}")
 
@@ -124,13 +127,14 @@ def _rebuilt(made: Rebuilt) -> None:
 def suggest(
     version: Version, data: Rows = None, journal: Journal = False, registry: Registry = HERE,
     count: Annotated[int, typer.Option(help="Rows to ask for")] = 100,
-    out: Annotated[Path, typer.Option(help=".json for Label Studio, else CSV")]
-    = Path("to-label.csv"),
+    out: Annotated[Path | None, typer.Option(
+        help=".json for Label Studio, else CSV; to-label-DATE.csv if not given")] = None,
     seed: Seed = 0, as_json: Json = False,
 ) -> None:
     """Rows worth a label: half uncertain, half diverse, and a fifth at random, flagged."""
     from fettle import asking
 
+    out = asking.require_free(out) if out is not None else asking.dated()
     found = asking.suggest_labels(version, data, many=count, registry=registry, journal=journal,
                                   seed=seed)
     asking.write_suggestions(out, found)

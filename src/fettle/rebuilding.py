@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fettle import pipeline, upkeep
-from fettle.core.errors import ModelUnavailable, SettingError
+from fettle.core.errors import FettleError, ModelUnavailable, SettingError
 from fettle.core.plan import Reading
 from fettle.core.progress import Note
 from fettle.core.rebuilt import Rebuilt, Start
 from fettle.core.settings import Settings
+from fettle.core.version import Verdict
 from fettle.store import arrow
 from fettle.store.places import runs_folder
 
@@ -48,7 +49,8 @@ def rebuild(
         budget_seconds: for training, shared by the starts.
         rungs: to climb; by the plan where not given.
         seed: of the draw of fresh test rows, and of the plan.
-        promote: ask the gate, and make it champion where every gate lets it through.
+        promote: make it champion where every gate lets it through; else the gates are asked and
+            what they said is written down.
         reason: for the log.
         actor: for the log; by default user@host.
 
@@ -78,17 +80,28 @@ def rebuild(
     asked = replace(settings, budget_seconds=share, model=best.model)
     version = yield from pipeline.build(asked, source=table)
     compared = _on_every_vault(held, opened, version.id)
-    verdict = None
-    if promote:
-        verdict = yield from upkeep.promote(
-            version.id, registry=registry, reason=reason, actor=actor
-        )
+    verdict = yield from _gated(version.id, promote, registry, reason, actor)
     rebuilt = Rebuilt(
         version=version.id, champion=opened.id, start=best.name,
         starts=tried, vaults=compared, verdict=verdict, notes=notes,
     )
     yield rebuilt
     return rebuilt
+
+
+def _gated(
+    version: str, promote: bool, registry: str, reason: str, actor: str | None
+) -> Generator[Any, None, Verdict | None]:
+    """What the gates say; where nothing is to be promoted, None if they cannot be asked."""
+    try:
+        return (yield from upkeep.promote(
+            version, registry=registry, dry=not promote, reason=reason, actor=actor
+        ))
+    except FettleError as error:
+        if promote:
+            raise
+        yield Note(f"The gates could not be asked: {error}")
+        return None
 
 
 def _climbed(

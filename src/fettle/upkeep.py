@@ -36,8 +36,8 @@ BESIDE = frozenset((
 
 
 def promote(
-    reference: str, *, registry: str = ".fettle", force: bool = False, reason: str = "",
-    actor: str | None = None,
+    reference: str, *, registry: str = ".fettle", force: bool = False, dry: bool = False,
+    reason: str = "", actor: str | None = None,
 ) -> Generator[Any, None, Verdict]:
     """Make a version champion, where every gate lets it through.
 
@@ -45,6 +45,7 @@ def promote(
         reference: NAME@N, or NAME@challenger.
         registry: a folder or a URL.
         force: move the pointer whatever the gates say; needs a reason.
+        dry: ask the gates and write down what they said, and move nothing.
         reason: for the log.
         actor: for the log; by default user@host.
 
@@ -58,6 +59,8 @@ def promote(
     """
     from fettle.stages import promoting
 
+    if force and dry:
+        raise SettingError("--dry-run moves nothing, so there is nothing to --force.")
     if force and not reason.strip():
         raise SettingError('--force needs a reason, for the log: --reason "...".')
     held, name, number, opened = _asked(reference, registry, actor)
@@ -81,7 +84,7 @@ def promote(
     forced = force and verdict.decision != "promote"
     verdict = replace(
         verdict, reason=reason.strip(), forced=forced,
-        promoted=forced or verdict.decision == "promote",
+        promoted=not dry and (forced or verdict.decision == "promote"),
     )
     detail = {"verdict": records.to_plain(verdict)}
     if verdict.promoted:
@@ -235,7 +238,7 @@ def export(
 
     Args:
         reference: NAME (its champion), NAME@N, NAME@challenger, or a version's folder.
-        form: onnx, transformers, peft or torch.
+        form: onnx, transformers, peft, timm or torch.
         folder: for its files; empty or not there yet.
         registry: a folder or a URL.
 
@@ -247,15 +250,15 @@ def export(
         SettingError: the form cannot hold this version, or the folder is not free.
     """
     from fettle.core.evaluation import Evaluation
+    from fettle.modalities.image import ImageEncoder
     from fettle.modalities.text import TextEncoder
-    from fettle.models.network import TextNetwork
     from fettle.stages import exporting, serving
 
     opened = serving.open_version(reference, registry)
-    if not isinstance(opened.network, TextNetwork) or not isinstance(opened.encoder, TextEncoder):
+    if not isinstance(opened.encoder, TextEncoder | ImageEncoder):
         raise SettingError(
-            f"{opened.id} reads pictures, and only models of texts are exported today. Its weights "
-            "lie in model.safetensors of the version's folder."
+            f"{opened.id} reads neither texts nor pictures, and only those are exported today. Its "
+            "weights lie in model.safetensors of the version's folder."
         )
     return (yield from exporting.export(
         exporting.Leaving(

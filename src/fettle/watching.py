@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from fettle.store.registry import Registry
 
 __all__ = [
-    "decide", "plain", "reference_of", "standing", "timetable", "watch", "write_page",
+    "decide", "new_labels", "plain", "reference_of", "standing", "timetable", "watch",
+    "write_page",
 ]
 
 
@@ -109,11 +110,13 @@ def standing(
     told = {one["number"]: one["at"] for one in held.versions(name)}
     age = datetime.now(UTC) - datetime.fromisoformat(told[number]).astimezone(UTC)
     previous, challenger = pointers.get("previous"), pointers.get("challenger")
+    moves = [one.event for one in held.history(name) if one.event in ("promote", "rollback")]
+    took_its_place = previous is not None and moves[-1:] == ["promote"]
     return Standing(
         version=f"{name}@{number}", age_days=max(age.total_seconds() / 86400, 0.0),
-        previous=f"{name}@{previous.number}" if previous else None,
+        previous=f"{name}@{previous.number}" if previous and took_its_place else None,
         challenger=f"{name}@{challenger.number}" if challenger else None,
-        challenger_may_promote=challenger is not None and _passed(held, name, challenger.number),
+        challenger_verdict=_said(held, name, challenger.number) if challenger else None,
         new_labels=new_labels, more_rows_gain=_promised_gain(held, manifest, new_labels),
     )
 
@@ -131,6 +134,52 @@ def decide(
     name = drift.version.partition("@")[0]
     found = standing(name, registry=registry, new_labels=new_labels)
     return retraining.decide(found, drift) if found.version == drift.version else None
+
+
+def new_labels(
+    reference: str, source: object | None = None, *, registry: str = ".fettle",
+    journal: bool = False,
+) -> int:
+    """Labelled rows, of a file or of the journal's audit stream, that no version learned from.
+
+    Labels that users sent are not counted: nobody has reviewed them. Rows of the journal count
+    where their inputs were kept.
+
+    Args:
+        reference: NAME (its champion) or NAME@N.
+        source: a file or table of rows; None with `journal`.
+        registry: a folder or a URL.
+        journal: the answers that the version gave.
+    """
+    from fettle.stages import reading, retraining, serving
+    from fettle.store import arrow
+    from fettle.store import journal as journals
+    from fettle.store.places import journal_folder
+    from fettle.store.registry import Registry
+
+    opened = serving.open_version(reference, registry)
+    names = opened.encoder.fields
+    if journal:
+        folder = journal_folder(registry, opened.id.partition("@")[0])
+        told = journals.labels(folder).settled("audit")
+        kept = journals.answers(folder, keep=lambda one: one.id in told).answers
+        rows = [one for one in kept if one.inputs is not None]
+        fields = [tuple((one.inputs or {}).get(name, "") for name in names) for one in rows]
+        labels: Sequence[str | None] = [told[one.id] for one in rows]
+    else:
+        given = reading.read_unlabelled(source, opened.schema)
+        if given.schema.target is None:
+            return 0
+        fields, labels = given.fields(), given.targets()
+    held = Registry(registry, create=False)
+    tables = [
+        table for one in held.versions(opened.id.partition("@")[0])
+        if not one["collected"] and (digest := one["manifest"]["files"].get("rows.arrow"))
+        and set(names) <= set(
+            (table := arrow.read(held.paths({"files": {"rows.arrow": digest}})["rows.arrow"]))
+            .column_names)
+    ]
+    return retraining.unlearned(tables, fields, labels, names)
 
 
 def plain(drift: Drift, decision: Decision | None) -> dict[str, Any]:
@@ -202,18 +251,24 @@ def _answered(opened: "Opened", before: Portrait, registry: str) -> Arrived:
     )
 
 
-def _passed(held: "Registry", name: str, challenger: int) -> bool:
-    """Whether the last verdict on this challenger let it through."""
+def _said(held: "Registry", name: str, challenger: int) -> str | None:
+    """What the gates said last of this challenger against the champion as it is now."""
+    generation = held.pointers(name)["champion"].generation
     verdicts = [
         event.detail["verdict"] for event in held.history(name)
         if event.event in ("gate", "promote") and "verdict" in event.detail
         and event.detail["verdict"]["challenger"] == f"{name}@{challenger}"
     ]
-    return bool(verdicts) and verdicts[-1]["decision"] == "promote"
+    fresh = bool(verdicts) and verdicts[-1]["generation"] == generation
+    return str(verdicts[-1]["decision"]) if fresh else None
 
 
 def _promised_gain(held: "Registry", manifest: Any, rows: int) -> float | None:
-    """What the version's curve of learning promises of so many more rows, at least."""
+    """What the version's curve of learning promises of so many more rows, at least.
+
+    Between two forecasts it rises at least as a straight line from nothing does: a curve of
+    learning is steepest at its beginning.
+    """
     from fettle.core.evaluation import Evaluation
     from fettle.store import records
 
@@ -221,8 +276,9 @@ def _promised_gain(held: "Registry", manifest: Any, rows: int) -> float | None:
         return None
     path = held.paths({"files": {"evaluation.json": manifest["files"]["evaluation.json"]}})
     curve = records.load(Path(path["evaluation.json"]), Evaluation).curve
-    reached = [one.low for one in (curve.forecasts if curve else ()) if one.more_rows <= rows]
-    return max(reached, default=None)
+    return max((
+        one.low * min(rows / one.more_rows, 1.0) for one in (curve.forecasts if curve else ())
+    ), default=None)
 
 
 def _numbers(rows: Sequence[int]) -> Any:

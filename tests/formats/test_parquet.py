@@ -104,3 +104,24 @@ def test_text_that_is_no_utf8_is_told_with_its_column_and_rows(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"card lost", b"card\x80lost"))
     with pytest.raises(InputError, match=r"tickets\.parquet, column 'text', rows 1 to 2: .*UTF8"):
         read_parquet(source_of_file(path))
+
+
+BOMBS = {
+    "a long value that comes again": pa.array(["x" * 50_000] * 1500),
+    "the same, in the table's own words": pa.array(["x" * 50_000] * 1500).dictionary_encode(),
+    "numbers that are all alike": pa.array([7] * 5_000_000),
+}
+
+
+@pytest.mark.parametrize("column", BOMBS.values(), ids=BOMBS)
+def test_a_file_of_few_bytes_and_gigabytes_of_rows_is_refused_while_it_is_read(tmp_path, column):
+    path = written(tmp_path, pa.table({"text": column, "label": column}))
+    assert path.stat().st_size < 2_500_000
+    with pytest.raises(InputError, match=r"would take more than 200 times as much"):
+        read_parquet(source_of_file(path))
+
+
+def test_many_rows_of_an_honest_file_come_in_their_order(tmp_path):
+    texts = [f"text {at}" for at in range(2500)]
+    path = written(tmp_path, pa.table({"text": texts, "label": ["a", "b"] * 1250}))
+    assert read_parquet(source_of_file(path)).table.column("text").to_pylist() == texts

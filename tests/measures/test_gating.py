@@ -32,6 +32,25 @@ def test_flips_are_what_was_right_and_is_wrong():
     )
 
 
+def test_models_that_err_often_may_flip_more_rows():
+    """Right on 60 and 60 of 100: unrelated errors flip 0.6 * 0.4, and a third of that is 8%."""
+    first, second = right(100, *range(40)), right(100, *range(30, 70))
+    allowed = gating.flips_allowed(first, second, least=0.03, share=1 / 3)
+    assert allowed == pytest.approx(0.08)
+    sure = right(100, 0)  # 0.99 * 0.01 / 3 is less than the least
+    assert gating.flips_allowed(sure, sure, least=0.03, share=1 / 3) == 0.03
+
+
+def test_a_gain_that_is_shown_pays_for_flips():
+    first, second = right(1000, *range(200)), right(1000, *range(900, 950))
+    _, shown, _ = gating.accuracy_change(first, second)
+    allowed = gating.flips_allowed(first, second, least=0.03, share=1 / 3)
+    assert shown > 0.1
+    assert allowed == pytest.approx(0.03 + shown)  # 0.8 * 0.05 / 3 is less than the least
+    back = gating.flips_allowed(second, first, least=0.03, share=0)
+    assert back == 0.03, "a loss takes nothing away"
+
+
 def test_the_error_of_calibration_is_the_papers():
     """Two bins: 0.95 right 8 of 10 (gap 0.15), 0.55 right 6 of 10 (gap 0.05): (1.5 + 0.5) / 20."""
     confidence = np.repeat([0.95, 0.55], 10)

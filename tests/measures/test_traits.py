@@ -43,3 +43,16 @@ def test_a_token_that_was_often_learned_surprises_less():
     assert found[0] == pytest.approx(-np.log2(0.7))
     assert found[1] == pytest.approx((-np.log2(0.7) - np.log2(0.1)) / 2)
     assert np.isnan(found[2])
+
+
+def test_a_picture_s_light_color_sharpness_and_size():
+    """Half black, half white: mean 0.5, spread 0.5; red alone has all its color in one channel."""
+    half = np.repeat([0, 255], 3 * 128).astype(np.uint8)
+    red = np.tile([255, 0, 0], 256).astype(np.uint8)
+    found = traits.picture_traits([half, red], [(200, 100), (64, 64)], [1e-3, 0.0])
+    assert found["brightness"] == pytest.approx([0.5, 1 / 3])
+    assert found["contrast"] == pytest.approx([0.5, 0.0])
+    assert found["color"] == pytest.approx([0.0, 1.0])
+    assert found["sharpness"] == pytest.approx([-3, -7], abs=1e-3)
+    assert found["size"] == pytest.approx([np.log2(100), 6])
+    assert found["shape"] == pytest.approx([1.0, 0.0])

@@ -65,6 +65,19 @@ def test_the_lean_bert_is_transformers_bert(tmp_path, changes, grad):
         torch.testing.assert_close(found[here], expected[here], atol=1e-5, rtol=1e-5)
 
 
+def test_what_is_joined_once_gives_the_same_bits_and_is_no_weight_of_its_own(tmp_path):
+    ours, _ = pair(tmp_path)
+    batch = padded()
+    names = list(ours.state_dict())
+    with torch.inference_mode():
+        before = ours(batch)
+        ours.settle()
+        assert torch.equal(ours(batch), before)
+        ours.encoder["layer"][0].attention["self"].joined_weight.zero_()
+        assert not torch.equal(ours(batch), before), "it is what the pass takes"
+    assert list(ours.state_dict()) == names
+
+
 def test_a_type_that_is_not_given_is_type_0(tmp_path):
     ours, theirs = pair(tmp_path)
     batch = padded()

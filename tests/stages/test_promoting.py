@@ -137,6 +137,30 @@ def test_many_flips_stop_a_model_that_is_as_good():
         candidate("m@2", wrong(*range(400, 490)), rows),
     )
     assert gates(found)["negative_flips"] == "fail"
+    gate = next(one for one in found.gates if one.name == "negative_flips")
+    assert (gate.value, gate.threshold) == (pytest.approx(0.09), pytest.approx(0.03))
+    assert gate.sentence == "9.0% of rows were right and are wrong now; 3.0% may be"
+
+
+def test_flips_above_the_limit_that_may_be_chance_stop_nobody():
+    """35 of 1,000: Wilson's lower bound is 2.7%."""
+    rows = table(1000)
+    champion = candidate("m@1", wrong(*range(100)), rows)
+    found = verdict(champion, candidate("m@2", wrong(*range(35, 135)), rows))
+    gate = next(one for one in found.gates if one.name == "negative_flips")
+    assert gate.verdict == "pass"
+    assert gate.value == pytest.approx(0.035)
+    assert gate.sentence.endswith("; 3.0% may be, and more may be chance")
+    more = verdict(champion, candidate("m@2", wrong(*range(55, 155)), rows))
+    assert gates(more)["negative_flips"] == "fail"
+
+
+def test_a_model_that_is_much_better_may_flip_more_rows():
+    rows = table(1000)
+    champion = candidate("m@1", wrong(*range(300)), rows)
+    found = verdict(champion, candidate("m@2", wrong(*range(900, 960)), rows))
+    assert gates(found)["negative_flips"] == "pass"
+    assert gates(found)["accuracy"] == "pass"
 
 
 def test_a_slower_a_larger_and_a_blocked_model_are_each_stopped(monkeypatch):

@@ -39,8 +39,9 @@ OLD = Standing("m@2", age_days=90.0, previous="m@1")
     (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02), drift(), "retrain"),
     (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.001), drift(), "keep"),
     (Standing("m@2", 90.0, new_labels=50, more_rows_gain=0.05), drift(), "keep"),
-    (Standing("m@2", 1.0, challenger="m@3", challenger_may_promote=True), drift(fallen=True),
+    (Standing("m@2", 1.0, challenger="m@3", challenger_verdict="promote"), drift(fallen=True),
      "promote"),
+    (Standing("m@2", 1.0, challenger="m@3", challenger_verdict="reject"), drift(), "keep"),
     (Standing("m@2", 1.0, challenger="m@3"), drift(), "keep"),
 ])
 def test_every_decision_has_its_reason_and_a_command(standing, found, action):
@@ -49,6 +50,20 @@ def test_every_decision_has_its_reason_and_a_command(standing, found, action):
     assert all(made.reasons)
     assert bool(made.reasons)
     assert bool(made.command) == (action != "keep")
+
+
+def test_a_challenger_that_waits_is_told_of_with_what_the_gates_said():
+    asked = Standing("m@2", 90.0, challenger="m@3", challenger_verdict="cannot tell")
+    assert "m@3 waits, and the gates said: cannot tell." in retraining.decide(asked).reasons
+    unasked = retraining.decide(Standing("m@2", 90.0, challenger="m@3"))
+    assert any("fettle promote m@3 --dry-run" in reason for reason in unasked.reasons)
+
+
+def test_labels_of_rows_that_a_version_has_are_not_new_and_each_counts_once():
+    fields = [("A ",), ("e",), ("new",), ("NEW",), ("other",), ("blank",)]
+    labels = ["x", "x", "x", "y", "y", None]
+    assert retraining.unlearned([BEFORE], fields, labels, ("text",)) == 2
+    assert retraining.unlearned([], fields, labels, ("text",)) == 4
 
 
 def old(*rows):

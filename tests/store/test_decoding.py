@@ -1,8 +1,6 @@
 """Decoding: every kind of picture comes out upright in RGB, or is refused before it can harm."""
 
 import io
-import struct
-import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -10,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fettle.core.errors import InputError
-from fettle.store.decoding import decoded, look
-from pictures import drawn, encoded
+from fettle.store.decoding import TooManyPixels, decoded, look, sides
+from pictures import drawn, encoded, png_that_claims
 
 SHAPE = drawn("disc", seed=1, side=48)
 
@@ -26,17 +24,6 @@ def said(content):
     with pytest.raises(InputError) as raised:
         look(content)
     return str(raised.value)
-
-
-def png_that_claims(width, height):
-    def chunk(kind, body):
-        return (struct.pack(">I", len(body)) + kind + body
-                + struct.pack(">I", zlib.crc32(kind + body)))
-
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    body = zlib.compress(bytes(100))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body)
-            + chunk(b"IEND", b""))
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP"])
@@ -151,3 +138,15 @@ def test_frames_that_are_cut_anywhere_are_read_or_refused(form):
     for end in range(len(whole)):
         with suppress(InputError):
             look(whole[:end])
+
+
+def test_the_sides_are_those_of_the_upright_picture_by_its_header_alone():
+    wide = SHAPE[:20]
+    assert sides(encoded(wide)) == (48, 20)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert sides(encoded(wide, "JPEG", exif=turned)) == (20, 48)
+    with pytest.raises(TooManyPixels, match="12,000 x 12,000 pixels"):
+        sides(png_that_claims(12_000, 12_000))
+    with pytest.raises(InputError, match="none of JPEG"):
+        sides(b"<svg/>")

@@ -44,6 +44,22 @@ def test_what_was_written_is_read_in_its_order_and_rounded_to_five_digits(tmp_pa
     assert found.passed_over == ()
 
 
+def test_what_was_seen_of_a_picture_is_kept_and_a_line_that_says_it_otherwise_is_passed_over(
+    tmp_path
+):
+    writer = journal.Journal(tmp_path)
+    writer.write([answered(1, traits={"brightness": 0.1234567, "size": 8.0}), answered(2)])
+    found = journal.answers(tmp_path).answers
+    assert [one.traits for one in found] == [{"brightness": 0.12346, "size": 8.0}, {}]
+    (path,) = tmp_path.iterdir()
+    lines = path.read_text().splitlines()
+    odd = [lines[0].replace("0.12346", wrong) for wrong in ("NaN", '"dark"')]
+    odd.append(lines[0].replace('{"brightness": 0.12346, "size": 8.0}', "[1]"))
+    path.write_text("\n".join([*lines, *odd]) + "\n")
+    again = journal.answers(tmp_path)
+    assert (len(again.answers), len(again.passed_over)) == (2, 3)
+
+
 def test_a_line_holds_the_agreed_keys_and_a_file_the_second_of_its_beginning(tmp_path):
     journal.Journal(tmp_path).write([answered()])
     (path,) = tmp_path.iterdir()

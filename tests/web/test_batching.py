@@ -21,6 +21,9 @@ class Letters:
             raise ValueError("no such text")
         return [cells[0] for cells in fields]
 
+    def traits(self, fields, items):
+        return {}
+
     def size(self, item):
         return len(item)
 

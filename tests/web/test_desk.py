@@ -3,11 +3,12 @@
 import asyncio
 import json
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
-from fettle.core.errors import InputError, OutOfMemory
-from fettle.web.asking import require_bytes
+from fettle.core.errors import OutOfMemory
+from fettle.web import desk as desk_of
 from fettle.web.batching import Batcher
 from fettle.web.desk import Desk, Limits
 from fettle.web.door import Door
@@ -50,7 +51,7 @@ def asgi(story, model, *, deadline=PATIENCE):
     return asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
-async def ask(app, body, *, path="/predict", gone=None):
+async def ask(app, body, *, path="/predict", gone=None, headers=()):
     """(status, object) that the application answers; `gone` is when the client goes away."""
     sent = []
     messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
@@ -67,7 +68,7 @@ async def ask(app, body, *, path="/predict", gone=None):
     scope = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
         "query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1",
-        "headers": [(b"host", b"localhost")], "asgi": {"version": "3.0"},
+        "headers": [(b"host", b"localhost"), *headers], "asgi": {"version": "3.0"},
     }
     with suppress(Exception):  # starlette raises again what it has answered, for the log
         await app(scope, receive, send)
@@ -142,8 +143,28 @@ def test_an_answer_after_the_deadline_is_a_504():
     assert "No answer within 0.2 s" in told["error"]
 
 
-def test_a_picture_is_sent_and_not_named_by_a_hash_of_this_machine_s():
-    sent = "data:image/png;base64,AAAA"
-    require_bytes([(sent,), ("sha256:abc",)])
-    with pytest.raises(InputError, match="Row 2 names a picture by its hash"):
-        require_bytes([(sent,), (f"sha256:{'0' * 64}",)])
+def test_bodies_that_fill_the_memory_set_aside_are_told_to_come_back(monkeypatch):
+    """The first waits for its answer and is held; the second does not fit beside it."""
+    monkeypatch.setattr(desk_of, "HELD_BYTES", 50)
+    model = Model(encoder=OneColumn())
+    model.task = SimpleNamespace(classes=("long", "short"))
+
+    async def story(app, batcher):
+        first = asyncio.create_task(ask(app, {"rows": ["a" * 30]}))
+        await asyncio.to_thread(model.begun.wait, 5)
+        second = await ask(app, {"rows": ["b" * 30]})
+        model.go.set()
+        return await first, second, await ask(app, {"rows": ["c" * 300]})
+
+    first, second, third = asgi(story, model)
+    assert first[0] == 200
+    assert (second[0], "Ask again in 1 s" in second[1]["error"]) == (503, True)
+    assert third[0] == 200, "a single request always finds room, and what was held is given back"
+
+
+def test_a_model_of_texts_takes_no_pictures():
+    async def story(app, batcher):
+        return await ask(app, {}, headers=[(b"content-type", b"image/png")])
+
+    status, told = asgi(story, Model(encoder=OneColumn()))
+    assert (status, told["error"]) == (415, "m@1 reads texts: send JSON.")

@@ -17,7 +17,7 @@ class Portrait:
     """What is watched of rows, as arrays of equal length; no text of theirs."""
 
     kinds: Mapping[str, str]
-    """Of each column that the model reads: text, number or category."""
+    """Of each column that the model reads: text, number, category or picture."""
     traits: Mapping[str, np.ndarray]
     """Float (rows,), not a number where there is nothing to measure, or names (rows,)."""
     classes: tuple[str, ...]

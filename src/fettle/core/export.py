@@ -15,7 +15,7 @@ class Trial:
     """Of each batch; the last one may be smaller."""
     rows: int
     shortest: int
-    """Tokens of the shortest batch, padding included."""
+    """Tokens of the shortest batch, padding included; or pixels a side."""
     longest: int
     difference: float
     """The largest of an output."""
@@ -51,6 +51,8 @@ class Certificate:
     notes: tuple[str, ...]
     files: Mapping[str, str]
     """sha256 of each file beside it, by path."""
+    unit: str = "tokens"
+    """In which the lengths of the trials are told: tokens, or pixels a side."""
 
     def __post_init__(self) -> None:
         if not self.trials:
@@ -80,6 +82,7 @@ class Certificate:
         lengths = [length for one in self.trials for length in (one.shortest, one.longest)]
         return (
             f"{asked:,} answers in batches of {', '.join(map(str, sizes))} rows and {min(lengths)} "
-            f"to {max(lengths)} tokens: outputs differ by at most {self.largest_difference:.2g} "
+            f"to {max(lengths)} {self.unit}: outputs differ by at most "
+            f"{self.largest_difference:.2g} "
             f"({self.tolerance:.2g} is allowed), {self.changed or 'no'} answers changed."
         )

@@ -3,7 +3,7 @@
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,10 +34,14 @@ class Answered:
     inputs: Mapping[str, str] | None = None
     """The row's text by column; None unless the server was told to keep it."""
     stream: str = "user"
+    traits: Mapping[str, float] = field(default_factory=dict)
+    """Of a picture: how bright, how sharp, how large ..., to 5 digits; nothing of a text."""
 
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:
             raise ValueError(f"stream is {self.stream!r}, not {' or '.join(STREAMS)}")
+        if not np.isfinite(list(self.traits.values())).all():
+            raise ValueError("traits hold what is no finite number")
         if not len(self.probabilities) or not np.isfinite(self.probabilities).all():
             raise ValueError("probabilities are no finite numbers")
         if self.embedding is not None and not np.isfinite(self.embedding).all():

@@ -130,6 +130,11 @@ class Encoder(Protocol):
     def plain(self, rows: Sequence[tuple[str, ...]]) -> Sequence[Any]:
         """What a baseline without a network reads: texts, or small pictures laid out flat."""
 
+    def traits(
+        self, rows: Sequence[tuple[str, ...]], items: Sequence[Item]
+    ) -> dict[str, np.ndarray]:
+        """What is watched of rows that is seen in their items alone, by name, float (rows,)."""
+
     def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """The same rows, in cells that can be asked on any machine."""
 
@@ -288,7 +293,8 @@ class Exportable:
     """A batch of the encoder in, outputs (rows, classes) out."""
     backbone: Callable[[], Any]
     """The same weights below the head: `model`, transformers' own module without pooler or
-    decoder, and `architecture`, the class that it is of."""
+    decoder, and `architecture`, the class that it is of; of pictures, the module that gives one
+    vector a picture."""
     base: Callable[[], tuple[Any, Path]]
     """The weights that the version was tuned from, likewise, and the folder where they lie."""
     head: Mapping[str, Any]
@@ -297,12 +303,15 @@ class Exportable:
     """Of the head's linear map, (classes, width); with `bias` it is divided by the temperature."""
     bias: torch.Tensor
     encoder: Mapping[str, Any]
-    """fields, max_tokens, pad ...: how rows become token ids."""
+    """fields, max_tokens, pad ...: how rows become token ids; or side, room, interpolation: how
+    pictures become pixels."""
     tokenizer: str
-    """The text of a tokenizer.json that cuts to max_tokens itself."""
+    """The text of a tokenizer.json that cuts to max_tokens itself; empty of pictures."""
     rung: str
     settings: Mapping[str, Any]
     """Of that rung, in the plan."""
+    config: Path | None = None
+    """What the network is built from, where the version keeps a file of it."""
 
 
 @dataclass(frozen=True, slots=True)

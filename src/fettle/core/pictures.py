@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fettle.core.errors import InputError
 
 __all__ = [
-    "Illustration", "Look", "cell_of_bytes", "cell_of_hash", "hash_in", "inline_bytes",
-    "is_picture",
+    "HASH", "INLINE", "Illustration", "Look", "cell_of_bytes", "cell_of_hash", "hash_in",
+    "inline_bytes", "is_picture",
 ]
 
 HASH, INLINE = "sha256:", "data:"

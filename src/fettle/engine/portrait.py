@@ -15,14 +15,7 @@ from fettle.core.pictures import is_picture
 from fettle.core.progress import Progress
 from fettle.engine.predict import taps_by_batch
 from fettle.measures.calibration import log_probabilities
-from fettle.measures.traits import (
-    BLANK,
-    column_kind,
-    in_numbers,
-    picture_traits,
-    surprise,
-    text_traits,
-)
+from fettle.measures.traits import BLANK, column_kind, in_numbers, surprise, text_traits
 
 __all__ = ["kinds_of", "portrait", "token_counts"]
 
@@ -30,7 +23,8 @@ Fields = Sequence[tuple[str, ...]]
 
 
 def kinds_of(names: Sequence[str], fields: Fields) -> dict[str, str]:
-    """What is watched of each column: text, number or category; one column alone is text."""
+    """What is watched of each column: text, number or category; one column alone is text, or
+    picture."""
     if len(names) == 1:
         cell = next((row[0] for row in fields), "")
         return {names[0]: "picture" if is_picture(cell) else "text"}
@@ -90,7 +84,7 @@ def portrait(
         done += len(rows)
         yield Progress("watched rows", done, len(items))
     traits = _traits(fields, encoder.fields, kinds) if "picture" not in kinds.values() else (
-        picture_traits(encoder.plain(fields)))
+        encoder.traits(fields, items))
     if counts is not None and "text" in kinds.values():
         traits["vocabulary"] = surprise(items, counts)
     return Portrait(

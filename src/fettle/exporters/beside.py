@@ -67,13 +67,15 @@ def write_head(given: Exportable, path: Path) -> None:
     )
 
 
-def write_readme(given: Exportable, folder: Path, form: str, how: str) -> None:
+def write_readme(
+    given: Exportable, folder: Path, form: str, how: str, *, becomes: str = "tokens"
+) -> None:
     """README.md: what this is and how it is opened."""
     fields = ", ".join(f"`{name}`" for name in given.encoder["fields"])
     files.write_text(folder / "README.md", (
         f"# {given.id}, as {form}\n\n"
         f"Tuned from `{_model_name(given)}`. A row is {fields}; [preprocessing.json]"
-        "(preprocessing.json) says how it becomes tokens, and `classes` there what the outputs "
+        f"(preprocessing.json) says how it becomes {becomes}, and `classes` there what the outputs "
         "stand for. [certificate.json](certificate.json) says what was asked of the version and "
         f"of these files, and how far apart the answers were.\n\n{how.strip()}\n"
     ))

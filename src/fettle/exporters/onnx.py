@@ -22,7 +22,7 @@ from fettle.core.parts import Exportable
 from fettle.exporters import beside
 from fettle.store import failpoints, files
 
-__all__ = ["open_folder", "write"]
+__all__ = ["NETWORK", "OUTPUTS", "open_folder", "require_libraries", "write", "write_graph"]
 
 NETWORK = "model.onnx"
 ROWS, TOKENS = 2, 7
@@ -65,18 +65,17 @@ def write(given: Exportable, folder: Path) -> tuple[str, ...]:
     Raises:
         SettingError: a library of the extra `onnx` is not installed.
     """
-    _require_libraries()
+    require_libraries()
     from fettle.exporters import onnx_answers
 
-    graph = _Graph(given).eval()
     ids = torch.full((ROWS, TOKENS), given.encoder["pad"], dtype=torch.long)
     ids[:] = torch.arange(TOKENS) + 1
     mask = torch.ones_like(ids)
     mask[1, -2:] = 0
-    size = sum(value.numel() * value.element_size() for value in graph.parameters())
-    path = folder / NETWORK
-    with _silent(), torch.no_grad(), failpoints.operation("write", path, into=path):
-        notes = _traced(graph, (ids, mask), path, large=size > ONE_FILE_BYTES)
+    notes = write_graph(
+        _Graph(given).eval(), (ids, mask), folder / NETWORK, names=NAMES,
+        free={0: "rows", 1: "tokens"},
+    )
     beside.write_preprocessing(given, folder, NETWORK)
     files.copy_file(Path(onnx_answers.__file__), folder / "answers.py")
     beside.write_readme(given, folder, "ONNX", HOW)
@@ -92,15 +91,35 @@ def open_folder(
     return Answers(folder, threads=torch.get_num_threads()).outputs
 
 
-def _traced(
-    graph: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], path: Path, *, large: bool
+def write_graph(
+    graph: nn.Module, batch: tuple[torch.Tensor, ...], path: Path, *, names: list[str],
+    free: dict[int, str],
 ) -> tuple[str, ...]:
-    """The graph in a file, its batch size and length free."""
-    free = {0: "rows", 1: "tokens"}
+    """A graph as an ONNX file; sentences that a person should know.
+
+    Args:
+        graph: gives logits and probabilities.
+        batch: that is traced.
+        path: of the file.
+        names: of its inputs.
+        free: axes of the inputs that may have any length, by number.
+
+    Raises:
+        SettingError: the network is too large for the exporter that could write it.
+    """
+    size = sum(value.numel() * value.element_size() for value in graph.parameters())
+    with _silent(), torch.no_grad(), failpoints.operation("write", path, into=path):
+        return _traced(graph, batch, path, names, free, large=size > ONE_FILE_BYTES)
+
+
+def _traced(
+    graph: nn.Module, batch: tuple[torch.Tensor, ...], path: Path, names: list[str],
+    free: dict[int, str], *, large: bool,
+) -> tuple[str, ...]:
     try:
         program = torch.onnx.export(
-            graph, batch, dynamo=True, input_names=NAMES, output_names=OUTPUTS, opset_version=OPSET,
-            dynamic_shapes=dict.fromkeys(NAMES, free), verbose=False, optimize=True,
+            graph, batch, dynamo=True, input_names=names, output_names=OUTPUTS, opset_version=OPSET,
+            dynamic_shapes=dict.fromkeys(names, free), verbose=False, optimize=True,
         )
         assert program is not None
         _without_traces(program.model)
@@ -113,9 +132,9 @@ def _traced(
             f"torch's newer exporter could not write this network ({why}), and the older one "
             "writes no file above 2 GB. Export it to torch."
         )
-    axes = dict.fromkeys(NAMES, free) | {name: {0: "rows"} for name in OUTPUTS}
+    axes = dict.fromkeys(names, free) | {name: {0: "rows"} for name in OUTPUTS}
     torch.onnx.export(
-        graph, batch, str(path), dynamo=False, input_names=NAMES, output_names=OUTPUTS,
+        graph, batch, str(path), dynamo=False, input_names=names, output_names=OUTPUTS,
         dynamic_axes=axes, opset_version=OPSET - 1,
     )
     return (f"torch's newer exporter could not write this network ({why}); the older one did.",)
@@ -132,7 +151,12 @@ def _without_traces(model: Any) -> None:
             value.metadata_props.clear()
 
 
-def _require_libraries() -> None:
+def require_libraries() -> None:
+    """Return if all that ONNX needs is installed.
+
+    Raises:
+        SettingError: a library of the extra `onnx` is not.
+    """
     for name in ("onnx", "onnxruntime", "onnxscript"):
         if importlib.util.find_spec(name) is None:
             raise SettingError(

@@ -13,7 +13,10 @@ from typing import IO, Any
 
 from fettle.core.errors import InputError, unknown_name
 
-__all__ = ["Source", "packed_error", "source_of_bytes", "source_of_file", "text_lines"]
+__all__ = [
+    "UNPACKED_BYTES", "UNPACKED_TIMES", "Source", "packed_error", "source_of_bytes",
+    "source_of_file", "text_lines",
+]
 
 UNPACKED_BYTES, UNPACKED_TIMES = 64_000_000, 200
 """A .gz may grow to the larger of so many bytes and so many times its size."""

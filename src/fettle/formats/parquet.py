@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from fettle.core.errors import InputError
 from fettle.formats.cells import text_column
-from fettle.formats.opening import Source, packed_error
+from fettle.formats.opening import UNPACKED_BYTES, UNPACKED_TIMES, Source, packed_error
 from fettle.formats.picture_columns import names_of_classes, with_bytes
 from fettle.formats.rows import Rows, column_names, rows_of_columns
 
@@ -21,6 +21,8 @@ BEGINNINGS = tuple(re.compile(one, re.DOTALL) for one in (
     rb"MM\0\*",
 ))
 """Of the files that hold pictures; other bytes are no column of them."""
+AT_ONCE = 1000
+"""Rows that are unpacked before what they take is looked at."""
 
 
 def read_parquet(source: Source, encoding: str | None = None) -> Rows:
@@ -31,7 +33,8 @@ def read_parquet(source: Source, encoding: str | None = None) -> Rows:
         encoding: not used: Parquet says what its text is.
 
     Raises:
-        InputError: the file is damaged, empty, or has two columns of one name.
+        InputError: the file is damaged, empty, has two columns of one name, or grows far beyond
+            its size.
     """
     try:
         table = _table(source)
@@ -106,9 +109,36 @@ def _require_whole(column: pa.ChunkedArray, *, name: str, place: str) -> None:
 
 def _table(source: Source) -> pa.Table:
     if source.path is not None:
+        size = source.path.stat().st_size
         with parquet.ParquetFile(source.path, memory_map=True) as file:
-            return file.read()
+            return _unpacked(file, size, source.name)
     with source.open() as stream:
         content = stream.read()
     with parquet.ParquetFile(pa.BufferReader(content)) as file:
-        return file.read()
+        return _unpacked(file, len(content), source.name)
+
+
+def _unpacked(file: parquet.ParquetFile, size: int, name: str) -> pa.Table:
+    """All rows, counted while they are unpacked: one value that is told to come a billion times
+    takes a few bytes in the file."""
+    most = max(UNPACKED_BYTES, UNPACKED_TIMES * size)
+    told = file.metadata
+    if sum(told.row_group(at).total_byte_size for at in range(told.num_row_groups)) > most:
+        raise _too_large(name, size)
+    batches, taken = [], 0
+    for batch in file.iter_batches(batch_size=AT_ONCE):
+        taken += sum(
+            (one.dictionary_decode() if pa.types.is_dictionary(one.type) else one).nbytes
+            for one in batch.columns
+        )
+        if taken > most:
+            raise _too_large(name, size)
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema=file.schema_arrow)
+
+
+def _too_large(name: str, size: int) -> InputError:
+    return InputError(
+        f"{name} has {size:,} bytes and would take more than {UNPACKED_TIMES} times as much, which "
+        "no table of texts does. Write it anew without what repeats, or as CSV."
+    )

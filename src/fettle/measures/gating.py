@@ -15,8 +15,8 @@ from fettle.measures.intervals import percentiles, wilson
 from fettle.measures.paired import newcombe, paired_interval, rows_needed
 
 __all__ = [
-    "LEVEL", "accuracy_change", "calibration_change", "flip_rate", "harmed", "latency_ratio",
-    "macro_f1_change", "more_rows",
+    "LEVEL", "accuracy_change", "calibration_change", "flip_rate", "flips_allowed", "harmed",
+    "latency_ratio", "macro_f1_change", "more_rows",
 ]
 
 LEVEL = 0.90
@@ -91,6 +91,28 @@ def flip_rate(first: np.ndarray, second: np.ndarray) -> Change:
     _require_same(first, second)
     flips = int((first & ~second).sum())
     return (flips / len(first), *wilson(flips, len(first), LEVEL))
+
+
+def flips_allowed(
+    first: np.ndarray, second: np.ndarray, *, least: float, share: float
+) -> float:
+    """The share of rows that may be right with the first and wrong with the second.
+
+    Two models that err often flip more rows than two that err seldom, however alike they are: so
+    it grows with the rate that two models with unrelated errors would have. Where the second is
+    shown to be better, as many rows more may flip as it is shown to gain.
+
+    Args:
+        first, second: bool (rows,): is it right?
+        least: allowed in any case.
+        share: of the rate of unrelated errors.
+
+    Source: Yan et al., "Positive-Congruent Training", CVPR 2021, section 3: the flips of unrelated
+    errors, (1 - error of the first) times the error of the second, as their yardstick.
+    """
+    _, gain, _ = accuracy_change(first, second)
+    unrelated = float(first.mean()) * float(1 - second.mean())
+    return max(least, share * unrelated) + max(gain, 0.0)
 
 
 def calibration_change(

@@ -17,6 +17,8 @@ NUMBERS, KINDS_SHARE, MOST_KINDS = 0.95, 0.05, 50
 """A column is of numbers where so many of its cells are; of categories where it has at most so
 many, and at most so large a share of its rows."""
 BLANK = "(empty)"
+FLAT = 1e-7
+"""Sharpness of a picture in which nothing is to be seen."""
 
 
 def column_kind(cells: Sequence[str | None]) -> str:
@@ -36,21 +38,29 @@ def in_numbers(cells: Sequence[str | None]) -> np.ndarray:
     return np.array([_number(cell) for cell in cells], dtype=np.float64)
 
 
-def picture_traits(pictures: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Light and color of each picture.
+def picture_traits(
+    pictures: Sequence[np.ndarray], sides: Sequence[tuple[int, int]], sharp: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Light, color, sharpness and size of each picture.
 
     Args:
         pictures: small ones in color, laid out flat: numbers from 0 to 255, (pixels * 3,) each.
+        sides: width and height of the originals.
+        sharp: variance of the Laplacian of each, as the network sees it.
 
     Returns:
         By name, float (rows,): `brightness`, the mean; `contrast`, the spread; `color`, how far the
-        three colors lie apart on average.
+        three colors lie apart on average; `sharpness`, the logarithm of `sharp` to the base of 10;
+        `size` and `shape`, logarithms to the base of 2 of the shorter side and of width by height.
     """
     found = np.asarray(list(pictures), dtype=np.float64).reshape(len(pictures), -1, 3) / 255
     return {
         "brightness": found.mean(axis=(1, 2)),
         "contrast": found.mean(axis=2).std(axis=1),
         "color": (found.max(axis=2) - found.min(axis=2)).mean(axis=1),
+        "sharpness": np.log10(np.asarray(sharp, dtype=np.float64) + FLAT),
+        "size": np.log2(np.array([min(one) for one in sides], dtype=np.float64)),
+        "shape": np.log2(np.array([one[0] / one[1] for one in sides], dtype=np.float64)),
     }
 
 

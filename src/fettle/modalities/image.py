@@ -21,6 +21,7 @@ from fettle.core.errors import InputError, StoreError
 from fettle.core.parts import Card
 from fettle.core.pictures import cell_of_bytes, hash_in
 from fettle.core.plan import Pictures
+from fettle.measures.traits import picture_traits
 from fettle.store import arrays, decoding, files, folders, pictures
 
 if TYPE_CHECKING:
@@ -130,7 +131,17 @@ class ImageEncoder:
 
     def plain(self, rows: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
         """16 by 16 pixels in color, laid out flat: (768,) each."""
-        return [_resized(item, UNIT, UNIT, "bilinear").ravel() for item in self.encode(rows)]
+        return [_small(item) for item in self.encode(rows)]
+
+    def traits(
+        self, rows: Sequence[tuple[str, ...]], items: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Light and color of each picture, how sharp the network sees it, and its own size."""
+        sides = [decoding.sides(pictures.content_of(row[0])) for row in rows]
+        return picture_traits(
+            [_small(item) for item in items], sides,
+            [decoding.sharpness(item.mean(axis=2, dtype=np.float32) / 255) for item in items],
+        )
 
     def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """The same rows with the pictures' own bytes in their cells."""
@@ -221,6 +232,11 @@ def _resized(pixels: np.ndarray, width: int, height: int, interpolation: str) ->
     kind = kinds.get(interpolation, Image.Resampling.BICUBIC)
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(picture.resize((width, height), kind))
+
+
+def _small(item: np.ndarray) -> np.ndarray:
+    """16 by 16 pixels in color, laid out flat."""
+    return _resized(item, UNIT, UNIT, "bilinear").ravel()
 
 
 def _random_crop(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:

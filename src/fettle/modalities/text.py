@@ -125,6 +125,12 @@ class TextEncoder:
         """The fields of a row as one text."""
         return [" ".join(row) for row in rows]
 
+    def traits(
+        self, rows: Sequence[tuple[str, ...]], items: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Nothing: what is watched of texts is made of their columns."""
+        return {}
+
     def portable(self, rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """The rows themselves: a text is the same everywhere."""
         return list(rows)

@@ -85,6 +85,12 @@ class Bert(nn.Module):
                 hidden = layer(hidden, mask, plain)
         return hidden
 
+    def settle(self) -> None:
+        """Join what every pass would join anew: for a network that learns no more."""
+        for module in self.modules():
+            if isinstance(module, _Attention):
+                module.settle()
+
     def block_of(self, parameter: str) -> int:
         """The block of a parameter of this module: 0 for the embeddings, then 1 and up."""
         inside = parameter.removeprefix("encoder.layer.").partition(".")[0]
@@ -158,6 +164,24 @@ class _Attention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
+        # of all three, where they stay as they are
+        self.register_buffer("joined_weight", None, persistent=False)
+        self.register_buffer("joined_bias", None, persistent=False)
+
+    def settle(self) -> None:
+        """Join the three maps once and for all; an adapter beside one of them stays beside it."""
+        if all(type(one) is nn.Linear for one in (self.query, self.key, self.value)):
+            with torch.no_grad():
+                self.joined_weight, self.joined_bias = self._joined()
+
+    joined_weight: torch.Tensor | None
+    joined_bias: torch.Tensor | None
+
+    def _joined(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.joined_weight is not None and self.joined_bias is not None:
+            return self.joined_weight, self.joined_bias
+        three = (self.query, self.key, self.value)
+        return torch.cat([one.weight for one in three]), torch.cat([one.bias for one in three])
 
     def forward(
         self, hidden: torch.Tensor, mask: torch.Tensor | None, plain: bool
@@ -166,11 +190,7 @@ class _Attention(nn.Module):
         three = (self.query, self.key, self.value)
         if all(type(one) is nn.Linear for one in three):
             # one product of three widths is faster
-            joined = functional.linear(
-                hidden,
-                torch.cat([one.weight for one in three]),
-                torch.cat([one.bias for one in three]),
-            )
+            joined = functional.linear(hidden, *self._joined())
         else:  # an adapter stands beside one of them
             joined = torch.cat([one(hidden) for one in three], dim=-1)
         query, key, value = joined.view(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)

@@ -71,6 +71,12 @@ class BlockNetwork(nn.Module):
                 buffer.data = buffer.data.to(torch.bfloat16)
         return cast
 
+    def settle(self) -> Self:
+        """The same network, ready to be asked many times: it learns no more."""
+        if isinstance(self.backbone, Bert):
+            self.backbone.settle()
+        return self
+
     def attend_plainly(self, *, below: int) -> None:
         """Train rows of up to so many tokens with plain products, where the network can choose."""
         if isinstance(self.backbone, Bert):

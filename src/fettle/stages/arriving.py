@@ -98,6 +98,10 @@ def from_journal(
         embedding=np.stack(whole) if len(whole) == len(found) else None,
         labels=tuple(audited.get(one.id, all_told.get(one.id)) for one in found),
     )
+    told = [name for name in reference.traits if all(name in one.traits for one in found)]
+    portrait = replace(portrait, traits={
+        name: np.array([one.traits[name] for one in found]) for name in told
+    })
     names = list(reference.kinds)
     if paint is not None and all(one.inputs is not None for one in found):
         fields = [tuple((one.inputs or {}).get(name, "") for name in names) for one in found]

@@ -17,19 +17,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from fettle.core.errors import Blocked, ModelUnavailable, SettingError, StoreError, unknown_name
+from fettle.core.errors import (
+    Blocked,
+    CorruptFile,
+    InputError,
+    ModelUnavailable,
+    SettingError,
+    StoreError,
+    unknown_name,
+)
 from fettle.core.export import Certificate, Trial
-from fettle.core.parts import Exportable
+from fettle.core.parts import Exportable, Exporter
 from fettle.core.progress import Progress
 from fettle.engine.device import seeded
-from fettle.exporters import EXPORTERS
+from fettle.exporters import EXPORTERS, PICTURE_EXPORTERS
+from fettle.modalities.image import ImageEncoder
 from fettle.modalities.text import TextEncoder
 from fettle.models.backbone import Backbone, quiet
+from fettle.models.bert import Bert
 from fettle.models.cards import card_of
 from fettle.models.from_transformers import empty_backbone, open_backbone
-from fettle.models.network import TextNetwork
+from fettle.models.network import BlockNetwork, PictureNetwork
 from fettle.models.sources import CONFIG
-from fettle.store import arrow, files, records, staging
+from fettle.store import arrow, files, pictures, records, staging
 
 __all__ = ["Leaving", "export"]
 
@@ -39,7 +49,8 @@ TOLERANCE = 1e-4
 ROWS, BATCH_ROWS = 256, 32
 SIZES, FEW = (1, 3, 7), 24
 """Further batch sizes, and the rows that are asked in each."""
-LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "onnxscript")
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "onnxscript",
+             "timm", "pillow")
 ANSWERS = ("model.safetensors", "head.json", "config.json", "task.json", "plan.json",
            "tokenizer.json", "encoder.json")
 """Files of a version that its answers hang on."""
@@ -51,8 +62,8 @@ class Leaving:
     """A version that is ready to answer, and is to be exported."""
 
     id: str
-    network: TextNetwork
-    encoder: TextEncoder
+    network: BlockNetwork
+    encoder: TextEncoder | ImageEncoder
     classes: tuple[str, ...]
     temperature: float
     precision: str
@@ -62,6 +73,11 @@ class Leaving:
     paths: Mapping[str, Path]
     """Its files, whose bytes are right."""
 
+    @property
+    def forms(self) -> dict[str, Exporter]:
+        """Those that a version of its modality can leave in."""
+        return PICTURE_EXPORTERS if isinstance(self.network, PictureNetwork) else EXPORTERS
+
 
 def export(
     leaving: Leaving, form: str, folder: Path
@@ -70,7 +86,7 @@ def export(
 
     Args:
         leaving: the version.
-        form: a name in EXPORTERS.
+        form: a name in EXPORTERS, or in PICTURE_EXPORTERS.
         folder: not there yet, or empty; or it holds the same export, which is checked and kept.
 
     Raises:
@@ -79,9 +95,7 @@ def export(
         Blocked: what was written answers otherwise; nothing is left of it.
         StoreError: the disk is full, gone or not writable; nothing is left of it.
     """
-    if form not in EXPORTERS:
-        raise unknown_name("form", form, EXPORTERS)
-    _require_head(leaving, form)
+    _require_form(leaving, form)
     made_of = {name: files.sha256(leaving.paths[name]) for name in ANSWERS if name in leaving.paths}
     before = _same(folder, form, made_of)
     if before is not None:
@@ -90,8 +104,8 @@ def export(
     with staging.staged(folder) as place, quiet(), seeded(0):
         given = _exportable(leaving)
         yield Progress(f"export to {form}", 0, 1, "steps")
-        notes = EXPORTERS[form].write(given, place)
-        asked = _Asked(leaving, given, EXPORTERS[form].open(given, place))
+        notes = leaving.forms[form].write(given, place)
+        asked = _Asked(leaving, given, leaving.forms[form].open(given, place))
         batches = _batches(rows, leaving.encoder)
         for number, (size, some) in enumerate(batches):
             yield Progress(f"asking {form}", number, len(batches), "batch sizes")
@@ -101,22 +115,31 @@ def export(
             rows_from=rows_from, trials=tuple(asked.trials), tolerance=asked.tolerance,
             served_precision=leaving.precision, served_difference=asked.served_difference,
             served_changed=asked.served_changed, made_with=_libraries(), notes=notes,
-            files=_hashes(place),
+            files=_hashes(place), unit=_unit(leaving),
         )
         if not certificate.holds:
             raise Blocked(
                 f"{leaving.id} as {form} does not answer as the version does: "
                 f"{certificate.sentence} Nothing was left behind. Try another form: "
-                f"{', '.join(one for one in EXPORTERS if one != form)}."
+                f"{', '.join(one for one in leaving.forms if one != form)}."
             )
         records.save(place / CERTIFICATE, certificate)
     return certificate
 
 
-def _require_head(leaving: Leaving, form: str) -> None:
+def _require_form(leaving: Leaving, form: str) -> None:
+    """Return if there is such a form, for what the version reads and for its head."""
+    if form not in {**EXPORTERS, **PICTURE_EXPORTERS}:
+        raise unknown_name("form", form, {**EXPORTERS, **PICTURE_EXPORTERS})
+    if form not in leaving.forms:
+        reads = "pictures" if isinstance(leaving.network, PictureNetwork) else "texts"
+        raise SettingError(
+            f"{leaving.id} reads {reads}, and {form} is no form of such a version. Forms of it: "
+            f"{', '.join(leaving.forms)}."
+        )
     kind = (leaving.network.head_settings or {})["kind"]
-    if kind not in EXPORTERS[form].heads:
-        able = [name for name, one in EXPORTERS.items() if kind in one.heads]
+    if kind not in leaving.forms[form].heads:
+        able = [name for name, one in leaving.forms.items() if kind in one.heads]
         raise SettingError(
             f"{leaving.id} has a head of the kind {kind!r}, which {form} cannot hold. "
             f"{'Forms that can: ' + ', '.join(able) if able else 'No form can'}."
@@ -130,7 +153,7 @@ class _Asked:
         self, leaving: Leaving, given: Exportable, answers: Callable[[Sequence[Fields]], np.ndarray]
     ) -> None:
         self._encoder, self._answers = leaving.encoder, answers
-        assert isinstance(given.network, TextNetwork)
+        assert isinstance(given.network, BlockNetwork)
         self._network = given.network
         self._served = self._network.in_precision(leaving.precision)
         self.trials: list[Trial] = []
@@ -147,7 +170,7 @@ class _Asked:
                 served = expected if self._served is self._network else (
                     self._served(batch).float().numpy())
             found = np.asarray(self._answers(some))
-            lengths.append(batch["input_ids"].shape[1])
+            lengths.append(next(iter(batch.values())).shape[1])  # tokens, or pixels a side
             difference = max(difference, _apart(found, expected))
             changed += _changed(found, expected)
             self.tolerance = max(self.tolerance, TOLERANCE * float(np.abs(expected).max()))
@@ -183,24 +206,30 @@ def _exportable(leaving: Leaving) -> Exportable:
     with torch.no_grad():
         head.linear.weight.div_(leaving.temperature)
         head.linear.bias.div_(leaving.temperature)
-    calm = TextNetwork(network.card, network.backbone)
+    calm = type(network)(network.card, network.backbone)
     calm.head_settings, calm.head = network.head_settings, head
     rungs = {one["strategy"]: one["settings"] for one in leaving.plan["rungs"]}
     return Exportable(
         id=leaving.id, card=network.card, classes=leaving.classes, network=calm.eval(),
-        backbone=lambda: _of_transformers(leaving), base=lambda: _base(leaving),
+        backbone=lambda: _backbone(leaving), base=lambda: _base(leaving),
         head=network.head_settings, weight=head.linear.weight.detach(),
-        bias=head.linear.bias.detach(), encoder=leaving.encoder.described(),
-        tokenizer=leaving.encoder.tokenizer_json, rung=leaving.rung,
-        settings=rungs.get(leaving.rung, {}),
+        bias=head.linear.bias.detach(), rung=leaving.rung, settings=rungs.get(leaving.rung, {}),
+        config=leaving.paths.get(CONFIG), **_fed(leaving.encoder),
     )
 
 
-def _of_transformers(leaving: Leaving) -> Backbone:
-    """The version's network below the head as transformers' own module; the lean BERT has its
-    names."""
+def _fed(encoder: TextEncoder | ImageEncoder) -> dict[str, Any]:
+    """How rows become what the network takes, in plain values."""
+    if isinstance(encoder, ImageEncoder):
+        return {"encoder": encoder.settings, "tokenizer": ""}
+    return {"encoder": encoder.described(), "tokenizer": encoder.tokenizer_json}
+
+
+def _backbone(leaving: Leaving) -> Any:
+    """The version's network below the head as the library that it came from has it; the lean BERT
+    has the names of transformers."""
     backbone = leaving.network.backbone
-    if isinstance(backbone, Backbone):
+    if not isinstance(backbone, Bert):
         return backbone
     made = empty_backbone(leaving.paths[CONFIG])
     made.model.load_state_dict(backbone.state_dict(), strict=True)
@@ -223,6 +252,7 @@ def _base(leaving: Leaving) -> tuple[Backbone, Path]:
 def _rows(leaving: Leaving) -> tuple[list[Fields], str]:
     """Rows that the version learned from, spread over all lengths; else those it was proved by."""
     paths, fields = leaving.paths, leaving.encoder.fields
+    own = "sentences" if isinstance(leaving.encoder, TextEncoder) else "drawings"
     if "rows.arrow" in paths:
         table = arrow.read(paths["rows.arrow"])
         side = table.column(table.num_columns - 1)
@@ -230,11 +260,34 @@ def _rows(leaving: Leaving) -> tuple[list[Fields], str]:
         source = "rows that the version learned from"
     else:
         table = arrow.read(paths["certificate.arrow"])
-        source = "fettle's own sentences, because the version was published without its rows"
+        source = f"fettle's own {own}, because the version was published without its rows"
     columns = [table.column(name).to_pylist() for name in fields]
     rows = [tuple(cell or "" for cell in row) for row in zip(*columns, strict=True)]
+    if isinstance(leaving.encoder, ImageEncoder):
+        there = _there(_spread(rows, ROWS))
+        if there:
+            return there, source
+        proved = arrow.read(paths["certificate.arrow"]).column(fields[0]).to_pylist()
+        return [(cell,) for cell in proved], (
+            "the pictures that the version was proved by, because those it learned from are not "
+            "where they were")
     rows.sort(key=lambda row: sum(map(len, row)))
     return _spread(rows, ROWS), source
+
+
+def _there(rows: Sequence[Fields]) -> list[Fields]:
+    """The rows whose pictures are still where they were."""
+    found = []
+    for row in rows:
+        with suppress(CorruptFile, InputError):
+            pictures.content_of(row[0])
+            found.append(row)
+    return found
+
+
+def _unit(leaving: Leaving) -> str:
+    """What a batch is long in."""
+    return "pixels a side" if isinstance(leaving.encoder, ImageEncoder) else "tokens"
 
 
 def _spread(rows: Sequence[Fields], most: int) -> list[Fields]:
@@ -243,12 +296,17 @@ def _spread(rows: Sequence[Fields], most: int) -> list[Fields]:
     return [rows[place] for place in places]
 
 
-def _batches(rows: Sequence[Fields], encoder: TextEncoder) -> list[tuple[int, list[Fields]]]:
+def _batches(
+    rows: Sequence[Fields], encoder: TextEncoder | ImageEncoder
+) -> list[tuple[int, list[Fields]]]:
     """Batch sizes, and the rows to ask in each.
 
     All, the shortest first; then a few, short and long ones in turns, with one that is cut off and
-    one without a word.
+    one without a word; of pictures with four drawn ones.
     """
+    if isinstance(encoder, ImageEncoder):
+        few = [*_spread(rows, FEW - 4), *encoder.samples()]
+        return [(BATCH_ROWS, list(rows)), *((size, few) for size in SIZES)]
     some = _spread(rows, FEW - 2)
     words = " ".join(part for row in rows for part in row)
     long = " ".join([words] * (1 + encoder.letters // max(len(words), 1)))

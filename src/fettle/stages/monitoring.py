@@ -131,7 +131,7 @@ def _signals(
         draws = max(shift.DRAWS, 200 * _usual_signals(reference))  # so that p can pass, adjusted
         found.append(("embedding", "embedding",
                       shift.embeddings(before, now, rng=rng, draws=draws),
-                      len(before), len(now), "what the texts are about"))
+                      len(before), len(now), _subject(reference)))
     pairs = [
         (name, reference.traits[name], current.traits[name])
         for name in reference.traits if name in current.traits
@@ -258,11 +258,11 @@ def _notes(reference: Portrait, arrived: Arrived) -> tuple[str, ...]:
     """What could not be watched, and what an estimate cannot see."""
     notes = [unlabelled.BLIND]
     if reference.embedding is None:
-        notes.append("What the texts are about is not watched: the version was published without "
-                     "its rows (--no-keep-rows).")
+        notes.append(f"{_subject(reference).capitalize()} is not watched: the version was "
+                     "published without its rows (--no-keep-rows).")
     elif arrived.portrait.embedding is None:
-        notes.append(f"{arrived.name} holds no vectors of the version's width, so what the texts "
-                     "are about is not watched.")
+        notes.append(f"{arrived.name} holds no vectors of the version's width, so "
+                     f"{_subject(reference)} is not watched.")
     missing = [name for name in reference.traits if name not in arrived.portrait.traits]
     if missing:
         notes.append(f"Not watched, as {arrived.name} holds no inputs: {', '.join(missing)}.")
@@ -270,6 +270,12 @@ def _notes(reference: Portrait, arrived: Arrived) -> tuple[str, ...]:
         notes.append("Labels that users sent are of rows that somebody looked at for a reason: "
                      "they are shown, and no alarm hangs on them.")
     return tuple(notes)
+
+
+def _subject(reference: Portrait) -> str:
+    """What vectors tell, in words."""
+    pictures = "picture" in reference.kinds.values()
+    return "what the pictures show" if pictures else "what the texts are about"
 
 
 def _labelled(arrived: Arrived) -> tuple[str | None, ...]:

@@ -15,7 +15,9 @@ from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
 from fettle.measures.folds import stratified_parts
 
-__all__ = ["COOLDOWN_DAYS", "Standing", "assemble", "decide", "learned", "vault_rows"]
+__all__ = [
+    "COOLDOWN_DAYS", "Standing", "assemble", "decide", "learned", "unlearned", "vault_rows",
+]
 
 COOLDOWN_DAYS = 7.0
 """A version that is younger is not replaced because inputs drifted: it has not been seen enough."""
@@ -34,10 +36,12 @@ class Standing:
     version: str
     age_days: float
     previous: str | None = None
-    """The champion before this one."""
+    """The champion before this one, where this one took its place; None after a rollback: what
+    was taken back is nothing to go back to."""
     challenger: str | None = None
-    challenger_may_promote: bool = False
-    """Whether every gate let the challenger through the last time they were asked."""
+    challenger_verdict: str | None = None
+    """What the gates said of it against this very champion: promote, cannot tell or reject; None
+    where they were not asked."""
     new_labels: int = 0
     """Reviewed rows that no version learned from."""
     more_rows_gain: float | None = None
@@ -55,9 +59,15 @@ def decide(standing: Standing, drift: Drift | None = None) -> Decision:
     reasons: list[str] = []
     if drift is not None:
         reasons.append(drift.sentence)
-    if standing.challenger_may_promote:
+    if standing.challenger_verdict == "promote":
         reasons.append(f"{standing.challenger} passed every gate against {standing.version}.")
         return Decision("promote", tuple(reasons), f"fettle promote {standing.challenger}")
+    if standing.challenger is not None:
+        reasons.append(
+            f"{standing.challenger} waits, and the gates were not asked about it yet: fettle "
+            f"promote {standing.challenger} --dry-run." if standing.challenger_verdict is None else
+            f"{standing.challenger} waits, and the gates said: {standing.challenger_verdict}."
+        )
     if drift is not None and drift.has_fallen and not drift.drifted and standing.previous:
         reasons.append(
             "What it reads has not drifted, so the version itself is suspected; "
@@ -95,6 +105,27 @@ def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
             f"least {100 * gain:.1f} points of so many."
         )
     return found
+
+
+def unlearned(
+    tables: Sequence[pa.Table], fields: Sequence[Sequence[str]], labels: Sequence[str | None],
+    inputs: Sequence[str],
+) -> int:
+    """How many of these rows have a label and stand in none of the tables, each counted once.
+
+    Args:
+        tables: the rows that versions keep.
+        fields: what is read of each row.
+        labels: of the rows; None or blank where there is none.
+        inputs: the columns that are read.
+    """
+    known = {
+        _key(row) for table in tables for row in _cells(table, inputs, range(table.num_rows))
+    }
+    labelled = {
+        _key(row) for row, label in zip(fields, labels, strict=True) if (label or "").strip()
+    }
+    return len(labelled - known)
 
 
 def assemble(

@@ -63,7 +63,7 @@ def timetable(
                f"fettle watch {quoted} --journal --fail-on warn{where}",
                "looks where it ends with 3"),
         Review("evaluation", evaluation, _next(published, today, evaluation),
-               f"fettle label suggest {quoted} --journal --count 100 --out to-label.csv{where}",
+               f"fettle label suggest {quoted} --journal --count 100{where}",
                "labels them; then fettle evaluate and fettle watch"),
         Review("data review", data, _next(published, today, data),
                f"fettle watch {quoted} --journal --html review.html{where}",

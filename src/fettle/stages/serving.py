@@ -84,7 +84,7 @@ class Opened:
 
 def kept(opened: Opened) -> Opened:
     """The same version, to be asked many times: its weights are brought to its precision once."""
-    return replace(opened, network=opened.network.in_precision(opened.precision))
+    return replace(opened, network=opened.network.in_precision(opened.precision).settle())
 
 
 def open_version(reference: str, registry: str | Path) -> Opened:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    "ENDINGS", "FORMATS", "MOST_BYTES", "MOST_PIXELS", "decoded", "look", "overlaid", "thumbnail",
+    "ENDINGS", "FORMATS", "MOST_BYTES", "MOST_PIXELS", "TooManyPixels", "decoded", "look",
+    "overlaid", "sharpness", "sides", "thumbnail",
 ]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
@@ -38,6 +39,14 @@ JUDGED_SIDE = 256
 """Pixels a side at which brightness, contrast and sharpness are taken."""
 
 
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
+"""The EXIF tag that says how a picture was held, and its values where height is width."""
+
+
+class TooManyPixels(InputError):
+    """Its header says that it is larger than what is decoded."""
+
+
 def decoded(content: bytes, *, side: int | None = None) -> "Image":
     """The picture upright and in RGB: first frame, transparent parts on white, 16 bits as 8.
 
@@ -51,6 +60,22 @@ def decoded(content: bytes, *, side: int | None = None) -> "Image":
             place in it: the caller knows the file's name.
     """
     return _upright(content, side)[0]
+
+
+def sides(content: bytes) -> tuple[int, int]:
+    """Width and height of the upright picture, of which only the header is read.
+
+    Raises:
+        TooManyPixels: nobody should decode it.
+        InputError: it is no picture that we open.
+    """
+    picture = _opened(content)
+    try:
+        lies = picture.getexif().get(ORIENTATION) in LYING
+    except Exception:  # what its camera wrote cannot be read; then it is as it stands
+        lies = False
+    width, height = picture.size
+    return (height, width) if lies else (width, height)
 
 
 def thumbnail(content: bytes) -> str:
@@ -106,7 +131,7 @@ def look(content: bytes) -> Look:
         width=picture.width, height=picture.height, **facts,
         pixels=digest.hexdigest(), dhash=_dhash(picture), points=_points(picture),
         brightness=round(float(grey.mean()), 5), contrast=round(float(grey.std()), 5),
-        sharpness=round(_sharpness(grey), 7), border=round(float(frame.std()), 5),
+        sharpness=round(sharpness(grey), 7), border=round(float(frame.std()), 5),
     )
 
 
@@ -147,14 +172,14 @@ def _opened(content: bytes) -> "Image":
             warnings.simplefilter("ignore")  # its warnings are about what is measured here
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise InputError(f"it claims to be larger than any picture ({error})") from error
+        raise TooManyPixels(f"it claims to be larger than any picture ({error})") from error
     except Exception as error:
         raise InputError(
             "it is none of JPEG, PNG, WebP, BMP, GIF and TIFF, or is damaged or cut short"
         ) from error
     pixels = picture.width * picture.height
     if pixels > MOST_PIXELS or max(picture.size) > MOST_SIDE:
-        raise InputError(
+        raise TooManyPixels(
             f"it is {picture.width:,} x {picture.height:,} pixels; {MOST_PIXELS // 10**6} million "
             f"are the most, and {MOST_SIDE:,} a side"
         )
@@ -211,8 +236,12 @@ def _points(picture: "Image") -> str:
     return np.asarray(grey).tobytes().hex()
 
 
-def _sharpness(grey: np.ndarray) -> float:
-    """Variance of the Laplacian; 0.0 for what has no inside."""
+def sharpness(grey: np.ndarray) -> float:
+    """Variance of the Laplacian; 0.0 for what has no inside.
+
+    Args:
+        grey: float (height, width), from 0 (black) to 1 (white).
+    """
     if min(grey.shape) < 3:
         return 0.0
     inside = (grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]

@@ -250,6 +250,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CorruptFile(f"{path} is not readable as JSON: {error}.") from error
+    except RecursionError as error:
+        raise CorruptFile(f"{path} is not readable as JSON: it is nested too deeply.") from error
     except OSError as error:
         raise _not_read(path, error) from error
 

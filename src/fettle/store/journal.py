@@ -193,6 +193,8 @@ def _line(one: Answered) -> str:
     }
     if one.inputs is not None:
         plain["inputs"] = dict(one.inputs)
+    if one.traits:
+        plain["traits"] = {name: round(value, DIGITS) for name, value in one.traits.items()}
     lists = {"probabilities": one.probabilities, "embedding": one.embedding}
     told = [f'"{key}": {_short(values)}' for key, values in lists.items() if values is not None]
     return f"{json.dumps(plain, ensure_ascii=False)[:-1]}, {', '.join(told)}}}"
@@ -218,6 +220,7 @@ def _answered(value: Mapping[str, Any]) -> Answered:
         embedding=None if embedding is None else np.asarray(embedding, np.float32).reshape(-1),
         inputs=None if inputs is None else {str(key): str(cell) for key, cell in inputs.items()},
         stream=_text(value, "stream"),
+        traits={str(name): float(one) for name, one in dict(value.get("traits", {})).items()},
     )
 
 

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fettle.core.errors import FettleError, InputError, unknown_name
-from fettle.core.pictures import hash_in
 
-__all__ = [
-    "OUTPUTS", "Malformed", "Question", "infer_question", "parsed", "question", "require_bytes",
-]
+__all__ = ["OUTPUTS", "Malformed", "Question", "infer_question", "parsed", "question"]
 
 OUTPUTS = ("label", "confidence", "probabilities", "prediction_id", "stream")
 """Of the Open Inference Protocol, in the order in which they are given."""
@@ -51,20 +48,6 @@ def parsed(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed('The body is no JSON object; such as {"rows": [...]} is what it takes.')
     return value
-
-
-def require_bytes(fields: Sequence[tuple[str, ...]]) -> None:
-    """Stop a request that names a picture by its hash instead of sending it.
-
-    Raises:
-        InputError: a cell would be read from what this machine keeps of others' pictures.
-    """
-    for number, row in enumerate(fields, 1):
-        if any(hash_in(cell) is not None for cell in row):
-            raise InputError(
-                f"Row {number} names a picture by its hash. Send its bytes: "
-                "data:image/png;base64,..."
-            )
 
 
 def question(body: Mapping[str, Any], columns: Sequence[str], *, most_rows: int) -> Question:

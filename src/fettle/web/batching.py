@@ -51,6 +51,8 @@ class Asked:
     embeddings: np.ndarray = field(init=False)
     """float32 (rows, width)."""
     items: list[Any] | None = None
+    traits: dict[str, np.ndarray] = field(default_factory=dict)
+    """Of pictures: how bright, how sharp, how large; float (rows,) each."""
     taken: int = 0
     left: int = 0
     dropped: bool = False
@@ -203,7 +205,9 @@ class Batcher:
         if asked.items is not None:
             return
         try:
-            asked.items = asked.model.encoder.encode(asked.fields)
+            items = asked.model.encoder.encode(asked.fields)
+            asked.traits = asked.model.encoder.traits(asked.fields, items)
+            asked.items = items
         except Exception as error:  # handed to whoever waits; the thread goes on
             self._fail(asked, error)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from fettle.core.errors import FettleError, InputError, SettingError
 from fettle.core.journal import Answered
-from fettle.web import openapi
-from fettle.web.asking import Malformed, Question, infer_question, parsed, question, require_bytes
+from fettle.stages.serving import Opened
+from fettle.store.decoding import TooManyPixels
+from fettle.web import openapi, picturing
+from fettle.web.asking import Malformed, Question, infer_question, parsed, question
 from fettle.web.batching import Asked, Batcher, Busy
 from fettle.web.champion import Champion
 from fettle.web.diary import Diary
@@ -23,6 +25,10 @@ from fettle.web.meters import Meters
 from fettle.web.telling import Keeping, entries, given, inferred, metadata
 
 __all__ = ["Desk", "Limits"]
+
+HELD_BYTES = 256 * 2**20
+"""Of all bodies that are read or wait for their answers: many large ones at once are what fills a
+server's memory, however small each is."""
 
 DISCARD_TIMES = 16
 """So many times the limit a body that is too large is read on and thrown away, for as long as any
@@ -34,6 +40,8 @@ class Limits:
     """What a request may take."""
 
     body_bytes: int = 2**20
+    picture_bytes: int = 10 * 2**20
+    """Of the body where the model reads pictures."""
     rows: int = 256
     deadline_seconds: float = 10.0
     """From its head to its answer."""
@@ -41,8 +49,15 @@ class Limits:
     """For its head to arrive, and for its body."""
 
     def __post_init__(self) -> None:
-        if self.rows < 1 or self.body_bytes < 1:
-            raise SettingError("--rows and --body-limit are at least 1.")
+        if min(self.rows, self.body_bytes, self.picture_bytes) < 1:
+            raise SettingError("--rows, --body-limit and --picture-limit are at least 1.")
+
+
+@dataclass(slots=True)
+class _Held:
+    """How many bytes of bodies are in memory now."""
+
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Desk:
     diary: Diary | None
     keeping: Keeping
     limits: Limits
+    held: _Held = field(default_factory=_Held)
 
     async def predict(self, request: Request) -> Response:
         """POST /predict."""
@@ -64,32 +80,73 @@ class Desk:
         """POST /v2/models/NAME[/versions/N]/infer."""
         return await self._asked(request, "infer", infer_question, inferred)
 
+    def full(self) -> tuple[str, int] | None:
+        """Why nothing more can be asked now, and after how many seconds again; counted. None where
+        there is room."""
+        try:
+            self.batcher.require_room()
+        except Busy as error:
+            self.meters.request("full", 503, 0.0)
+            return str(error), int(error.seconds)
+        return None
+
     async def _asked(
         self, request: Request, route: str, understand: Callable[..., Question],
         tell: Callable[..., dict[str, Any]],
     ) -> Response:
         request.scope["fettle.route"] = route
+        request.scope["fettle.bytes"] = 0
+        try:
+            return await self._welcomed(request, understand, tell)
+        finally:
+            self.held.bytes -= request.scope["fettle.bytes"]
+
+    async def _welcomed(
+        self, request: Request, understand: Callable[..., Question],
+        tell: Callable[..., dict[str, Any]],
+    ) -> Response:
+        """A request that may be refused before its body is read, and after."""
         deadline = monotonic() + self.limits.deadline_seconds
         try:
             model = self.champion.served
             self._require_served(request)
             self.batcher.require_room()  # before the body is read: refusing must be cheap
-            body = await self._body(request)
-            asks = understand(
-                parsed(body), model.encoder.fields, most_rows=self.limits.rows
-            )
-            if model.schema.modality == "image":
-                require_bytes(asks.fields)
+            asks = await self._understood(request, model, understand)
             asked = self.batcher.ask(model, asks.fields, deadline)
         except Busy as error:
             return refusal(503, str(error), {"retry-after": f"{error.seconds:.0f}"})
         except Malformed as error:
             return refusal(400, str(error))
+        except TooManyPixels as error:
+            return refusal(413, str(error))
         except FettleError as error:
             return refusal(422, str(error))
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody; the meters show it
         return await self._answered(request, asked, asks, tell)
+
+    async def _understood(
+        self, request: Request, model: Opened, understand: Callable[..., Question]
+    ) -> Question:
+        """What the body asks. Pictures are looked at on another thread: there are megabytes."""
+        columns, most_rows = model.encoder.fields, self.limits.rows
+        kind = request.headers.get("content-type", "")
+        is_bytes = picturing.holds_pictures(kind)
+        if model.schema.modality != "image":
+            if is_bytes:
+                raise HTTPException(415, f"{model.id} reads texts: send JSON.")
+            body = await self._body(request, self.limits.body_bytes)
+            return understand(parsed(body), columns, most_rows=most_rows)
+        if is_bytes and understand is not question:
+            raise HTTPException(415, "This protocol takes JSON: a BYTES tensor of base64 texts.")
+        body = await self._body(request, self.limits.picture_bytes)
+        if is_bytes:
+            return await asyncio.to_thread(
+                picturing.pictures_in, kind, body, most_rows=most_rows
+            )
+        return await asyncio.to_thread(lambda: picturing.as_cells(
+            understand(parsed(body), columns, most_rows=most_rows)
+        ))
 
     async def _answered(
         self, request: Request, asked: Asked, asks: Question,
@@ -126,15 +183,14 @@ class Desk:
         if self.diary is not None:
             self.diary.note(answers)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, most: int) -> bytes:
         """The whole body, counted while it arrives."""
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise HTTPException(415, "Compressed bodies are not read. Send it as it is.")
-        most = self.limits.body_bytes
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > most:
             if "expect" not in request.headers:  # else nothing was sent yet
-                await self._discard(request)
+                await self._discard(request, most)
             raise _too_large(most)
         chunks, size = [], 0
         try:
@@ -143,6 +199,7 @@ class Desk:
                     size += len(chunk)
                     if size > most:
                         break
+                    self._hold(request, len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             raise HTTPException(
@@ -150,21 +207,31 @@ class Desk:
                 {"connection": "close"},
             ) from None
         if size > most:
-            await self._discard(request)
+            await self._discard(request, most)
             raise _too_large(most)
         return b"".join(chunks)
 
-    async def _discard(self, request: Request) -> None:
+    async def _discard(self, request: Request, most: int) -> None:
         """Read on for a little, and keep nothing."""
-        size, most = 0, self.limits.body_bytes * DISCARD_TIMES
+        size = 0
         read: Callable[[], Awaitable[Any]] = request.receive
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.read_seconds):
-                while size < most:
+                while size < most * DISCARD_TIMES:
                     message = await read()
                     size += len(message.get("body", b""))
                     if message["type"] == "http.disconnect" or not message.get("more_body"):
                         return
+
+    def _hold(self, request: Request, size: int) -> None:
+        """So many bytes more are in memory; a single request always finds room."""
+        request.scope["fettle.bytes"] += size
+        self.held.bytes += size
+        if self.held.bytes > max(HELD_BYTES, request.scope["fettle.bytes"]):
+            raise HTTPException(
+                503, "Other requests fill the memory that is set aside for them. Ask again in 1 s.",
+                {"retry-after": "1", "connection": "close"},
+            )
 
     async def live(self, request: Request) -> Response:
         """GET /v2/health/live: the process answers, and so does its model's thread."""

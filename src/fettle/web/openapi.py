@@ -15,8 +15,8 @@ ERRORS = {
     403: "Another host or origin",
     404: "Another model or version",
     408: "The body did not arrive in time",
-    413: "The body is too large",
-    415: "The body is compressed",
+    413: "The body is too large, or a picture has too many pixels",
+    415: "The body is compressed, or of a kind that the model does not read",
     422: "The rows are not such as the model reads",
     503: "As many rows wait as may; Retry-After says for how long",
     504: "No answer before the deadline; what was not begun is not done",
@@ -32,13 +32,17 @@ def document(model: Opened, most_rows: int) -> dict[str, Any]:
     """
     name = model.id.rpartition("@")[0]
     columns = model.encoder.fields
+    reads_pictures = model.schema.modality == "image"
+    cell: dict[str, Any] = {"type": ["string", "null"]}
+    if reads_pictures:
+        cell = {"type": "string", "contentEncoding": "base64"}
     row: dict[str, Any] = {
         "type": "object",
         "required": list(columns),
-        "properties": {column: {"type": ["string", "null"]} for column in columns},
+        "properties": dict.fromkeys(columns, cell),
     }
     if len(columns) == 1:
-        row = {"anyOf": [TEXT, row]}
+        row = {"anyOf": [cell if reads_pictures else TEXT, row]}
     named = f"/v2/models/{name}"
     paths: dict[str, Any] = {
         "/predict": {"post": _operation("Answers, one a row", "Question", "Answer")},
@@ -50,6 +54,8 @@ def document(model: Opened, most_rows: int) -> dict[str, Any]:
         "/v2/health/live": {"get": _look("The process answers", "Object")},
         "/v2/health/ready": {"get": _look("A version is there that answers", "Object")},
     }
+    if reads_pictures:
+        paths["/predict"]["post"]["requestBody"]["content"].update(_pictures())
     for path in (named, f"{named}/versions/{{number}}"):
         paths[path] = {"get": _look("Inputs, outputs and classes", "Object")}
         paths[f"{path}/ready"] = {"get": _look("This model answers", "Object")}
@@ -139,6 +145,16 @@ def _operation(summary: str, asks: str, answers: str) -> dict[str, Any]:
                 for status, told in ERRORS.items()
             },
         },
+    }
+
+
+def _pictures() -> dict[str, Any]:
+    """Bodies that are no JSON: a picture, or a form of them."""
+    return {
+        "image/*": {}, "application/octet-stream": {},
+        "multipart/form-data": {"schema": {
+            "type": "object", "additionalProperties": {"type": "string", "format": "binary"},
+        }},
     }
 
 

@@ -97,9 +97,9 @@ def serve(
             token=settings.token, host=settings.host, meters=desk.meters,
             most_seconds=_most_seconds(settings),
         )
-        connection = type(
-            "Connection", (Connection,), {"head_seconds": settings.limits.read_seconds}
-        )
+        connection = type("Connection", (Connection,), {
+            "head_seconds": settings.limits.read_seconds, "full": staticmethod(desk.full),
+        })
         server = uvicorn.Server(uvicorn.Config(
             app, http=connection, ws="none", lifespan="on", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, limit_concurrency=_connections(),

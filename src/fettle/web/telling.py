@@ -45,6 +45,7 @@ def entries(asked: Asked, keeping: Keeping) -> list[Answered]:
             embedding=asked.embeddings[row] if keeping.embeddings else None,
             inputs=dict(zip(columns, asked.fields[row], strict=True)) if keeping.inputs else None,
             stream="audit" if is_audited(id, keeping.audit_share) else "user",
+            traits={name: float(values[row]) for name, values in asked.traits.items()},
         ))
     return found
 
@@ -112,13 +113,14 @@ def metadata(model: Opened) -> dict[str, Any]:
     """The model as the Open Inference Protocol describes it."""
     name, _, number = model.id.rpartition("@")
     classes = len(model.task.classes)
+    inside = {"parameters": {"content_type": "base64"}} if model.schema.modality == "image" else {}
     kinds = {"confidence": "FP64", "probabilities": "FP64"}
     return {
         "name": name,
         "versions": [number],
         "platform": "fettle",
         "inputs": [
-            {"name": column, "datatype": "BYTES", "shape": [-1]}
+            {"name": column, "datatype": "BYTES", "shape": [-1], **inside}
             for column in model.encoder.fields
         ],
         "outputs": [
