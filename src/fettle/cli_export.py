@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     version: Version,
-    to: Annotated[str, typer.Option(help="onnx, transformers, peft or torch")],
+    to: Annotated[str, typer.Option(help="onnx, transformers, peft, torch; or keras")],
     out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet")],
     registry: Registry = HERE, as_json: Json = False,
 ) -> None:

@@ -247,16 +247,9 @@ def export(
         SettingError: the form cannot hold this version, or the folder is not free.
     """
     from fettle.core.evaluation import Evaluation
-    from fettle.modalities.text import TextEncoder
-    from fettle.models.network import TextNetwork
     from fettle.stages import exporting, serving
 
     opened = serving.open_version(reference, registry)
-    if not isinstance(opened.network, TextNetwork) or not isinstance(opened.encoder, TextEncoder):
-        raise SettingError(
-            f"{opened.id} reads pictures, and only models of texts are exported today. Its weights "
-            "lie in model.safetensors of the version's folder."
-        )
     return (yield from exporting.export(
         exporting.Leaving(
             id=opened.id, network=opened.network, encoder=opened.encoder,

@@ -19,15 +19,17 @@ import torch
 
 from fettle.core.errors import Blocked, ModelUnavailable, SettingError, StoreError, unknown_name
 from fettle.core.export import Certificate, Trial
-from fettle.core.parts import Exportable
+from fettle.core.parts import Encoder, Exportable
 from fettle.core.progress import Progress
 from fettle.engine.device import seeded
 from fettle.exporters import EXPORTERS
+from fettle.modalities.image import ImageEncoder
 from fettle.modalities.text import TextEncoder
 from fettle.models.backbone import Backbone, quiet
 from fettle.models.cards import card_of
 from fettle.models.from_transformers import empty_backbone, open_backbone
-from fettle.models.network import TextNetwork
+from fettle.models.network import BlockNetwork
+from fettle.models.pictures import PictureBackbone
 from fettle.models.sources import CONFIG
 from fettle.store import arrow, files, records, staging
 
@@ -39,7 +41,8 @@ TOLERANCE = 1e-4
 ROWS, BATCH_ROWS = 256, 32
 SIZES, FEW = (1, 3, 7), 24
 """Further batch sizes, and the rows that are asked in each."""
-LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "onnxscript")
+LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "onnxscript",
+             "keras")
 ANSWERS = ("model.safetensors", "head.json", "config.json", "task.json", "plan.json",
            "tokenizer.json", "encoder.json")
 """Files of a version that its answers hang on."""
@@ -51,8 +54,8 @@ class Leaving:
     """A version that is ready to answer, and is to be exported."""
 
     id: str
-    network: TextNetwork
-    encoder: TextEncoder
+    network: BlockNetwork
+    encoder: Encoder
     classes: tuple[str, ...]
     temperature: float
     precision: str
@@ -81,6 +84,7 @@ def export(
     """
     if form not in EXPORTERS:
         raise unknown_name("form", form, EXPORTERS)
+    _require_modality(leaving, form)
     _require_head(leaving, form)
     made_of = {name: files.sha256(leaving.paths[name]) for name in ANSWERS if name in leaving.paths}
     before = _same(folder, form, made_of)
@@ -113,6 +117,16 @@ def export(
     return certificate
 
 
+def _require_modality(leaving: Leaving, form: str) -> None:
+    kind = leaving.network.card.modality
+    if kind != EXPORTERS[form].modality:
+        able = [name for name, one in EXPORTERS.items() if one.modality == kind]
+        raise SettingError(
+            f"{leaving.id} reads {'pictures' if kind == 'image' else 'texts'}, and {form} is a "
+            f"form of the others. Choose from: {', '.join(able)}."
+        )
+
+
 def _require_head(leaving: Leaving, form: str) -> None:
     kind = (leaving.network.head_settings or {})["kind"]
     if kind not in EXPORTERS[form].heads:
@@ -130,7 +144,7 @@ class _Asked:
         self, leaving: Leaving, given: Exportable, answers: Callable[[Sequence[Fields]], np.ndarray]
     ) -> None:
         self._encoder, self._answers = leaving.encoder, answers
-        assert isinstance(given.network, TextNetwork)
+        assert isinstance(given.network, BlockNetwork)
         self._network = given.network
         self._served = self._network.in_precision(leaving.precision)
         self.trials: list[Trial] = []
@@ -147,7 +161,7 @@ class _Asked:
                 served = expected if self._served is self._network else (
                     self._served(batch).float().numpy())
             found = np.asarray(self._answers(some))
-            lengths.append(batch["input_ids"].shape[1])
+            lengths.append(next(iter(batch.values())).shape[1])
             difference = max(difference, _apart(found, expected))
             changed += _changed(found, expected)
             self.tolerance = max(self.tolerance, TOLERANCE * float(np.abs(expected).max()))
@@ -183,24 +197,31 @@ def _exportable(leaving: Leaving) -> Exportable:
     with torch.no_grad():
         head.linear.weight.div_(leaving.temperature)
         head.linear.bias.div_(leaving.temperature)
-    calm = TextNetwork(network.card, network.backbone)
+    calm = type(network)(network.card, network.backbone)
     calm.head_settings, calm.head = network.head_settings, head
     rungs = {one["strategy"]: one["settings"] for one in leaving.plan["rungs"]}
+    encoder = leaving.encoder
+    told, tokenizer = ((encoder.described(), encoder.tokenizer_json)
+                       if isinstance(encoder, TextEncoder) else (_settings(encoder), ""))
     return Exportable(
         id=leaving.id, card=network.card, classes=leaving.classes, network=calm.eval(),
-        backbone=lambda: _of_transformers(leaving), base=lambda: _base(leaving),
+        backbone=lambda: _of_its_library(leaving), base=lambda: _base(leaving),
         head=network.head_settings, weight=head.linear.weight.detach(),
-        bias=head.linear.bias.detach(), encoder=leaving.encoder.described(),
-        tokenizer=leaving.encoder.tokenizer_json, rung=leaving.rung,
+        bias=head.linear.bias.detach(), encoder=told, tokenizer=tokenizer, rung=leaving.rung,
         settings=rungs.get(leaving.rung, {}),
     )
 
 
-def _of_transformers(leaving: Leaving) -> Backbone:
-    """The version's network below the head as transformers' own module; the lean BERT has its
-    names."""
+def _settings(encoder: Encoder) -> Mapping[str, Any]:
+    assert isinstance(encoder, ImageEncoder), "texts and pictures are what can be exported"
+    return encoder.settings
+
+
+def _of_its_library(leaving: Leaving) -> Any:
+    """The version's network below the head as its library's own module; the lean BERT has the
+    names of transformers'."""
     backbone = leaving.network.backbone
-    if isinstance(backbone, Backbone):
+    if isinstance(backbone, Backbone | PictureBackbone):
         return backbone
     made = empty_backbone(leaving.paths[CONFIG])
     made.model.load_state_dict(backbone.state_dict(), strict=True)
@@ -223,14 +244,16 @@ def _base(leaving: Leaving) -> tuple[Backbone, Path]:
 def _rows(leaving: Leaving) -> tuple[list[Fields], str]:
     """Rows that the version learned from, spread over all lengths; else those it was proved by."""
     paths, fields = leaving.paths, leaving.encoder.fields
-    if "rows.arrow" in paths:
+    is_text = leaving.network.card.modality == "text"
+    if "rows.arrow" in paths and is_text:
         table = arrow.read(paths["rows.arrow"])
         side = table.column(table.num_columns - 1)
         table = table.filter(pc.is_in(side, pa.array(["train", "validation"])))
         source = "rows that the version learned from"
     else:
         table = arrow.read(paths["certificate.arrow"])
-        source = "fettle's own sentences, because the version was published without its rows"
+        source = ("fettle's own sentences, because the version was published without its rows"
+                  if is_text else "the pictures that the version was proved by")
     columns = [table.column(name).to_pylist() for name in fields]
     rows = [tuple(cell or "" for cell in row) for row in zip(*columns, strict=True)]
     rows.sort(key=lambda row: sum(map(len, row)))
@@ -243,13 +266,15 @@ def _spread(rows: Sequence[Fields], most: int) -> list[Fields]:
     return [rows[place] for place in places]
 
 
-def _batches(rows: Sequence[Fields], encoder: TextEncoder) -> list[tuple[int, list[Fields]]]:
+def _batches(rows: Sequence[Fields], encoder: Encoder) -> list[tuple[int, list[Fields]]]:
     """Batch sizes, and the rows to ask in each.
 
-    All, the shortest first; then a few, short and long ones in turns, with one that is cut off and
-    one without a word.
+    All, the shortest first; then a few, short and long ones in turns, of texts with one that is cut
+    off and one without a word.
     """
     some = _spread(rows, FEW - 2)
+    if not isinstance(encoder, TextEncoder):
+        return [(BATCH_ROWS, list(rows)), *((size, some) for size in SIZES)]
     words = " ".join(part for row in rows for part in row)
     long = " ".join([words] * (1 + encoder.letters // max(len(words), 1)))
     edges = [("",) * len(encoder.fields), (long,) * len(encoder.fields)]
