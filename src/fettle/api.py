@@ -32,6 +32,8 @@ def tune(data: object, **asked: Any) -> Version:
         asked: target, inputs, validation, test, encoding, fixes; name, model, task, rungs,
             asked (settings of the rungs by name, such as {"schedule": "linear"}), keep_blocks,
             budget_seconds, seed, allow, out, registry, guard, keep_rows; or plan, a Plan to follow.
+            model is a name; or a torch.nn.Module, or the function that makes one, that can be
+            imported where the version is to be opened.
 
     Raises:
         FettleError: the message says what, where, and what next.
@@ -188,6 +190,10 @@ def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Setti
 
             known = {*Settings.__dataclass_fields__, *Reading.__dataclass_fields__} - {"reading"}
             raise unknown_name("setting", name, known)
+    if "model" in asked and not isinstance(asked["model"], str | None):
+        from fettle.models.from_module import named
+
+        asked["model"] = named(asked["model"])
     settings = Settings(**asked)
     if isinstance(data, str | Path):
         return None, replace(settings, reading=Reading(data=str(data), **reading))

@@ -26,8 +26,9 @@ def _models(as_json: Json = False) -> None:
     if as_json:
         console.message(json.dumps(found))
         return
+    fetch = {one.name: one.fetch for one in KNOWN}
     for one in found:
-        place = "here" if one["here"] else f"fetch: hf download {one['name']}"
+        place = "here" if one["here"] else f"fetch: {fetch[one['name']]}"
         console.message(
             f"{one['name']}\n    {one['reads']}, {one['parameters']:g} M parameters, "
             f"{one['input']}; trained on {one['trained_on']}; {one['good_for']}; "

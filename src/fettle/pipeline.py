@@ -326,7 +326,7 @@ def _before_planning(
     split = splitting.split(dataset, found, seed=seed)
     yield split
     card = card_for(first.model, dataset.schema.modality, data=dataset.name,
-                    keep_blocks=first.keep_blocks)
+                    keep_blocks=first.keep_blocks, random=settings.rungs == ("scratch",))
     yield card
     return dataset, found, split, card
 

@@ -1,9 +1,13 @@
 """Showing: the size follows the pictures, and mirroring is allowed only where it means nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fettle.modalities.showing import mirrored_share, shown
+from fettle.core.errors import SettingError
+from fettle.core.parts import PictureInput
+from fettle.modalities.showing import mirrored_share, require, shown
 from fettle.store.decoding import look
 from pictures import drawn, encoded
 
@@ -67,3 +71,28 @@ def test_the_plan_says_why_pictures_are_mirrored_or_not():
     free, reasons = shown(looks("anywhere", 400), ["a"] * 400, card_of(), seed=0)
     assert free.flip
     assert "mirrored at random" in reasons[1]
+
+
+def shown_to(picture, mode="RGB"):
+    made = replace(card_of(), picture=picture)
+    seen = [replace(look(encoded(drawn("bar", seed=at))), mode=mode) for at in range(3)]
+    return shown(seen, ["a"] * 3, made, seed=0)
+
+
+def test_what_the_first_layer_is_given_of_other_channels_is_said():
+    assert "grey" not in shown_to(PictureInput(side=224))[1][0]
+    assert "3 of 3 pictures are grey" in shown_to(PictureInput(side=224), "L")[1][0]
+    grey = PictureInput(side=224, channels=1)
+    assert "reads one channel: the mean of red, green and blue" in shown_to(grey)[1][0]
+    assert "reads 5 channels" in shown_to(PictureInput(side=224, channels=5))[1][0]
+    assert "fed backwards" in shown_to(PictureInput(side=224, told="It is fed backwards."))[1][0]
+
+
+def test_a_side_is_a_multiple_of_the_networks_patch():
+    resized = PictureInput(side=518, step=14, resized=True)
+    made, reasons = shown_to(resized)
+    assert made.side == 98
+    assert "vectors for places are resized" in reasons[0]
+    card = replace(card_of(), picture=resized)
+    with pytest.raises(SettingError, match="takes multiples of 14"):
+        require(replace(made, side=96), card)

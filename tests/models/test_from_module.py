@@ -1,16 +1,20 @@
 """Any torch module: named by its import path, opened without its head, saved and opened again."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+import own_networks
 from fettle.core.dataset import Schema
 from fettle.core.errors import ModelUnavailable
 from fettle.modalities.image import ImageEncoder
 from fettle.models.cards import card_of
+from fettle.models.from_module import named
 from fettle.models.network import open_network, open_saved
 from fettle.stages.reading import read_unlabelled
-from pictures import own_cache
+from pictures import class_folders, own_cache
 
 __all__ = ["own_cache"]
 
@@ -90,3 +94,116 @@ def test_the_real_resnet20_reads_cifar_as_its_authors_did(shared_weights, shared
     right = np.mean([names[one] == label
                      for one, label in zip(said, rows.targets(some), strict=True)])
     assert 0.72 < right < 0.89  # 80.5% on 2,000; here on 200: three standard errors
+
+
+def test_a_module_given_as_itself_is_opened_again_with_its_own_weights():
+    model = own_networks.ResNet20()
+    with torch.no_grad():
+        model.conv1.weight.mul_(3.0)
+        model.bn1.running_mean.add_(0.5)
+    place = named(model)
+    assert place == named(model), "the same weights are the same model"
+    card = card_of(place)
+    assert (card.source, card.architecture, card.picture.side) == ("module", "ResNet20", 32)
+    network = open_network(card)
+    state = network.backbone.model.state_dict()
+    assert torch.equal(state["conv1.weight"], model.conv1.weight)
+    assert torch.equal(state["bn1.running_mean"], model.bn1.running_mean)
+    assert card.sha256 != card_of(named(own_networks.ResNet20())).sha256
+
+
+def test_a_version_of_a_module_given_as_itself_holds_its_import_path(tmp_path):
+    network = open_network(card_of(named(own_networks.ResNet20())))
+    network.set_head(HEAD)
+    network.eval().save(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["module"] == "own_networks:ResNet20"
+    again = open_saved({path.name: path for path in tmp_path.iterdir()})
+    with torch.inference_mode():
+        assert torch.equal(network(BATCH), again(BATCH))
+
+
+def test_a_version_whose_code_is_gone_says_so_and_how_to_bring_it_back(tmp_path):
+    network = open_network(card_of(named(own_networks.ResNet20())))
+    network.set_head(HEAD)
+    network.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "module": "gone_networks:ResNet"}))
+    with pytest.raises(ModelUnavailable, match=r"gone_networks:ResNet cannot be.*PYTHONPATH"):
+        open_saved({path.name: path for path in tmp_path.iterdir()})
+
+
+def test_a_factory_is_taken_by_its_name():
+    assert named(own_networks.random_resnet20) == NAME
+    assert named("own_networks:grey") == "own_networks:grey"
+
+
+class Inside(torch.nn.Module):
+    """Of a class that is named otherwise than it can be found."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(width, width)
+
+
+def in_main():
+    model = own_networks.ResNet20()
+    type(model)
+    made = type("Local", (own_networks.ResNet20,), {"__module__": "__main__"})
+    return made()
+
+
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda: Inside(3), r"takes arguments \(width\)"),
+    (in_main, "stands in the program that was started"),
+    (lambda: type("Lost", (torch.nn.Module,), {"__module__": "own_networks"})(), "another Lost"),
+    (lambda: (lambda: None), "has no name"),
+    (lambda: 3, "model is a int"),
+])  # fmt: skip
+def test_a_module_that_could_not_be_found_again_is_refused_now(make, said):
+    with pytest.raises(ModelUnavailable, match=said):
+        named(make())
+
+
+def test_a_module_that_was_changed_after_it_was_made_is_refused():
+    model = own_networks.ResNet20()
+    model.linear = torch.nn.Linear(64, 3)
+    with pytest.raises(ModelUnavailable, match="makes a network with other weights than these"):
+        named(model)
+
+
+def test_blocks_can_be_named(monkeypatch):
+    monkeypatch.setattr(own_networks.ResNet20, "blocks", ("layer3", "layer2"), raising=False)
+    card = card_of(NAME)
+    assert card.block_names == ("layer2", "layer3")
+    assert card.crossing == (3 * 32 * 32, 16 * 32 * 32, 32 * 16 * 16)
+    network = open_network(card)
+    network.set_head(HEAD)
+    network.eval()
+    with torch.inference_mode():
+        full = network(BATCH)
+        for block in (1, 2):
+            kept = network.taps(BATCH, (f"block {block}",))[f"block {block}"]
+            assert torch.equal(network(BATCH, start=block, hidden=kept), full)
+
+
+@pytest.mark.parametrize(("blocks", "said"), [
+    (("layer4",), r"blocks is \('layer4',\); names of modules in it are due"),
+    (("layer2.0.conv2",), r"No block can begin at 'layer2.0.conv2'"),
+    (("conv1", "layer2"), "begins at the picture itself"),
+    (("layer2", "layer2.0"), "two begin at one place"),
+])
+def test_a_block_that_cannot_begin_there_is_refused(monkeypatch, blocks, said):
+    monkeypatch.setattr(own_networks.ResNet20, "blocks", blocks, raising=False)
+    with pytest.raises(ModelUnavailable, match=said):
+        card_of(NAME)
+
+
+@pytest.mark.slow
+def test_a_module_is_tuned_from_python_and_its_version_answers(tmp_path, monkeypatch):
+    import fettle
+
+    monkeypatch.chdir(tmp_path)
+    class_folders(tmp_path / "shapes", 24, side=32)
+    version = fettle.tune("shapes", model=own_networks.ResNet20(), rungs=("features", "top"))
+    answers = fettle.predict(version, [str(tmp_path / "shapes" / "disc" / "000.png")])
+    assert answers[0].value in ("bar", "disc", "ring")

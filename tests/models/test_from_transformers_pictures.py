@@ -87,9 +87,25 @@ def test_the_vector_of_a_vit_is_its_class_token(tmp_path):
 
 def test_the_card_says_what_its_preprocessor_says(tmp_path):
     found = card_of(str(saved(tmp_path, "vit"))).picture
-    assert (found.side, found.fixed, found.interpolation) == (32, True, "bilinear")
+    assert (found.side, found.interpolation) == (32, "bilinear")
+    assert (found.fixed, found.step, found.resized) == (False, 8, True)  # patches of 8
     assert (found.crop, found.mean) == (0.8, (0.1, 0.2, 0.3))
     assert not card_of(str(saved(tmp_path / "r", "resnet"))).picture.fixed
+
+
+def test_position_embeddings_are_resized_to_the_size_that_is_shown(tmp_path):
+    network = open_network(card_of(str(saved(tmp_path, "vit"))))
+    network.set_head(HEAD)
+    network.eval()
+    large = {"pixels": torch.randint(0, 256, (2, 48, 48, 3), dtype=torch.uint8)}
+    plain = MAKERS["vit"]().from_pretrained(tmp_path).vit.eval()
+    pixels = large["pixels"].permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor([0.1, 0.2, 0.3]).view(1, 3, 1, 1)
+    with torch.inference_mode():
+        expected = plain((pixels - mean) / 0.5, interpolate_pos_encoding=True).last_hidden_state
+        assert torch.allclose(network.taps(large, ("own",))["own"], expected[:, 0], atol=1e-5)
+        kept = network.taps(large, ("block 2",))["block 2"]
+        assert torch.equal(network(large, start=2, hidden=kept), network(large))
 
 
 def test_weights_that_are_missing_are_told(tmp_path):

@@ -190,6 +190,25 @@ def test_what_is_saved_says_the_same_when_it_is_opened(tmp_path, architecture):
         assert torch.equal(network(pixels(side=64)), again(pixels(side=64)))
 
 
+def test_position_embeddings_are_resized_to_the_size_that_is_shown(tmp_path):
+    def of(folder, *, is_fixed):
+        place = timm_folder(folder, "test_vit", side=64, img_size=64)
+        config = json.loads((place / "config.json").read_text())
+        config["pretrained_cfg"]["fixed_input_size"] = is_fixed
+        (place / "config.json").write_text(json.dumps(config))
+        network = open_network(card_of(str(place)))
+        torch.manual_seed(3)
+        network.set_head(HEAD)
+        return network.eval()
+
+    network, plain = of(tmp_path / "a", is_fixed=True), of(tmp_path / "b", is_fixed=False)
+    found = network.card.picture
+    assert (found.fixed, found.step, found.resized) == (False, 16, True)
+    with torch.inference_mode():
+        assert torch.equal(network(pixels(side=64)), plain(pixels(side=64)))
+    assert largest_difference(network, pixels(side=96)) == 0.0
+
+
 def test_a_copy_in_bf16_says_nearly_the_same(tmp_path):
     network = opened(tmp_path)
     with torch.inference_mode():

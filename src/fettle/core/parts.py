@@ -57,6 +57,12 @@ class PictureInput:
     crop: float = 0.875
     """The side's share of the shorter side that a picture is brought to before its middle is
     cut out."""
+    step: int = 1
+    """Pixels that a side is a multiple of."""
+    resized: bool = False
+    """Whether vectors for places were learned at this side, and are resized at another."""
+    told: str = ""
+    """How all this is known, where it had to be found out: a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Card:
     modality: str = "text"
     """What it takes: text or image."""
     source: str = "transformers"
-    """The library that its code is in: transformers, timm, module."""
+    """The library that its code is in: transformers, timm, keras, module."""
     picture: PictureInput | None = None
     """Of a network of pictures."""
     block_names: tuple[str, ...] = ()

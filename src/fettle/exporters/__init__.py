@@ -2,6 +2,7 @@
 
 from fettle.core.parts import Exporter
 from fettle.exporters import (
+    keras,
     onnx,
     peft,
     picture_onnx,
@@ -25,5 +26,6 @@ PICTURE_EXPORTERS: dict[str, Exporter] = {
     "transformers": Exporter(
         picture_transformers.write, picture_transformers.open_folder, "image"),
     "torch": Exporter(picture_torch.write, picture_torch.open_folder, "image"),
+    "keras": Exporter(keras.write, keras.open_folder, "image"),
 }
 """The same for versions of pictures."""

@@ -23,6 +23,9 @@ TOLD_APART = 0.6
 FEWEST = 20
 """Pictures of a class on each half, below which nothing is said of mirroring."""
 UNIT = 16
+GREY = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
+"""How Pillow calls pictures without color."""
+RESIZED = " Its vectors for places are resized to that, bicubic, at each pass."
 AUGMENTATIONS = ("none", "light")
 SMALLEST, LARGEST = 16, 2048
 
@@ -66,6 +69,11 @@ def require(given: Pictures, card: Card) -> None:
         raise SettingError(
             f"pictures.side is {given.side} in the plan; {card.name} takes {usual} alone."
         )
+    if given.side % card.picture.step:
+        raise SettingError(
+            f"pictures.side is {given.side} in the plan; {card.name} takes multiples of "
+            f"{card.picture.step}."
+        )
     if not SMALLEST <= given.side <= LARGEST:
         raise SettingError(
             f"pictures.side is {given.side} in the plan; {SMALLEST} to {LARGEST} is what it takes."
@@ -76,17 +84,36 @@ def _side(looks: Sequence[Look], card: Card) -> tuple[int, str]:
     assert card.picture is not None
     usual = card.picture.side
     short = int(np.median([min(one.width, one.height) for one in looks]))
+    fed = _fed(looks, card)
     if card.picture.fixed:
-        return usual, f"Pictures are shown at {usual} pixels a side, the only size it takes."
+        return usual, f"Pictures are shown at {usual} pixels a side, the only size it takes.{fed}"
     enlarged = -(-ENLARGED * short // STEP) * STEP
-    side = min(usual, max(LEAST_SIDE, enlarged))
+    side = min(usual, -(-max(LEAST_SIDE, enlarged) // card.picture.step) * card.picture.step)
     if side == usual:
-        return side, f"Pictures are shown at {side} pixels a side, as {card.name} was trained."
+        return side, f"Pictures are shown at {side} pixels a side, as {card.name} was trained.{fed}"
     return side, (
         f"Pictures are shown at {side} pixels a side, not at the {usual} that {card.name} was "
         f"trained on: half of them have at most {short} pixels on their shorter side, and "
         "enlarging them further costs time and shows nothing more."
+        f"{RESIZED if card.picture.resized else ''}{fed}"
     )
+
+
+def _fed(looks: Sequence[Look], card: Card) -> str:
+    """What the network's first layer is given where it is not plain red, green and blue."""
+    assert card.picture is not None
+    said = [card.picture.told] if card.picture.told else []
+    channels = card.picture.channels
+    grey = sum(one.mode in GREY for one in looks)
+    if channels == 1:
+        said.append(f"{card.name} reads one channel: the mean of red, green and blue.")
+    elif channels != 3:
+        said.append(f"{card.name} reads {channels} channels: each is given the mean of red, green "
+                    "and blue, because a picture here has no others.")
+    elif grey:
+        said.append(f"{grey:,} of {len(looks):,} pictures are grey: each of the three channels "
+                    f"that {card.name} reads is given the same grey.")
+    return "".join(f" {one}" for one in said)
 
 
 def _flip(looks: Sequence[Look], labels: Sequence[str], seed: int) -> tuple[bool, str]:

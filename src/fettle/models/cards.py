@@ -14,6 +14,7 @@ from typing import Any
 from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError
 from fettle.core.parts import Card
 from fettle.models.cutting import BLOCKS, cut
+from fettle.models.keras_files import APPLICATION, RANDOM, is_keras, require_other
 from fettle.models.picture_names import is_module, is_timm, is_vision
 from fettle.models.safety import require_safe, safetensors_header
 from fettle.models.sources import (
@@ -61,29 +62,25 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     a second or two.
 
     Args:
-        name: a folder, the default model's name, a hub name (see `sources.resolve`), or
-            package.module:factory for a torch module of the user's own.
+        name: a folder, the default model's name, a hub name (see `sources.resolve`), a .keras file,
+            keras:NAME for one of keras.applications, or package.module:factory for a torch module
+            of the user's own.
 
     Raises:
         ModelUnavailable: there is no such model here, or it is none that can be tuned.
         UnsafeModel: its folder could run code.
         CorruptFile: it is the default model, and its weights are not the published ones.
     """
-    if is_module(name):
-        from fettle.models import picture_sources
-
-        return cut(picture_sources.card_of_module(name), keep_blocks)
+    found = _of_code(name)
+    if found is not None:
+        return cut(found, keep_blocks)
+    require_other(name)
     folder = resolve(name).absolute()
     require_safe(folder)
     config = _table(folder / CONFIG)
-    if is_timm(config):
-        from fettle.models import picture_sources
-
-        return cut(picture_sources.card_of_timm(name, folder, config), keep_blocks)
-    if is_vision(config):
-        from fettle.models import picture_sources
-
-        return cut(picture_sources.card_of_transformers(name, folder, config), keep_blocks)
+    found = _of_pictures(name, folder, config)
+    if found is not None:
+        return cut(found, keep_blocks)
     _require_text(config, folder)
     weights = weight_files(folder)
     digest = digest_of(weights)
@@ -115,8 +112,33 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     return cut(whole, keep_blocks)
 
 
+def _of_code(name: str) -> Card | None:
+    """The card of a Keras model or a module of the user's own; None where it is none of those."""
+    if not (is_keras(name) or is_module(name)):
+        return None
+    from fettle.models import picture_sources
+
+    made = picture_sources.card_of_keras if is_keras(name) else picture_sources.card_of_module
+    return made(name)
+
+
+def _of_pictures(name: str, folder: Path, config: Mapping[str, Any]) -> Card | None:
+    """The card of a folder with a network of pictures; None where it is another one."""
+    is_kept = isinstance(config.get("module"), str)
+    if not (is_kept or is_timm(config) or is_vision(config)):
+        return None
+    from fettle.models import picture_sources
+
+    if is_kept:
+        return picture_sources.card_of_kept(folder, config)
+    if is_timm(config):
+        return picture_sources.card_of_timm(name, folder, config)
+    return picture_sources.card_of_transformers(name, folder, config)
+
+
 def card_for(
-    name: str | None, modality: str, *, data: str, keep_blocks: int | None = None
+    name: str | None, modality: str, *, data: str, keep_blocks: int | None = None,
+    random: bool = False,
 ) -> Card:
     """The card of the model that was asked for, else of the default for what the rows hold.
 
@@ -125,11 +147,15 @@ def card_for(
         modality: of the rows.
         data: what they are called in messages.
         keep_blocks: how many blocks are kept; None for all.
+        random: whether pre-trained weights are not used in any case, and need not be here.
 
     Raises:
         SettingError: the model reads something else.
     """
-    card = card_of(name or DEFAULT_MODELS[modality], keep_blocks=keep_blocks)
+    asked = name or DEFAULT_MODELS[modality]
+    if random and asked.startswith(APPLICATION) and not asked.endswith(RANDOM):
+        asked += RANDOM
+    card = card_of(asked, keep_blocks=keep_blocks)
     if card.modality != modality:
         raise SettingError(
             f"{card.name} reads {NOUNS[card.modality]}, and {data} holds {NOUNS[modality]}. Name a "

@@ -1,19 +1,144 @@
 """Any torch module that takes pictures: `package.module:factory` in, a module without its head out.
 
-The factory is the user's own code, named on their own command line; a version holds safetensors
-and this name, and is opened only where the name can be imported.
+The factory is the user's own code, named on their own command line or from Python; a version holds
+safetensors and this name, and is opened only where the name can be imported.
 """
 
+import hashlib
 import importlib
+import inspect
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from fettle.core.errors import ModelUnavailable
+from fettle.models.sources import CONFIG, WEIGHTS
+from fettle.store import checkpoints, files, folders
 
-__all__ = ["headless", "made"]
+__all__ = ["TOLD", "fill", "headless", "kept", "made", "named", "named_blocks"]
+
+TOLD = ("picture", "blocks")
+"""Attributes of a module that say how it was fed, and where its blocks begin."""
+
+
+def named(model: object) -> str:
+    """The name to open a module by that was given as itself, or as the function that makes it.
+
+    Args:
+        model: a torch module, whose weights are kept in the cache; a factory; or a name already.
+
+    Raises:
+        ModelUnavailable: it could not be opened again, in another process, by that name.
+    """
+    if isinstance(model, str):
+        return model
+    if isinstance(model, nn.Module):
+        return kept(model)
+    if callable(model):
+        return _importable(model)
+    raise ModelUnavailable(
+        f"model is a {type(model).__name__}; a name, a torch.nn.Module or a function that makes "
+        "one is what it may be."
+    )
+
+
+def kept(model: nn.Module) -> str:
+    """A folder with the weights of a module and the name of its class; where it lies.
+
+    Raises:
+        ModelUnavailable: its class cannot be imported, or made without arguments, or then has
+            other weights.
+    """
+    spec = _importable(type(model))
+    state = {name: value.detach().cpu().contiguous().clone()
+             for name, value in model.state_dict().items()}
+    fill(made(spec), state, place=f"{spec}()")
+    config = {"module": spec}
+    config |= {name: _as_told(getattr(model, name)) for name in TOLD if hasattr(model, name)}
+    digest = hashlib.sha256(repr(sorted(config.items())).encode())
+    for name, value in sorted(state.items()):
+        digest.update(name.encode() + value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    name = f"{type(model).__name__}-{digest.hexdigest()[:16]}"
+    folder = (folders.cache() / "modules" / name).absolute()
+    if not (folder / CONFIG).is_file():  # written last
+        checkpoints.write_tensors(folder / WEIGHTS, state)
+        files.write_json(folder / CONFIG, config)
+    return str(folder)
+
+
+def fill(model: nn.Module, state: Mapping[str, torch.Tensor], *, place: str) -> None:
+    """Give a module weights, every one.
+
+    Raises:
+        ModelUnavailable: they are those of another network.
+    """
+    try:
+        model.load_state_dict({
+            name: value.float() if value.is_floating_point() else value
+            for name, value in state.items()
+        })
+    except RuntimeError as error:
+        first = next(iter(str(error).split("\n\t")[1:]), str(error)).strip()
+        raise ModelUnavailable(
+            f"{place} makes a network with other weights than these: {first[:200]} Name a function "
+            "that makes exactly this network: --model package.module:factory."
+        ) from error
+
+
+def named_blocks(model: nn.Module) -> tuple[str, ...]:
+    """The modules that its attribute `blocks` names as where blocks begin; none where it does not.
+
+    Raises:
+        ModelUnavailable: it is no list of names of modules in it.
+    """
+    told = getattr(model, "blocks", None)
+    if told is None or isinstance(told, nn.Module):  # a part of the network that is called so
+        return ()
+    known = {name for name, _ in model.named_modules()} - {""}
+    if isinstance(told, str) or not all(isinstance(one, str) and one in known for one in told):
+        raise ModelUnavailable(
+            f"{type(model).__name__}.blocks is {str(told)[:80]}; names of modules in it are due, "
+            f"such as {', '.join(sorted(known)[:3])}."
+        )
+    return tuple(told)
+
+
+def _importable(what: Any) -> str:
+    """package.module:name of a class or function, once it is known to be found there."""
+    module, name = getattr(what, "__module__", ""), getattr(what, "__qualname__", "")
+    spec = f"{module}:{name}"
+    why = ""
+    if module == "__main__":
+        why = "it stands in the program that was started, which another process cannot import"
+    elif not name.isidentifier():
+        why = "it stands inside a function or a class, or has no name"
+    elif getattr(sys.modules.get(module), name, None) is not what:
+        why = f"{module} has another {name}, or none"
+    if why:
+        raise ModelUnavailable(
+            f"A version must find its network's code again, and {spec} cannot be imported: {why}. "
+            "Put it into a module of its own and import it from there."
+        )
+    needed = [one.name for one in inspect.signature(what).parameters.values()
+              if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    if needed:
+        raise ModelUnavailable(
+            f"{spec} takes arguments ({', '.join(needed)}), and a version makes it without any. "
+            "Write a function without arguments that makes this network, and give it as model; its "
+            "weights are then those that the function loads."
+        )
+    return spec
+
+
+def _as_told(value: Any) -> Any:
+    """An attribute as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_told(one) for key, one in value.items()}
+    return [_as_told(one) for one in value] if isinstance(value, list | tuple) else value
+
 
 def made(spec: str) -> nn.Module:
     """What the factory gives, in fp32 and in evaluation mode, with its own weights.

@@ -97,10 +97,22 @@ def _made(config: Mapping[str, Any], place: str) -> nn.Module:
                 "in_chans": picture_of(config).channels,
                 **{key: tuple(one) if isinstance(one, list) else one for key, one in given.items()},
             }
-            return timm.create_model(name, pretrained=False, **arguments)
+            return _of_any_side(name, arguments, is_fixed=picture_of(config).fixed)
     except Exception as error:  # timm raises what its parts raise
         why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelUnavailable(f"timm could not make {name} of {place}: {why}") from error
+
+
+def _of_any_side(name: str, arguments: Mapping[str, Any], *, is_fixed: bool) -> Any:
+    """The network, with its position embeddings resized to what it is shown where timm can."""
+    import timm
+
+    if is_fixed and "dynamic_img_size" not in arguments:
+        try:
+            return timm.create_model(name, pretrained=False, dynamic_img_size=True, **arguments)
+        except TypeError:  # an architecture without that setting
+            pass
+    return timm.create_model(name, pretrained=False, **arguments)
 
 
 def _headless(model: Any) -> nn.Module:

@@ -6,6 +6,7 @@ without the network and without anyone's own code.
 
 import json
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,12 @@ class _Pooled(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        able = "interpolate_pos_encoding" in signature(model.forward).parameters
+        self.more = {"interpolate_pos_encoding": True} if able else {}
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(rows, width) from (rows, channels, height, width)."""
-        given = self.model(pixel_values=pixels, return_dict=True)
+        given = self.model(pixel_values=pixels, return_dict=True, **self.more)
         hidden: torch.Tensor = given.last_hidden_state
         if hidden.ndim == 4:  # a map: the network's own pool and norm, where it has them
             pooled = getattr(given, "pooler_output", None)

@@ -3,11 +3,14 @@
 Any text model of transformers, any network of timm and any torch module can be named instead.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from fettle.core.errors import ModelUnavailable
+from fettle.models.keras_files import APPLICATION
 from fettle.models.sources import resolve
 
 __all__ = ["KNOWN", "SOURCES", "Known", "is_here"]
@@ -27,6 +30,15 @@ class Known:
     """What it takes at most, or at its best."""
     good_for: str
     licence: str
+
+    @property
+    def fetch(self) -> str:
+        """The command that brings it here."""
+        if self.name.startswith(APPLICATION):
+            short = self.name.removeprefix(APPLICATION)
+            return (f'KERAS_BACKEND=torch python -c "import keras; keras.applications.{short}'
+                    '(include_top=False)"')
+        return f"hf download {self.name}"
 
 
 KNOWN: tuple[Known, ...] = (
@@ -51,11 +63,19 @@ KNOWN: tuple[Known, ...] = (
     Known("timm/vit_small_patch14_dinov2.lvd142m", "pictures", 22.1,
           "142 million pictures without labels", "518 pixels", "few labels, with a GPU",
           "Apache-2.0"),
+    Known("keras:ResNet50", "pictures", 25.6, "ImageNet-1k", "224 pixels",
+          "teams that serve with Keras or TensorFlow", "MIT"),
+    Known("keras:VGG16", "pictures", 14.7, "ImageNet-1k", "224 pixels",
+          "teams that serve with Keras or TensorFlow; slow", "CC BY 4.0"),
+    Known("keras:InceptionV3", "pictures", 21.8, "ImageNet-1k", "299 pixels",
+          "teams that serve with Keras or TensorFlow", "Apache-2.0"),
 )
 
 SOURCES: Mapping[str, tuple[str, str]] = {
     "a folder or hub name of transformers' text models": ("transformers", ""),
     "a folder or hub name of timm's networks of pictures": ("timm", "fettle[timm]"),
+    "a .keras file that Keras 3 wrote": ("keras", "fettle[keras]"),
+    "keras:NAME, any of keras.applications, from Keras's own cache": ("keras", "fettle[keras]"),
     "package.module:factory, any torch module that takes pictures": ("torch", ""),
 }
 """What --model takes; the library that must be there, and what installs it."""
@@ -65,10 +85,19 @@ def is_here(name: str) -> bool:
     """Whether it can be opened now without a network, as far as its files go."""
     if name.startswith("timm/") and find_spec("timm") is None:
         return False
+    if name.startswith(APPLICATION):
+        return find_spec("keras") is not None and _in_keras_cache(name.removeprefix(APPLICATION))
     try:
         return _lies_here(name)
     except ModelUnavailable:
         return False
+
+
+def _in_keras_cache(short: str) -> bool:
+    """Whether Keras's cache holds weights of that name without a head; Keras is not asked."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+    found = (path.name.replace("_", "").lower() for path in home.glob("*notop.h5"))
+    return any(name.startswith(f"{short.lower()}weights") for name in found)
 
 
 def _lies_here(name: str) -> bool:

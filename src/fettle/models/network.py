@@ -185,9 +185,16 @@ class PictureNetwork(BlockNetwork):
         return hidden.float()
 
     def _config(self) -> bytes:
-        if self.card.source == "module":
+        if self.card.source == "module" and self.card.folder == ".":
             return json.dumps({"module": self.card.name}).encode()
+        if self.card.source == "keras":
+            row: Any = self.backbone.model
+            return str(row.plan).encode()
         return super()._config()
+
+    def in_precision(self, precision: str) -> Self:
+        """The network to run forward with; one of Keras's computes in fp32 alone."""
+        return self if self.card.source == "keras" else super().in_precision(precision)
 
 
 def open_network(card: Card) -> BlockNetwork:

@@ -30,8 +30,8 @@ class _Way:
 
     arrives: tuple[Shape, ...]
     """What reaches each block, without the rows; block 1 first."""
-    last: tuple[bool, ...]
-    """Whether it lies with its channels last in memory."""
+    laid: tuple[tuple[int, ...], ...]
+    """The order of its axes in memory, the rows first."""
     stubs: tuple[Mapping[str, Any], ...]
     """For a start at each block, the outermost modules that are over by then, with what they give:
     a tree of shapes."""
@@ -160,8 +160,7 @@ class PictureBackbone(nn.Module):
                 block = self.model.get_submodule(self.block_names[start - 1])
                 dtype = next(self.model.parameters()).dtype
                 kept = hidden.reshape(rows, *way.arrives[start - 1]).to(dtype)
-                if way.last[start - 1]:
-                    kept = torch.empty_like(kept, memory_format=torch.channels_last).copy_(kept)
+                kept = _laid(kept, way.laid[start - 1])
                 undo.append(block.register_forward_pre_hook(
                     lambda _, args: (kept, *args[1:])).remove)
             for number in seen or ():
@@ -199,7 +198,7 @@ def _learned(model: nn.Module, blocks: Sequence[str], example: torch.Tensor) -> 
     """What reaches each block, and what is over before it, from a pass of one row."""
     number_of = {name: number for number, name in enumerate(blocks)}
     arrives: dict[int, Shape] = {}
-    last: dict[int, bool] = {}
+    laid: dict[int, tuple[int, ...]] = {}
     over: list[tuple[int, str, Any]] = []
     current = -1
 
@@ -209,7 +208,7 @@ def _learned(model: nn.Module, blocks: Sequence[str], example: torch.Tensor) -> 
             current = number_of[name]
             value = args[0]
             arrives[current] = tuple(value.shape[1:])
-            last[current] = value.ndim == 4 and value.stride(1) == 1 and value.stride(3) > 1
+            laid[current] = _order(value)
         return hook
 
     def leaving(name: str) -> Any:
@@ -238,7 +237,23 @@ def _learned(model: nn.Module, blocks: Sequence[str], example: torch.Tensor) -> 
         for number in range(len(blocks))
     )
     every = range(len(blocks))
-    return _Way(tuple(arrives[one] for one in every), tuple(last[one] for one in every), stubs)
+    return _Way(tuple(arrives[one] for one in every), tuple(laid[one] for one in every), stubs)
+
+
+def _order(value: torch.Tensor) -> tuple[int, ...]:
+    """The axes of a map from the slowest to the fastest in memory; as they come of all else."""
+    axes = range(value.ndim)
+    if value.ndim != 4:
+        return tuple(axes)
+    return (0, *sorted(axes[1:], key=lambda one: (-value.stride()[one], one)))
+
+
+def _laid(value: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    """The same numbers, with the axes in this order in memory."""
+    if order == tuple(range(value.ndim)):
+        return value
+    back = [order.index(axis) for axis in range(value.ndim)]
+    return value.permute(order).contiguous().permute(back)
 
 
 def _outermost(given: Mapping[str, Any]) -> dict[str, Any]:

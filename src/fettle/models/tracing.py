@@ -7,7 +7,7 @@ modules are nested.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from fettle.core.errors import ModelUnavailable
 
 __all__ = ["Traced", "trace"]
 
@@ -95,7 +97,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def trace(
-    module: nn.Module, example: torch.Tensor, forward: Callable[[torch.Tensor], Any]
+    module: nn.Module, example: torch.Tensor, forward: Callable[[torch.Tensor], Any], *,
+    named: Sequence[str] = (),
 ) -> Traced:
     """The blocks of a module, from one pass over an example of one row.
 
@@ -103,6 +106,10 @@ def trace(
         module: in evaluation mode.
         example: what it takes.
         forward: calls it, and gives the tensor that comes out.
+        named: modules that begin blocks, where they are not to be found.
+
+    Raises:
+        ModelUnavailable: a block was named where the pass cannot be cut.
     """
     watch = _Watch()
     entries: list[_Entry] = []
@@ -133,7 +140,8 @@ def trace(
     finally:
         for one in hooks:
             one.remove()
-    blocks = _chosen(module, entries, _cuts(watch, entries))
+    cuts = _cuts(watch, entries)
+    blocks = _told_apart(named, entries, cuts) if named else _chosen(module, entries, cuts)
     return _told(blocks, entries, watch, example, output)
 
 
@@ -160,6 +168,29 @@ def _cuts(watch: _Watch, entries: list[_Entry]) -> dict[str, int]:
         if crossing == {entry.carrier}:
             found[entry.name] = entry.version
     return found
+
+
+def _told_apart(
+    named: Sequence[str], entries: list[_Entry], cuts: dict[str, int]
+) -> tuple[str, ...]:
+    """Blocks that were named, in the order in which they run."""
+    order = {entry.name: at for at, entry in reversed(list(enumerate(entries)))}
+    for name in named:
+        if name not in cuts:
+            why = ("is not run on pictures" if name not in order else
+                   "gets less than what all is made of from there on, or runs more than once")
+            possible = [one for one in order if one in cuts and one.count(".") <= name.count(".")]
+            raise ModelUnavailable(
+                f"No block can begin at {name!r}: it {why}. Blocks could begin at "
+                f"{', '.join(possible[:8]) or 'none of its modules'}."
+            )
+    places = [cuts[name] for name in named]
+    if 0 in places or len(set(places)) < len(places):
+        raise ModelUnavailable(
+            f"Of the blocks {', '.join(named)} one begins at the picture itself, or two begin at "
+            "one place. Name each place once, the first behind the stem."
+        )
+    return tuple(sorted(named, key=lambda one: order[one]))
 
 
 def _chosen(module: nn.Module, entries: list[_Entry], cuts: dict[str, int]) -> tuple[str, ...]:
@@ -199,7 +230,18 @@ def _chosen(module: nn.Module, entries: list[_Entry], cuts: dict[str, int]) -> t
         if name in cuts and cuts[name] not in places and _multiplies(module.get_submodule(name)):
             places.add(cuts[name])
             found.append(name)
+    if found and not _weights_before(module, order, found[0]):
+        found = found[1:]  # the stem, behind what only scales or turns pixels
     return tuple(found)
+
+
+def _weights_before(module: nn.Module, order: dict[str, int], first: str) -> bool:
+    """Whether anything that runs before this module learns."""
+    return any(
+        True for name, one in module.named_modules()
+        if (not name or order.get(name, order[first]) < order[first])
+        for _ in one.parameters(recurse=False)
+    )
 
 
 def _classes_that_stay_whole(

@@ -50,7 +50,7 @@ ROWS, BATCH_ROWS = 256, 32
 SIZES, FEW = (1, 3, 7), 24
 """Further batch sizes, and the rows that are asked in each."""
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "onnx", "onnxruntime", "onnxscript",
-             "timm", "pillow")
+             "timm", "pillow", "keras")
 ANSWERS = ("model.safetensors", "head.json", "config.json", "task.json", "plan.json",
            "tokenizer.json", "encoder.json")
 """Files of a version that its answers hang on."""
