@@ -171,6 +171,7 @@ def test_rows_without_the_answers_column_cannot_be_evaluated(told, tmp_path):
 # The audit of the features, which training computed anyway.
 
 
+@pytest.mark.usefixtures("on_this_machine")
 def test_a_story_audits_the_features_of_its_rows_and_its_version_says_so(told):
     made = told.audit
     assert made.dataset == told.dataset.fingerprint()
