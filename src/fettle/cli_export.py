@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def export(
     version: Version,
     to: Annotated[
-        str, typer.Option(help="onnx, transformers or torch; peft of texts, timm and keras of pictures")
+        str, typer.Option(help="onnx, transformers, torch; peft of texts; timm, keras of pictures")
     ],
     out: Annotated[Path, typer.Option(help="A folder that is empty or not there yet")],
     registry: Registry = HERE, as_json: Json = False,

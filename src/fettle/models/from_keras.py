@@ -162,6 +162,12 @@ def _graph_of(model: Any, place: str) -> Any:
             f"{place} takes {shape}, where (rows, side, side, channels) was due: square pictures "
             "with their channels last."
         )
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+            raise ModelUnavailable(
+                f"{place}: the layer {layer.name!r} learned its mean by adapt(), which is not kept "
+                "here. Put Normalization(mean=..., variance=...) with its numbers in its place."
+            )
     return keras.Model(inputs[0], outputs[0], name=model.name)
 
 
