@@ -26,13 +26,12 @@ from fettle.web.telling import Keeping, entries, given, inferred, metadata
 
 __all__ = ["Desk", "Limits"]
 
-HELD_BYTES = 256 * 2**20
-"""Of all bodies that are read or wait for their answers: many large ones at once are what fills a
-server's memory, however small each is."""
-
 DISCARD_TIMES = 16
 """So many times the limit a body that is too large is read on and thrown away, for as long as any
 body may take to arrive: a client that is still sending would not see the answer."""
+HELD_BYTES = 256 * 2**20
+"""Of all bodies that are read or wait for their answers: many large ones at once are what fills a
+server's memory, however small each is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,13 +210,13 @@ class Desk:
             raise _too_large(most)
         return b"".join(chunks)
 
-    async def _discard(self, request: Request, most: int) -> None:
+    async def _discard(self, request: Request, limit: int) -> None:
         """Read on for a little, and keep nothing."""
-        size = 0
+        size, most = 0, limit * DISCARD_TIMES
         read: Callable[[], Awaitable[Any]] = request.receive
         with suppress(TimeoutError):
             async with asyncio.timeout(self.limits.read_seconds):
-                while size < most * DISCARD_TIMES:
+                while size < most:
                     message = await read()
                     size += len(message.get("body", b""))
                     if message["type"] == "http.disconnect" or not message.get("more_body"):
