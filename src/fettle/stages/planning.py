@@ -4,7 +4,7 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fettle.core.dataset import Dataset
