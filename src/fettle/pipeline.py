@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fettle.core.audit import Audit
+from fettle.core.compared import Compared
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
-from fettle.core.evaluation import Compared, Evaluation
+from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Machine, Plan, Reading
 from fettle.core.progress import Note, finish
 from fettle.core.run import Run

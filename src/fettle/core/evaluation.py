@@ -7,9 +7,7 @@ __all__ = [
     "Bin",
     "BlockUse",
     "Calibration",
-    "Change",
     "ClassScores",
-    "Compared",
     "Comparison",
     "Contender",
     "Coverage",
@@ -22,9 +20,11 @@ __all__ = [
     "LearningCurve",
     "LookAt",
     "Reliability",
+    "Residuals",
     "Retention",
     "Score",
     "Slice",
+    "Span",
     "Threshold",
 ]
 
@@ -47,7 +47,8 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same rows: the second minus the first."""
+    """Two models on the same rows: what the second gains on the first. Of scores of which less is
+    better, such as mae, that is the first minus the second."""
 
     first: str
     second: str
@@ -57,11 +58,11 @@ class Comparison:
     high: float
     """95% interval of the difference, paired."""
     wins: int
-    """Rows that only the second gets right."""
+    """Rows that only the second gets right; of numbers, that it is nearer to."""
     losses: int
-    """Rows that only the first gets right."""
+    """Rows that only the first gets right, or is nearer to."""
     p: float
-    """Exact McNemar, two-sided."""
+    """Exact McNemar, two-sided; of numbers, by turned signs."""
     rows: int
 
     @property
@@ -154,6 +155,44 @@ class Calibration:
     """What rows those were: validation or out of fold."""
     before: Reliability
     after: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Test rows of like answers: how far these lie from the truth on average."""
+
+    rows: int
+    said: float
+    """Mean answer."""
+    truth: float
+    """Mean truth, with its 95% interval."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """What numbers are off by: answer minus truth, in the unit of the target."""
+
+    bias: Score
+    """The mean: above 0 where too much is answered."""
+    quantiles: tuple[float, float, float, float, float]
+    """At 5, 25, 50, 75 and 95%."""
+    level: float
+    """How often the interval around an answer should hold the truth."""
+    half_width: float | None
+    """Of that interval, from the errors on rows that were not learned from; None where those are
+    too few to promise anything."""
+    fitted_on: int
+    """How many rows those were."""
+    source: str
+    """What rows those were: validation or out of fold."""
+    covered: Score | None
+    """How often the interval held the truth on the test rows."""
+    spans: tuple[Span, ...]
+    """Ten parts of the test rows by their answers, the lowest first."""
+    points: tuple[tuple[float, float], ...]
+    """(truth, answer) of at most 500 test rows, evenly taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +345,11 @@ class LookAt:
 
     id: str
     why: str
-    """wrong and sure, suspected label, or near twin."""
+    """wrong and sure, far off, suspected label, or near twin."""
     label: str
     said: str
     confidence: float
+    """Of numbers, what the answer is off by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +372,8 @@ class Evaluation:
     """Counts; a line is a true class, a column a predicted one, in the order of labels."""
     latency: tuple[Latency, ...] = ()
     smallest_gain: float | None = None
-    """The smallest gain in accuracy that this many test rows show in 80% of cases."""
+    """The smallest gain in accuracy (of numbers, in the mean absolute error) that this many test
+    rows show in 80% of cases."""
     notes: tuple[str, ...] = ()
     rows_to_tell: int | None = None
     """About how many test rows in all would show the measured change from before, in 80% of
@@ -345,34 +386,9 @@ class Evaluation:
     forgetting: Forgetting | None = None
     blocks: tuple[BlockUse, ...] = ()
     look_at: tuple[LookAt, ...] = ()
+    residuals: Residuals | None = None
+    """Of numbers; None where classes are answered."""
 
     def contender(self, name: str) -> Contender:
         """The contender of this name."""
         return next(one for one in self.contenders if one.name == name)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that differs between two runs."""
-
-    what: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """Two runs on the same test rows: what changed, and what came of it."""
-
-    first: str
-    second: str
-    """The runs' folders."""
-    changes: tuple[Change, ...]
-    scores: tuple[tuple[Score, Score], ...]
-    """Each score of the first and of the second."""
-    comparison: Comparison
-    """By accuracy; of numbers, by the mean absolute error."""
-    macro_f1: Comparison | None
-    """None where numbers are answered."""
-    classes: tuple[Comparison, ...]
-    """Of the rows of each class, the class by name as the metric; p is adjusted over classes."""

@@ -303,6 +303,8 @@ class Exportable:
     rung: str
     settings: Mapping[str, Any]
     """Of that rung, in the plan."""
+    numbers: bool = False
+    """Whether its one output is a number in the target's unit, and `classes` the target's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,18 @@ class Story:
     """Of rows that are pictures, by their ids."""
 
     @property
+    def has_numbers(self) -> bool:
+        """Whether numbers are answered, not classes."""
+        return self.plan.unit is not None
+
+    @property
+    def answers(self) -> str:
+        """What is answered, in a few words: 3 classes, or numbers."""
+        if self.has_numbers:
+            return "numbers"
+        return words.count(len(self.plan.classes), "class", "classes")
+
+    @property
     def kept(self) -> Contender:
         """The contender that the version is made of."""
         return self.evaluation.contender(self.evaluation.kept)

@@ -67,6 +67,14 @@ def _change(story: Story) -> str:
         "cannot tell": "Whether that is better cannot be told",
     }[comparison.verdict]
     holds = "leaves out zero" if comparison.verdict != "cannot tell" else "holds zero"
+    if story.has_numbers:
+        return (
+            f"{opening}: the paired fall of the {words.measure(comparison.metric)} is "
+            f"{words.signed(comparison.difference)}, and its 95% interval, "
+            f"{words.signed_interval(comparison.low, comparison.high)}, {holds}; it came nearer on "
+            f"{words.count(comparison.wins, 'row')} and went further off on "
+            f"{words.count(comparison.losses, 'row')} ({words.p_value(comparison.p)})."
+        )
     return (
         f"{opening}: the paired difference is {words.signed(comparison.difference)}, and its 95% "
         f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
@@ -93,7 +101,7 @@ def _doubt(story: Story) -> str:
         doubts.append(f"{words.count(lost, 'slice')} of the rows lost while the whole gained")
     if evaluation.smallest_gain is not None:
         doubts.append(
-            f"{words.count(evaluation.rows, 'test row')} show an accuracy gain of "
+            f"{words.count(evaluation.rows, 'test row')} show {_a_gain(story)} of "
             f"{words.number(evaluation.smallest_gain)} in only 4 of 5 cases, and a smaller one "
             "more rarely"
         )
@@ -107,6 +115,10 @@ def _doubt(story: Story) -> str:
         else f"{looks}, and every look after the first flatters the model that looks best"
     )
     return f"Where this may mislead: {'; '.join(doubts)}."
+
+
+def _a_gain(story: Story) -> str:
+    return "a fall of the mean absolute error" if story.has_numbers else "an accuracy gain"
 
 
 def _tiles(story: Story) -> tuple[Tile, ...]:
@@ -126,6 +138,7 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
     comparison = _gain(story)
     if comparison is not None:
         tiles.append(Tile(
+            f"paired fall, {words.measure(comparison.metric)}" if story.has_numbers else
             "paired difference",
             words.signed(comparison.difference),
             words.signed_spanned(comparison.low, comparison.high, comparison.rows),

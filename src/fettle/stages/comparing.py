@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from fettle.core.compared import Change, Compared
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Change, Compared, Comparison, Evaluation
+from fettle.core.evaluation import Comparison, Evaluation
 from fettle.core.plan import Plan
 from fettle.core.run import Run
 from fettle.core.split import Split

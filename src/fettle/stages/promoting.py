@@ -15,12 +15,15 @@ from fettle.core.errors import SettingError
 from fettle.core.progress import Progress
 from fettle.core.version import Gate, Verdict
 from fettle.measures import gating
+from fettle.measures.traits import in_numbers
 
-__all__ = ["Candidate", "Pool", "compare", "pool", "promote"]
+__all__ = ["Candidate", "Pool", "compare", "compare_numbers", "pool", "promote"]
 
 MARGIN = 0.01
 """How much worse the headline may be, shown by the lower bound of the paired interval."""
 SLICE_ROWS, SLICE_LOSS = 50, 0.03
+MARGIN_OF_ERRORS, SLICE_LOSS_OF_ERRORS = 0.02, 0.10
+"""Of numbers: shares of the champion's mean absolute error."""
 CALIBRATION_LOSS = 0.02
 FLIPS = 0.03
 SLOWER, LARGER = 1.2, 1.5
@@ -34,11 +37,12 @@ class Candidate:
 
     id: str
     answers: Callable[[Sequence[Fields]], np.ndarray]
-    """From what is read of rows to probabilities (rows, classes)."""
+    """From what is read of rows to probabilities (rows, classes), or to numbers (rows, 1)."""
     fields: tuple[str, ...]
     """The columns that it reads."""
     target: str
     classes: tuple[str, ...]
+    """() where it answers numbers."""
     metric: str
     rows: pa.Table | None
     """The rows that it was made with, `id` and `side` last; None where they were not kept."""
@@ -82,15 +86,7 @@ def promote(
     yield Progress("gate", 1, 3, "steps")
     seconds = _seconds(champion, challenger, rows)
     yield Progress("gate", 2, 3, "steps")
-    said = [
-        np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
-        for one, found in ((champion, first), (challenger, second))
-    ]
-    confidence = [found.max(axis=1).astype(np.float64) for found in (first, second)]
-    gates, more = compare(
-        np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
-        rows.first, metric=challenger.metric, rng=np.random.default_rng(seed),
-    )
+    gates, more = _of_answers(champion, challenger, rows, first, second, seed)
     gates = (*gates, _latency(*seconds, rng=np.random.default_rng(seed)),
              _size(champion.bytes, challenger.bytes), _audit(challenger.blockers))
     yield Progress("gate", 3, 3, "steps")
@@ -103,6 +99,76 @@ def promote(
         gates=gates, rows=len(rows.labels),
         more_rows=more if decision == "cannot tell" else None, notes=rows.notes,
     )
+
+
+def _of_answers(
+    champion: Candidate, challenger: Candidate, rows: Pool, first: np.ndarray,
+    second: np.ndarray, seed: int,
+) -> tuple[tuple[Gate, ...], int | None]:
+    """The gates that hang on answers, of classes or of numbers.
+
+    Raises:
+        SettingError: one of the two answers numbers and the other classes.
+    """
+    rng = np.random.default_rng(seed)
+    if bool(champion.classes) != bool(challenger.classes):
+        raise SettingError(
+            f"{champion.id} and {challenger.id} answer different tasks, so they cannot be "
+            'compared. Publish under another name, or promote unseen with --force --reason "...".'
+        )
+    if not challenger.classes:
+        return compare_numbers(in_numbers(rows.labels), (first[:, 0], second[:, 0]), rows.first,
+                               rng=rng)
+    said = [
+        np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
+        for one, found in ((champion, first), (challenger, second))
+    ]
+    confidence = [found.max(axis=1).astype(np.float64) for found in (first, second)]
+    return compare(
+        np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
+        rows.first, metric=challenger.metric, rng=rng,
+    )
+
+
+def compare_numbers(
+    truth: np.ndarray, said: tuple[np.ndarray, np.ndarray], fields: Sequence[Fields], *,
+    rng: np.random.Generator,
+) -> tuple[tuple[Gate, ...], int | None]:
+    """As `compare`, of numbers (rows,): the mean absolute error, over all rows and in thirds by
+    length and truth; rows whose truth is no number are not compared."""
+    known = np.isfinite(truth)
+    first, second = (np.abs(one - truth)[known] for one in said)
+    change, low, high = gating.error_change(first, second, rng=rng)
+    verdict = "pass" if low > -MARGIN_OF_ERRORS else "fail" if high < 0 else "cannot tell"
+    sentence = (
+        f"mean absolute error {second.mean():.4g} against {first.mean():.4g}, "
+        f"{change:+.1%} of it gained"
+    )
+    headline = Gate("mae", verdict, change, -MARGIN_OF_ERRORS, low, high, len(first), sentence)
+    lengths = np.array([sum(map(len, row)) for row in fields], dtype=float)[known]
+    worst: tuple[float, str, int] | None = None
+    lost = []
+    for name, values in (("length", lengths), ("truth", truth[known])):
+        edges = np.quantile(values, [1 / 3, 2 / 3])
+        for at, third in enumerate(("lowest", "middle", "highest")):
+            part = np.searchsorted(edges, values, side="left") == at
+            if part.sum() < SLICE_ROWS:
+                continue
+            gain, _, top = gating.error_change(first[part], second[part], rng=rng)
+            worst = min(worst or (np.inf, "", 0), (gain, f"the {third} third by {name}",
+                                                   int(part.sum())))
+            if gain < -SLICE_LOSS_OF_ERRORS and top < 0:
+                lost.append(f"the {third} third by {name}")
+    if worst is None:
+        slices = Gate("slices", "pass", None, -SLICE_LOSS_OF_ERRORS, None, None, 0,
+                      f"no slice has {SLICE_ROWS} rows, so none was judged")
+    else:
+        told = f"lost: {', '.join(lost)}; " if lost else ""
+        told += f"{worst[0]:+.1%} on {worst[1]}, the most that was lost"
+        slices = Gate("slices", "fail" if lost else "pass", worst[0], -SLICE_LOSS_OF_ERRORS, None,
+                      None, worst[2], told)
+    more = gating.more_rows_of_errors(first, second, margin=MARGIN_OF_ERRORS)
+    return (headline, slices), more if verdict == "cannot tell" else None
 
 
 def pool(champion: Candidate, challenger: Candidate) -> Pool:

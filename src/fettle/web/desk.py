@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,7 +15,16 @@ from starlette.responses import JSONResponse, Response
 from fettle.core.errors import FettleError, InputError, SettingError
 from fettle.core.journal import Answered
 from fettle.web import openapi
-from fettle.web.asking import Malformed, Question, infer_question, parsed, question, require_bytes
+from fettle.web.asking import (
+    OUTPUTS,
+    OUTPUTS_OF_NUMBERS,
+    Malformed,
+    Question,
+    infer_question,
+    parsed,
+    question,
+    require_bytes,
+)
 from fettle.web.batching import Asked, Batcher, Busy
 from fettle.web.champion import Champion
 from fettle.web.diary import Diary
@@ -62,7 +72,9 @@ class Desk:
 
     async def infer(self, request: Request) -> Response:
         """POST /v2/models/NAME[/versions/N]/infer."""
-        return await self._asked(request, "infer", infer_question, inferred)
+        has_classes = bool(self.champion.served.task.classes)
+        understand = partial(infer_question, known=OUTPUTS if has_classes else OUTPUTS_OF_NUMBERS)
+        return await self._asked(request, "infer", understand, inferred)
 
     async def _asked(
         self, request: Request, route: str, understand: Callable[..., Question],
