@@ -48,6 +48,11 @@ def suggest_labels(
     from fettle.stages import labelling, reading, serving
 
     opened = serving.open_version(reference, registry)
+    if not opened.task.classes:
+        raise SettingError(
+            f"{opened.id} answers numbers, and rows worth a label are chosen by a model's doubt "
+            "between classes. Draw rows at random instead."
+        )
     names, target = opened.encoder.fields, opened.plan["reading"]["target"]
     ids, fields = (_journalled(opened, registry) if journal
                    else _unlabelled(reading.read_unlabelled(source, opened.schema)))

@@ -153,7 +153,7 @@ def tune(
 def audit(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
-    fixes: Approved = None,
+    fixes: Approved = None, task: Task = None,
     fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
     fix: Annotated[Path | None, typer.Option(help="Write proposed fixes to this CSV")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also look with a frozen encoder")] = False,
@@ -168,7 +168,7 @@ def audit(
     if model is not None and not deep:
         raise SettingError("--model is the encoder of --deep; give both, or neither.")
     with console.Watcher() as watcher:
-        story = pipeline.audit(Settings(reading=reading, model=model), deep=deep)
+        story = pipeline.audit(Settings(reading=reading, model=model, task=task), deep=deep)
         rows, found = watcher.finish(story)
     if as_json:
         from fettle.store import records
@@ -231,10 +231,7 @@ def predict(
     answers, rows = pipeline.predict(version, asked or input, registry=registry)
     if as_json:
         for one in answers:
-            console.message(json.dumps({
-                "id": one.id, "value": one.value, "confidence": round(one.confidence, 6),
-                "version": one.version,
-            }, ensure_ascii=False))
+            console.message(json.dumps(console.plain(one), ensure_ascii=False))
     else:
         console.predictions(answers, rows.ids if rows.schema.modality == "image" else (
             " ".join(fields) for fields in rows.fields()))

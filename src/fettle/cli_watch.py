@@ -226,11 +226,12 @@ def _told(drift: Drift, decision: Decision | None) -> None:
     console.table("", ["signal", "", "effect", "p, adjusted", "since", "what changed"], lines)
     last_estimate = drift.windows[-1].estimate
     console.message(f"at release: {drift.at_release}")
-    console.message(
-        f"now, without labels: {last_estimate.metric.replace('_', ' ')} {last_estimate.value:.3f} "
-        f"[{last_estimate.low:.3f}, {last_estimate.high:.3f}] on the last "
-        f"{last_estimate.rows:,} rows"
-    )
+    if last_estimate is not None:
+        console.message(
+            f"now, without labels: {last_estimate.metric.replace('_', ' ')} "
+            f"{last_estimate.value:.3f} [{last_estimate.low:.3f}, {last_estimate.high:.3f}] on the "
+            f"last {last_estimate.rows:,} rows"
+        )
     for one in drift.judged:
         console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
     for note in drift.notes:

@@ -26,10 +26,10 @@ from rich.progress import (
 from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
-from fettle.core import compared as comparison
+from fettle.core.compared import Compared
 
 __all__ = [
-    "Watcher", "compared", "error", "evaluated", "findings", "message", "predictions",
+    "Watcher", "compared", "error", "evaluated", "findings", "message", "plain", "predictions",
     "speak_utf8", "table", "verdict",
 ]
 
@@ -257,7 +257,7 @@ def evaluated(made: evaluation.Evaluation) -> None:
         RESULTS.print(note, markup=False)
 
 
-def compared(made: comparison.Compared) -> None:
+def compared(made: Compared) -> None:
     """What changed between two runs, then their scores, then the paired differences."""
     table("", ["changed", made.first, made.second],
           ([one.what, one.first, one.second] for one in made.changes))
@@ -280,7 +280,24 @@ def predictions(answers: Iterable[version.Prediction], texts: Iterable[str]) -> 
     for answer, text in zip(answers, texts, strict=True):
         short = " ".join(text.split())
         short = short if len(short) <= 70 else short[:67] + "..."
-        RESULTS.print(f"{answer.value}  ({answer.confidence:.2f})  {short}", markup=False)
+        RESULTS.print(f"{_said(answer)}  {short}", markup=False)
+
+
+def _said(answer: version.Prediction) -> str:
+    """A class with its probability; a number with its interval."""
+    if isinstance(answer.value, str):
+        return f"{answer.value}  ({answer.confidence:.2f})"
+    if answer.interval is None:
+        return f"{answer.value:.6g}"
+    low, high = answer.interval
+    return f"{answer.value:.6g}  ({low:.4g} to {high:.4g})"
+
+
+def plain(answer: version.Prediction) -> dict[str, object]:
+    """One answer as JSON has it: a class with its confidence, or a number with its interval."""
+    sure: dict[str, object] = {"interval": answer.interval} if answer.confidence is None else {
+        "confidence": round(answer.confidence, 6)}
+    return {"id": answer.id, "value": answer.value, **sure, "version": answer.version}
 
 
 def verdict(made: version.Verdict) -> None:

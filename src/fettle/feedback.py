@@ -1,7 +1,7 @@
 """Feedback: the story of what people say of answers, from their file into the journal."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fettle.core.errors import FettleError, SettingError
@@ -52,7 +52,7 @@ def enter(
         before = journal.labels(folder)
         made = matching.match(
             rows, {one.id: one for one in found.answers}, before,
-            classes={} if new_labels else _classes(registry, versions),
+            classes=_allowed(registry, versions, rows.targets(), new_labels=new_labels),
             audit=audit, at=datetime.datetime.now(datetime.UTC),
         )
         journal.add_labels(folder, made.entered)
@@ -60,9 +60,13 @@ def enter(
     return made, (*found.passed_over, *before.passed_over, *refused)
 
 
-def _classes(registry: str, versions: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The classes of these versions, as far as the registry still has them."""
+def _allowed(
+    registry: str, versions: Iterable[str], cells: Sequence[str | None], *, new_labels: bool
+) -> dict[str, frozenset[str]]:
+    """The labels that these versions know, as far as the registry still has them: their classes;
+    of one that answers numbers, all of the cells that are numbers."""
     from fettle.store.registry import Registry
+    from fettle.tasks.making import opened_task
 
     found = {}
     for version in versions:
@@ -72,5 +76,11 @@ def _classes(registry: str, versions: Iterable[str]) -> dict[str, frozenset[str]
             task = files.read_json(held.blobs.path(manifest["files"]["task.json"]))
         except FettleError:  # given up since, or served from a folder
             continue
-        found[version] = frozenset(task["classes"])
+        known = opened_task(task)
+        if known.classes and not new_labels:
+            found[version] = frozenset(known.classes)
+        elif not known.classes:
+            is_number = known.answered(cells)
+            found[version] = frozenset(
+                str(cell) for cell, fits in zip(cells, is_number, strict=True) if fits)
     return found

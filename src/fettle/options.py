@@ -34,7 +34,9 @@ Guard = Annotated[
     typer.Option(help="Labelled rows of another task, to see what was forgotten"),
 ]
 Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
-Task = Annotated[str | None, typer.Option(help="classification")]
+Task = Annotated[
+    str | None, typer.Option(help="classification or regression; found where not given")
+]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
 Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]
 Schedule = Annotated[
@@ -44,12 +46,15 @@ Schedule = Annotated[
 LearningRate = Annotated[
     str | None, typer.Option(help="Of the top block; `find` measures it with a range test")
 ]
-Loss = Annotated[str | None, typer.Option(help="plain, weighted or adjusted, for rare classes")]
+Loss = Annotated[
+    str | None, typer.Option(help="plain, weighted or adjusted (rare classes), huber (outliers)")
+]
 Smoothing = Annotated[
     float | None, typer.Option("--label-smoothing", help="Share spread over all classes")
 ]
 StopBy = Annotated[
-    str | None, typer.Option(help="metric, loss, accuracy, macro_f1, macro_precision, macro_recall")
+    str | None, typer.Option(
+        help="metric, loss, accuracy, macro_f1, macro_precision, macro_recall, r2, spearman")
 ]
 Head = Annotated[str | None, typer.Option(help="linear or mlp: one hidden layer")]
 Reinit = Annotated[

@@ -205,7 +205,6 @@ def _on_every_vault(
     held: "Registry", champion: "Opened", version: str
 ) -> "tuple[Comparison, ...]":
     """The new version against the champion on the test rows that each version brought."""
-    from fettle.measures import judging
     from fettle.stages import retraining, serving
 
     name = version.partition("@")[0]
@@ -230,19 +229,16 @@ def _on_every_vault(
         tables, schema.inputs, str(schema.target), known
     ).items():
         held.count_opening(tests[id], f"retrain: {version} against {champion.id}")
-        right = [_right(one, fields, labels) for one in (champion, challenger)]
+        by_row = champion.task.judge.by_row
+        values = [_values(one, fields, labels) for one in (champion, challenger)]
         compared.append(replace(
-            judging.compare(champion.id, version, *right), metric=f"test rows of {id}"
+            by_row.compare(champion.id, version, *values), metric=f"test rows of {id}"
         ))
     return tuple(compared)
 
 
-def _right(
+def _values(
     opened: "Opened", fields: Sequence[tuple[str, ...]], labels: Sequence[str]
 ) -> "np.ndarray":
-    import numpy as np
-
-    said = opened.outputs(fields).argmax(axis=1)
-    return np.array([
-        opened.task.classes[at] == label for at, label in zip(said, labels, strict=True)
-    ], dtype=bool)
+    judge = opened.task.judge
+    return judge.values(judge.said(opened.outputs(fields)), judge.truth(labels))

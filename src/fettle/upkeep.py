@@ -263,7 +263,8 @@ def export(
     return (yield from exporting.export(
         exporting.Leaving(
             id=opened.id, network=opened.network, encoder=opened.encoder,
-            classes=opened.task.classes, temperature=opened.temperature,
+            classes=opened.task.classes or (opened.plan["reading"]["target"],),
+            temperature=opened.temperature, unit=opened.task.unit,
             precision=opened.precision, plan=opened.plan, paths=opened.paths,
             rung=records.load(opened.paths["evaluation.json"], Evaluation).kept,
         ),
@@ -331,7 +332,10 @@ def _probabilities(opened: "Opened") -> "Callable[[Sequence[tuple[str, ...]]], n
     from fettle.tasks.classification import softmax
 
     def answers(fields: Sequence[tuple[str, ...]]) -> "np.ndarray":
-        return softmax(opened.outputs(fields).astype(float) / opened.temperature)
+        outputs = opened.outputs(fields).astype(float)
+        if not opened.task.classes:
+            return opened.task.judge.said(outputs)[:, None]
+        return softmax(outputs / opened.temperature)
 
     return answers
 

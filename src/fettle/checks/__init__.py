@@ -10,8 +10,11 @@ from fettle.checks.balance import balance
 from fettle.checks.characters import characters
 from fettle.checks.conflicts import conflicts
 from fettle.checks.coverage import coverage
+from fettle.checks.disagreements import disagreements
 from fettle.checks.duplicates import duplicates
 from fettle.checks.evidence import Evidence, Found
+from fettle.checks.extremes import extremes
+from fettle.checks.foretold import foretold
 from fettle.checks.label_errors import label_errors
 from fettle.checks.leaks import leaks
 from fettle.checks.lengths import lengths
@@ -19,10 +22,12 @@ from fettle.checks.looks import looks
 from fettle.checks.missing import missing
 from fettle.checks.near import near
 from fettle.checks.near_features import near_features
+from fettle.checks.not_numbers import not_numbers
 from fettle.checks.one_class import one_class
 from fettle.checks.order import order
 from fettle.checks.outliers import outliers
 from fettle.checks.small_classes import small_classes
+from fettle.checks.surprising import surprising
 from fettle.checks.telltales import telltales
 from fettle.checks.unseen import unseen
 from fettle.checks.variants import variants
@@ -30,14 +35,18 @@ from fettle.checks.variants import variants
 __all__ = ["AFTERWARDS", "CHECKS", "CHECKS_OF", "DEEP_CHECKS", "NOT_FOR"]
 
 CHECKS: dict[str, Callable[[Evidence], Found]] = {
+    "not_numbers": not_numbers,
     "missing": missing,
     "variants": variants,
     "duplicates": duplicates,
     "near": near,
     "conflicts": conflicts,
+    "disagreements": disagreements,
     "leaks": leaks,
     "answer": answer,
+    "foretold": foretold,
     "telltales": telltales,
+    "extremes": extremes,
     "one_class": one_class,
     "small_classes": small_classes,
     "balance": balance,
@@ -59,11 +68,20 @@ CHECKS_OF: dict[str, dict[str, Callable[[Evidence], Found]]] = {
     },
 }
 """By what the inputs hold."""
-NOT_FOR: dict[str, frozenset[str]] = {"classification": frozenset()}
+NOT_FOR: dict[str, frozenset[str]] = {
+    "classification": frozenset((
+        "not_numbers", "disagreements", "foretold", "extremes", "surprising",
+    )),
+    "regression": frozenset((
+        "variants", "conflicts", "answer", "one_class", "small_classes", "balance", "unseen",
+        "coverage", "label_errors",
+    )),
+}
 """By task: checks that make no sense for it."""
 
 DEEP_CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "label_errors": label_errors,
+    "surprising": surprising,
     "outliers": outliers,
 }
 """What needs the features of a frozen encoder."""

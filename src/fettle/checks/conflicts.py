@@ -8,21 +8,21 @@ from fettle.checks.evidence import Evidence, Found, counted, finding, listed, qu
 from fettle.core.audit import Finding, Severity
 from fettle.core.fixes import Action, Proposal
 
-__all__ = ["conflicts"]
+__all__ = ["conflicts", "torn"]
 
 
 def conflicts(evidence: Evidence) -> Found:
     """A warning on texts with more than one label, a note on near twins; all are used."""
-    torn = _torn(evidence, evidence.alike.same)
-    told = {row for cluster in torn for row in cluster}
+    found = torn(evidence, evidence.alike.same)
+    told = {row for cluster in found for row in cluster}
     nearly = [
-        cluster for cluster in _torn(evidence, evidence.alike.near) if not told.issuperset(cluster)
+        cluster for cluster in torn(evidence, evidence.alike.near) if not told.issuperset(cluster)
     ]
-    findings = [*_same(evidence, torn), *_nearly(evidence, nearly)]
-    return Found(tuple(findings), proposals=tuple(_proposals(evidence, torn)))
+    findings = [*_same(evidence, found), *_nearly(evidence, nearly)]
+    return Found(tuple(findings), proposals=tuple(_proposals(evidence, found)))
 
 
-def _torn(evidence: Evidence, group_of: np.ndarray) -> list[list[int]]:
+def torn(evidence: Evidence, group_of: np.ndarray) -> list[list[int]]:
     """The learning rows of each group whose labels differ."""
     groups: dict[int, list[int]] = {}
     for row in evidence.train_rows:

@@ -19,12 +19,15 @@ from fettle.core.fixes import Proposal
 from fettle.core.split import Split
 from fettle.measures.closeness import centred
 from fettle.measures.label_noise import LabelNoise
+from fettle.measures.order import slices
+from fettle.measures.traits import in_numbers
 
 __all__ = [
     "Doubts",
     "Evidence",
     "Found",
     "Sizes",
+    "Surprises",
     "counted",
     "finding",
     "listed",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 _SHOWN_IDS = 100
+_TWENTIETHS = 20
 _OPENING = "'\"“”‘’«»¿¡ "
 _CLOSING = "'\"“”‘’«».,!?… "
 
@@ -64,6 +68,18 @@ class Doubts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Surprises:
+    """What probes that never saw a row say of its number."""
+
+    rows: np.ndarray
+    """int (judged,): the rows that were judged."""
+    said: np.ndarray
+    """float (judged,), in the target's unit."""
+    given: np.ndarray
+    """float (judged,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sizes:
     """How long each row is for the model."""
 
@@ -81,7 +97,8 @@ class Evidence:
 
     dataset: Dataset
     labels: Sequence[str | None]
-    """The target cells, untouched; None where blank."""
+    """The target cells, untouched; None where blank. Of numbers: all that are equal written alike;
+    None where a cell is no finite number."""
     texts: Sequence[str]
     """The inputs of each row, normalised; rows of one text say the same; "" is a blank row. Of a
     picture, a hash of its pixels."""
@@ -97,6 +114,7 @@ class Evidence:
     features: np.ndarray | None = field(default=None, repr=False)
     """float32 (rows, width) of a frozen encoder."""
     doubts: Doubts | None = field(default=None, repr=False)
+    surprises: Surprises | None = field(default=None, repr=False)
     sizes: Sizes | None = field(default=None, repr=False)
 
     @property
@@ -113,6 +131,18 @@ class Evidence:
     def test_rows(self) -> list[int]:
         """The numbers of the given test rows that can be scored."""
         return [int(row) for row in np.flatnonzero(self.test & self.used)]
+
+    def numbers(self, rows: Sequence[int]) -> np.ndarray:
+        """The targets of these rows, float (rows,), where they are numbers."""
+        return in_numbers([self.labels[row] for row in rows])
+
+    def codes(self, rows: Sequence[int]) -> np.ndarray:
+        """A number for each label, int (rows,); of numbers the twentieth that each lies in."""
+        if self.dataset.schema.task == "regression":
+            found = self.numbers(rows)
+            ranks = slices(found, min(_TWENTIETHS, max(len(found) // 10, 1)))
+            return np.unique(ranks, return_inverse=True)[1]
+        return np.unique([self.labels[row] or "" for row in rows], return_inverse=True)[1]
 
     def class_counts(self, rows: Iterable[int]) -> Counter[str]:
         """How many of these rows each label has, in order of first appearance."""
@@ -132,7 +162,7 @@ def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
     texts = [_said(dataset, row) for row in dataset.fields()]
     return Evidence(
         dataset=dataset,
-        labels=[None if cell is None or not cell.strip() else cell for cell in cells],
+        labels=_labels(cells, dataset.schema.task),
         texts=texts,
         alike=resemblance(texts, features, nearly=_nearly(dataset)),
         train=(parts == "") | (parts == "train"),
@@ -167,12 +197,19 @@ def look_again(
     )
     return Evidence(
         dataset=dataset,
-        labels=[None if cell is None or not cell.strip() else cell for cell in dataset.targets()],
+        labels=_labels(dataset.targets(), dataset.schema.task),
         texts=texts,
         alike=resemblance_seen(texts, rows, directions, twins),
         train=train, validation=validation, test=test, used=train | validation | test,
         features=whole,
     )
+
+
+def _labels(cells: Sequence[str | None], task: str) -> list[str | None]:
+    """As `Evidence.labels`."""
+    if task != "regression":
+        return [None if cell is None or not cell.strip() else cell for cell in cells]
+    return [repr(one) if np.isfinite(one) else None for one in in_numbers(cells).tolist()]
 
 
 def _nearly(dataset: Dataset) -> Callable[[np.ndarray], np.ndarray] | None:

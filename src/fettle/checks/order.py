@@ -17,7 +17,8 @@ _FEWER = 0.9
 def order(evidence: Evidence) -> Found:
     """A note where one answer follows the other less often than chance would have it."""
     rows = evidence.train_rows
-    names, labels = np.unique([evidence.labels[row] or "" for row in rows], return_inverse=True)
+    labels = evidence.codes(rows)
+    names = np.unique(labels)
     seen = runs(labels)
     if len(names) < 2 or seen.z > _SURE or seen.found > _FEWER * seen.expected:
         return Found()

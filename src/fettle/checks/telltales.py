@@ -42,8 +42,10 @@ def telltales(evidence: Evidence) -> Found:
     rows = evidence.train_rows
     if len(rows) > _ROWS:
         rows = [rows[at] for at in np.linspace(0, len(rows) - 1, _ROWS).astype(int)]
-    _, labels = np.unique([evidence.labels[row] or "" for row in rows], return_inverse=True)
-    if len(rows) < _FEWEST or labels.max() == 0:
+    if len(rows) < _FEWEST:
+        return Found()
+    labels = evidence.codes(rows)
+    if labels.max() == 0:
         return Found()
     table = evidence.dataset.table
     columns = [name for name in table.column_names if name != evidence.dataset.schema.target]

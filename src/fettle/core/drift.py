@@ -8,8 +8,12 @@ import numpy as np
 from fettle.core.evaluation import Score
 
 __all__ = [
-    "Arrived", "Decision", "Drift", "Estimate", "Judged", "Portrait", "Signal", "State", "Window",
+    "PREDICTION", "Arrived", "Decision", "Drift", "Estimate", "Judged", "Portrait", "Signal",
+    "State", "Window",
 ]
+
+PREDICTION = "prediction"
+"""The trait that holds what was answered, where numbers are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,8 +25,9 @@ class Portrait:
     traits: Mapping[str, np.ndarray]
     """Float (rows,), not a number where there is nothing to measure, or names (rows,)."""
     classes: tuple[str, ...]
+    """Of the version; () where it answers numbers, which are the trait `prediction` then."""
     probabilities: np.ndarray
-    """(rows, classes), divided by the version's temperature."""
+    """(rows, classes), divided by the version's temperature; (rows, 0) of numbers."""
     embedding: np.ndarray | None = None
     """(rows, width), what enters the head; None where it was not kept."""
     labels: tuple[str | None, ...] = ()
@@ -104,7 +109,8 @@ class Window:
     """When its first row came; empty where that is not known."""
     rows: int
     signals: tuple[Signal, ...]
-    estimate: Estimate
+    estimate: Estimate | None
+    """None where numbers are answered, which do not say how sure they are."""
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -130,10 +136,10 @@ class Judged:
     stream: str
     """all, audit (drawn at random: unbiased) or user (whoever complained: biased)."""
     score: Score
-    """Accuracy with its 95% interval for one look."""
-    low: float
-    high: float
-    """An interval that holds however often it is looked at."""
+    """Accuracy (of numbers, the mean absolute error) with its 95% interval for one look."""
+    low: float | None
+    high: float | None
+    """An interval that holds however often it is looked at; None where numbers are answered."""
     verdict: str
     """fallen, holds, or not enough."""
 
@@ -148,9 +154,9 @@ class Drift:
     reference: int
     """Rows that it was compared with: the version's own test rows."""
     at_release: Score
-    """Accuracy on them."""
-    promised: Estimate
-    """What the model's probabilities promised of them."""
+    """Accuracy on them; of numbers, the mean absolute error."""
+    promised: Estimate | None
+    """What the model's probabilities promised of them; None of numbers."""
     windows: tuple[Window, ...]
     states: tuple[State, ...]
     judged: tuple[Judged, ...] = ()
@@ -174,7 +180,8 @@ class Drift:
     @property
     def is_expected_to_have_fallen(self) -> bool:
         """Whether two of the last three windows promise less than the test rows did."""
-        return sum(one.estimate.fallen for one in self.windows[-3:]) >= 2
+        fallen = [one.estimate is not None and one.estimate.fallen for one in self.windows[-3:]]
+        return sum(fallen) >= 2
 
     @property
     def severity(self) -> str:

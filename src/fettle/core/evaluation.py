@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fettle.core.score import Comparison, Score
+
 __all__ = [
     "Abstention",
     "Bin",
@@ -20,56 +22,13 @@ __all__ = [
     "LearningCurve",
     "LookAt",
     "Reliability",
+    "Residuals",
     "Retention",
     "Score",
     "Slice",
+    "Span",
     "Threshold",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A measured number and how sure we are of it."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    rows: int
-    """How many rows it was measured on."""
-
-    def __str__(self) -> str:
-        interval = f"[{self.low:.3f}, {self.high:.3f}]"
-        return f"{self.name.replace('_', ' ')} {self.value:.3f} {interval} on {self.rows:,} rows"
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two models on the same rows: the second minus the first."""
-
-    first: str
-    second: str
-    metric: str
-    difference: float
-    low: float
-    high: float
-    """95% interval of the difference, paired."""
-    wins: int
-    """Rows that only the second gets right."""
-    losses: int
-    """Rows that only the first gets right."""
-    p: float
-    """Exact McNemar, two-sided; where rows hang together, exact over the signs of whole groups."""
-    rows: int
-    groups: int | None = None
-    """Where rows hang together, how many groups there are, each counted whole."""
-
-    @property
-    def verdict(self) -> str:
-        """better, worse, or cannot tell: better means that the interval leaves out zero."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "cannot tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +116,44 @@ class Calibration:
     """What rows those were: validation or out of fold."""
     before: Reliability
     after: Reliability
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Test rows of like answers: how far these lie from the truth on average."""
+
+    rows: int
+    said: float
+    """Mean answer."""
+    truth: float
+    """Mean truth, with its 95% interval."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """What numbers are off by: answer minus truth, in the unit of the target."""
+
+    bias: Score
+    """The mean: above 0 where too much is answered."""
+    quantiles: tuple[float, float, float, float, float]
+    """At 5, 25, 50, 75 and 95%."""
+    level: float
+    """How often the interval around an answer should hold the truth."""
+    half_width: float | None
+    """Of that interval, from the errors on rows that were not learned from; None where those are
+    too few to promise anything."""
+    fitted_on: int
+    """How many rows those were."""
+    source: str
+    """What rows those were: validation or out of fold."""
+    covered: Score | None
+    """How often the interval held the truth on the test rows."""
+    spans: tuple[Span, ...]
+    """Ten parts of the test rows by their answers, the lowest first."""
+    points: tuple[tuple[float, float], ...]
+    """(truth, answer) of at most 500 test rows, evenly taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,10 +306,11 @@ class LookAt:
 
     id: str
     why: str
-    """wrong and sure, or suspected label."""
+    """wrong and sure, far off, or suspected label."""
     label: str
     said: str
     confidence: float
+    """Of numbers, what the answer is off by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +333,8 @@ class Evaluation:
     """Counts; a line is a true class, a column a predicted one, in the order of labels."""
     latency: tuple[Latency, ...] = ()
     smallest_gain: float | None = None
-    """The smallest gain in accuracy that this many test rows show in 80% of cases."""
+    """The smallest gain in accuracy (of numbers, in the mean absolute error) that this many test
+    rows show in 80% of cases."""
     notes: tuple[str, ...] = ()
     rows_to_tell: int | None = None
     """About how many test rows in all would show the measured change from before, in 80% of
@@ -350,6 +349,8 @@ class Evaluation:
     """Of test rows that hang together; intervals count them whole. None: every row is alone."""
     blocks: tuple[BlockUse, ...] = ()
     look_at: tuple[LookAt, ...] = ()
+    residuals: Residuals | None = None
+    """Of numbers; None where classes are answered."""
 
     def contender(self, name: str) -> Contender:
         """The contender of this name."""

@@ -28,7 +28,8 @@ class Answered:
     """NAME@N."""
     value: str
     probabilities: np.ndarray
-    """float64 (classes,), in the order of the version's classes, to 5 digits."""
+    """float64 (classes,), in the order of the version's classes, to 5 digits; empty where a
+    number was answered."""
     embedding: np.ndarray | None = None
     """float32 (width,): the pooled vector that the head saw, to 5 digits; None where not kept."""
     inputs: Mapping[str, str] | None = None
@@ -42,8 +43,10 @@ class Answered:
             raise ValueError(f"stream is {self.stream!r}, not {' or '.join(STREAMS)}")
         if not np.isfinite(list(self.traits.values())).all():
             raise ValueError("traits hold what is no finite number")
-        if not len(self.probabilities) or not np.isfinite(self.probabilities).all():
+        if not np.isfinite(self.probabilities).all():
             raise ValueError("probabilities are no finite numbers")
+        if not len(self.probabilities) and not np.isfinite(float(self.value)):
+            raise ValueError("value is no finite number")
         if self.embedding is not None and not np.isfinite(self.embedding).all():
             raise ValueError("embedding holds what is no finite number")
         if self.at.tzinfo is None:

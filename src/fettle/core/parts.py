@@ -318,6 +318,8 @@ class Exportable:
     """Of that rung, in the plan."""
     config: Path | None = None
     """What the network is built from, where the version keeps a file of it."""
+    numbers: bool = False
+    """Whether its one output is a number in the target's unit, and `classes` the target's name."""
 
 
 @dataclass(frozen=True, slots=True)

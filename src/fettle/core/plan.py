@@ -9,7 +9,7 @@ from fettle.core.fixes import Fixes
 
 __all__ = [
     "Attention", "Cost", "Machine", "Pictures", "Plan", "Products", "Reading", "Rung", "Setting",
-    "Threads",
+    "Threads", "Unit",
 ]
 
 Setting = str | int | float | bool
@@ -142,6 +142,15 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """What numbers are standardised by: of the training rows' targets."""
+
+    mean: float
+    spread: float
+    """Their standard deviation, above 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a rung is predicted to take."""
 
@@ -165,9 +174,11 @@ class Plan:
     learning: str
     """Fingerprint of the learning rows that the plan was made for."""
     classes: tuple[str, ...]
-    """The labels, sorted; a head's outputs stand in this order."""
+    """The labels, sorted; a head's outputs stand in this order. None where numbers are answered."""
+    unit: Unit | None = None
+    """What the network's numbers are in, where numbers are answered."""
     metric: str
-    """What rungs are kept and stopped by: accuracy, or macro_f1 under imbalance."""
+    """What rungs are kept and stopped by: accuracy, or macro_f1 under imbalance; of numbers r2."""
     rungs: tuple[Rung, ...]
     """Strategies with their settings, the cheapest first."""
     max_tokens: int
@@ -203,7 +214,7 @@ class Plan:
             key: value
             for key, value in asdict(self).items()
             if key not in ("name", "reading", "predicted", "reasons")
-            and not (key == "pictures" and value is None)
+            and not (key in ("pictures", "unit") and value is None)
         }
         kept["inputs"] = self.reading.inputs
         text = json.dumps(kept, sort_keys=True, default=dict)

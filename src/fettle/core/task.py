@@ -14,7 +14,9 @@ import numpy as np
 
 from fettle.core.evaluation import Comparison, Contender, Evaluation, Fitting, LookAt, Score
 from fettle.core.parts import Card, Objective
+from fettle.core.plan import Unit
 from fettle.core.run import Epoch
+from fettle.core.version import Prediction
 
 __all__ = ["ByRow", "Judge", "Task"]
 
@@ -37,8 +39,17 @@ class Task(Objective, Protocol):
     """Which `taught` knows; the first is the usual one, plain."""
     log_prior: np.ndarray | None
     """Added to the outputs inside the loss, (classes,); None where nothing is."""
+    half_width: float | None
+    """Of the interval around a number, in the target's unit; None where none is known."""
     temperature: float
     """Raw outputs are divided by it before they become probabilities; 1.0 where they do not."""
+
+    @property
+    def unit(self) -> Unit | None:
+        """What its outputs are in, where numbers are answered."""
+
+    def answered(self, cells: Sequence[str | None]) -> np.ndarray:
+        """Which cells hold an answer, bool (rows,)."""
 
     def targets(self, cells: Sequence[str | None]) -> np.ndarray:
         """The column's cells as numbers, (rows, ...)."""
@@ -78,8 +89,10 @@ class Task(Objective, Protocol):
     ) -> tuple[float, float]:
         """What is lost by the other outputs against the best, and its standard error."""
 
-    def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
-        """For each row its likeliest values with their probabilities, the likeliest first."""
+    def predictions(
+        self, outputs: np.ndarray, ids: Sequence[str], version: str
+    ) -> list[Prediction]:
+        """One Prediction a row."""
 
     def facts(self) -> Mapping[str, Any]:
         """What makes the same task again, as a file can hold it: TASKS[name](**facts)."""
@@ -112,8 +125,9 @@ class ByRow:
     where `grouped`, of groups."""
     worse: Callable[[np.ndarray, np.ndarray], float]
     """The one-sided p that the first rows are worse than the second, which are others."""
-    smallest_gain: Callable[[np.ndarray, np.ndarray], float]
-    """From the values of two models: the smallest gain that so many rows show in 80% of cases."""
+    smallest_gain: Callable[[np.ndarray, np.ndarray], float | None]
+    """From the values of two models: the smallest gain that so many rows show in 80% of cases; None
+    where they do not tell."""
     rows_to_tell: Callable[[np.ndarray, np.ndarray], int | None]
     """About how many rows in all would show the difference; None where no number would do."""
     grouped: bool = False

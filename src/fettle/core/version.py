@@ -43,12 +43,16 @@ class Prediction:
 
     id: str
     """Of the row: tickets.csv:1843, or its number."""
-    value: str
-    confidence: float
-    """Probability of the value, from 0 to 1."""
+    value: str | float
+    """A class, or a number in the target's own unit."""
+    confidence: float | None
+    """Probability of the value, from 0 to 1; None for a number."""
     version: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """Of the three likeliest classes."""
+    interval: tuple[float, float] | None = None
+    """Of a number: what should hold the truth in 9 of 10 cases; None where too few rows were
+    held out to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Gate:
     """One question that a version must pass before it becomes champion."""
 
     name: str
-    """accuracy or macro_f1, slices, calibration, negative_flips, latency, size, audit."""
+    """accuracy, macro_f1 or mae, slices, calibration, negative_flips, latency, size, audit."""
     verdict: str
     """pass, cannot tell, or fail."""
     value: float | None

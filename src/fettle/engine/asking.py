@@ -11,8 +11,10 @@ from fettle.core.evaluation import Latency
 from fettle.core.parts import Encoder, Network
 from fettle.measures.similarity import unit
 
-__all__ = ["NEAREST", "as_words", "have_words", "latency", "nearest_mean", "zero_shot"]
+__all__ = ["NEAREST", "as_words", "have_words", "latency", "nearest_mean",
+           "nearest_rows", "zero_shot"]
 
+NEIGHBOURS = 10
 REPEATS = {1: 100, 32: 12}
 WARM = 3
 FEWEST_FOR_P99 = 100
@@ -59,10 +61,32 @@ def nearest_mean(
     return (unit(vectors) @ unit(sums).T).argmax(axis=1)
 
 
+def nearest_rows(
+    learned: np.ndarray, targets: np.ndarray, vectors: np.ndarray, outputs: int
+) -> np.ndarray:
+    """The mean number of the ten nearest rows, by cosine: float (rows,).
+
+    Args:
+        learned: (learning rows, width).
+        targets: float (learning rows,).
+        vectors: (rows, width).
+        outputs: 1.
+    """
+    known, many = unit(learned), min(NEIGHBOURS, len(learned))
+    found = np.empty(len(vectors))
+    for start in range(0, len(vectors), 1000):
+        near = unit(vectors[start : start + 1000]) @ known.T
+        at = np.argpartition(-near, many - 1, axis=1)[:, :many]
+        found[start : start + 1000] = targets[at].mean(axis=1)
+    return found
+
+
 NEAREST: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
                         str]] = {
     "multinomial": ("nearest_mean", nearest_mean, (
         "the frozen model's vectors, nearest class mean: uses training labels")),
+    "ridge": ("nearest_rows", nearest_rows, (
+        "the frozen model's vectors, mean of the ten nearest rows: uses training labels")),
 }
 """What a frozen model answers by rows that it was shown, by how the task's head is solved: its
 name; from (learned vectors, targets, vectors, outputs) to answers; and what it is."""

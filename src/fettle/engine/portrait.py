@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fettle.core.drift import Portrait
+from fettle.core.drift import PREDICTION, Portrait
 from fettle.core.parts import Encoder, Network
 from fettle.core.pictures import is_picture
+from fettle.core.plan import Unit
 from fettle.core.progress import Progress
 from fettle.engine.predict import taps_by_batch
 from fettle.measures.calibration import log_probabilities
@@ -53,6 +54,7 @@ def portrait(
     kinds: Mapping[str, str],
     temperature: float,
     precision: str,
+    unit: Unit | None = None,
     counts: np.ndarray | None = None,
     labels: Sequence[str | None] = (),
 ) -> Generator[Progress, None, Portrait]:
@@ -63,6 +65,7 @@ def portrait(
         head: from those vectors to raw outputs (rows, classes).
         kinds: of the columns, as `kinds_of` found them in the reference.
         temperature: that raw outputs are divided by.
+        unit: of the answers, where they are numbers; then there are no classes.
         counts: of the tokens of the rows that were learned from; without them the vocabulary is
             not watched.
         labels: the right answers, where they are known.
@@ -74,7 +77,7 @@ def portrait(
     pooling = str(head.pooling)
     device = next(head.parameters()).device
     vectors = np.empty((len(items), network.card.width), np.float32)
-    outputs = np.empty((len(items), len(classes)), np.float32)
+    outputs = np.empty((len(items), len(classes) or 1), np.float32)
     done = 0
     for rows, taps in taps_by_batch(network, encoder, items, names=[pooling], precision=precision):
         with torch.inference_mode():
@@ -87,9 +90,13 @@ def portrait(
         encoder.traits(fields, items))
     if counts is not None and "text" in kinds.values():
         traits["vocabulary"] = surprise(items, counts)
+    probabilities = np.empty((len(items), 0))
+    if unit is None:
+        probabilities = np.exp(log_probabilities(outputs.astype(np.float64) / temperature))
+    else:
+        traits[PREDICTION] = outputs[:, 0].astype(np.float64) * unit.spread + unit.mean
     return Portrait(
-        kinds=dict(kinds), traits=traits, classes=classes,
-        probabilities=np.exp(log_probabilities(outputs.astype(np.float64) / temperature)),
+        kinds=dict(kinds), traits=traits, classes=classes, probabilities=probabilities,
         embedding=vectors, labels=tuple(labels),
     )
 

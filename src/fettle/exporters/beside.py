@@ -12,6 +12,14 @@ from fettle.store import checkpoints, files
 __all__ = ["config_of", "labels", "write_head", "write_preprocessing", "write_readme",
            "write_tokenizer"]
 
+OF_CLASSES = (
+    "The outputs are logits (rows, classes) in the order of `classes`; their softmax is the "
+    "confidence that fettle serves. The temperature is in them already."
+)
+OF_NUMBERS = (
+    "The outputs are numbers (rows, 1) in the unit of the target that `classes` names: no softmax "
+    "belongs on them, and nothing is left to be scaled."
+)
 SETTINGS_OF_A_RUN = ("_name_or_path", "_attn_implementation", "use_cache", "transformers_version")
 
 
@@ -36,9 +44,9 @@ def write_preprocessing(given: Exportable, folder: Path, network: str, **more: A
             "input_ids: int64 (rows, tokens), padded on the right with `pad` to the longest row.",
             "attention_mask: int64 (rows, tokens), 1 for a token and 0 for padding; a row without "
             "a token gets one of padding, with a 1.",
-            "The outputs are logits (rows, classes) in the order of `classes`; their softmax is "
-            "the confidence that fettle serves. The temperature is in them already.",
+            OF_NUMBERS if given.numbers else OF_CLASSES,
         ],
+        "answers": "numbers" if given.numbers else "classes",
         "classes": list(given.classes),
         **more,
     })

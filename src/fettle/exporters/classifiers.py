@@ -92,7 +92,8 @@ def classifier(given: Exportable, backbone: nn.Module) -> Any:
 
     inner: Any = backbone
     config = type(inner.config).from_dict({**inner.config.to_dict(), **beside.labels(given),
-                                           "problem_type": "single_label_classification"})
+                                           "problem_type": "regression" if given.numbers else
+                                           "single_label_classification"})
     if hasattr(config, "pooler_hidden_act"):
         config.pooler_hidden_act = "gelu"
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]

@@ -31,12 +31,14 @@ class Answers:
             str(folder / self.told["network"]), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, rows: Sequence[Sequence[str]]) -> list[str]:
-        """The likeliest class of each row; a row is its fields in the order of `fields`."""
+    def __call__(self, rows: Sequence[Sequence[str]]) -> list[str] | list[float]:
+        """The likeliest class, or the number, of each row: its fields in the order of `fields`."""
+        if self.told["answers"] == "numbers":
+            return self.outputs(rows)[:, 0].tolist()
         return [self.classes[best] for best in self.outputs(rows).argmax(axis=1)]
 
     def probabilities(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        """(rows, classes); each row sums to 1."""
+        """(rows, classes); each row sums to 1. They mean nothing where numbers are answered."""
         return self._asked(rows, "probabilities")
 
     def outputs(self, rows: Sequence[Sequence[str]]) -> np.ndarray:

@@ -8,13 +8,15 @@ from fettle.core.evaluation import Comparison, Fitting, Score
 from fettle.core.run import Epoch
 from fettle.measures.intervals import wilson
 
-__all__ = ["ceiling", "fitting", "overfits_from", "stopped_by"]
+__all__ = ["ceiling", "fitting", "of_errors", "overfits_from", "stopped_by"]
 
 FEWEST_TWINS = 30
 """Rows with a twin; fewer say too little of how often labels contradict."""
 RISE = 0.05
 GAP = 0.10
 """Train accuracy above test accuracy, by which a model is called overfitted."""
+RATIO = 1.5
+"""Test error over train error, by which a model of numbers is called overfitted."""
 
 
 def ceiling(clusters: Sequence[Sequence[str]]) -> Score | None:
@@ -123,3 +125,45 @@ def fitting(
         )
     verdict = "overfits" if overfits else "underfits" if underfits else "neither"
     return Fitting(train, test, limit, since, stopped, verdict, tuple(told))
+
+
+def of_errors(
+    history: Sequence[Epoch], *, train: Score, test: Score, baseline: Comparison | None,
+    stopped: str,
+) -> Fitting:
+    """As `fitting`, for numbers: errors on rows that it learned from and on test rows.
+
+    It overfits where test rows are off by at least half as much again as training rows (and the
+    intervals do not touch). It underfits where a cheap baseline is better.
+
+    Args:
+        history: of the kept rung; empty for a solved head.
+        train: mean absolute error on rows that it learned from.
+        test: the same on test rows.
+        baseline: of the best baseline against the kept model.
+        stopped: from `stopped_by`.
+    """
+    since = overfits_from(history)
+    told = [
+        f"It is off by {train.value:.4g} on the rows that it learned from ({train.low:.4g} to "
+        f"{train.high:.4g} on {train.rows:,}) and by {test.value:.4g} on the test rows."
+    ]
+    overfits = test.value >= RATIO * train.value and test.low > train.high
+    loses = baseline is not None and baseline.verdict == "worse"
+    if since is not None:
+        told.append(
+            f"From epoch {since} on validation loss rose while training loss fell: what it took in "
+            "after that it learned by heart, and the weights kept are from before."
+        )
+    if overfits:
+        told.append(
+            "The gap says that it learned part of its rows by heart. More rows, a frozen backbone "
+            "(features) or fewer epochs make it smaller."
+        )
+    if loses:
+        told.append(
+            "A cheap baseline is better, so it learned too little: try more epochs, a higher rate "
+            "or another pre-trained model."
+        )
+    verdict = "overfits" if overfits else "underfits" if loses else "neither"
+    return Fitting(train, test, None, since, stopped, verdict, tuple(told))

@@ -6,17 +6,18 @@ passed by chance once in twenty.
 
 from collections.abc import Sequence
 from math import comb
+from statistics import NormalDist
 
 import numpy as np
 
 from fettle.core.errors import ShapeError
 from fettle.measures.classification import macro_f1_of
-from fettle.measures.intervals import percentiles, wilson
+from fettle.measures.intervals import mean_interval, percentiles, wilson
 from fettle.measures.paired import newcombe, paired_interval, rows_needed
 
 __all__ = [
-    "LEVEL", "accuracy_change", "calibration_change", "flip_rate", "flips_allowed", "harmed",
-    "latency_ratio", "macro_f1_change", "more_rows",
+    "LEVEL", "accuracy_change", "calibration_change", "error_change", "flip_rate", "flips_allowed",
+    "harmed", "latency_ratio", "macro_f1_change", "more_rows", "more_rows_of_errors",
 ]
 
 LEVEL = 0.90
@@ -53,6 +54,36 @@ def macro_f1_change(
         rng: draws the resamples.
     """
     return paired_interval(macro_f1_of, targets, first, second, rng=rng, level=LEVEL)
+
+
+def error_change(
+    first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator
+) -> Change:
+    """By which share of the first's mean error the second's is smaller, with one-sided bounds.
+
+    Args:
+        first, second: absolute errors, float (rows,).
+        rng: draws the resamples.
+
+    Returns:
+        Below 0 where the second is worse; 0 throughout where neither is ever off.
+    """
+    _require_same(first, second)
+    mean = float(first.mean())
+    if not mean:
+        return (0.0, 0.0, 0.0) if not second.any() else (-1.0, -1.0, -1.0)
+    low, high = mean_interval(first - second, rng=rng, level=LEVEL)
+    return float((first - second).mean()) / mean, low / mean, high / mean
+
+
+def more_rows_of_errors(first: np.ndarray, second: np.ndarray, *, margin: float) -> int:
+    """As `more_rows`, of absolute errors: the margin is a share of the first's mean error."""
+    _require_same(first, second)
+    gains = first - second
+    reach = margin * float(first.mean()) + max(float(gains.mean()), 0.0)
+    z = NormalDist().inv_cdf(1 - ALPHA) + NormalDist().inv_cdf(0.8)
+    spread = float(gains.std(ddof=1)) if len(gains) > 1 else 0.0
+    return max(int(np.ceil((z * spread / reach) ** 2)) - len(gains), 1) if reach else 1
 
 
 def more_rows(

@@ -27,6 +27,7 @@ from fettle.pages.look_at import look_at
 from fettle.pages.more_data import more_data
 from fettle.pages.network import network
 from fettle.pages.range_test import range_test
+from fettle.pages.residuals import residuals
 from fettle.pages.sides import sides
 from fettle.pages.slices import slices
 from fettle.pages.verdict import verdict
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Callable[[Story], Section | None]] = {
     "fitting": fitting,
     "classes": by_class,
     "confusion": confusion,
+    "residuals": residuals,
     "slices": slices,
     "calibration": calibration,
     "abstention": abstention,

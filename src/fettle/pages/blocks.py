@@ -60,6 +60,18 @@ class Story:
     """Of the kept model on the disk; 0 where that is not known."""
 
     @property
+    def has_numbers(self) -> bool:
+        """Whether numbers are answered, not classes."""
+        return self.plan.unit is not None
+
+    @property
+    def answers(self) -> str:
+        """What is answered, in a few words: 3 classes, or numbers."""
+        if self.has_numbers:
+            return "numbers"
+        return words.count(len(self.plan.classes), "class", "classes")
+
+    @property
     def kept(self) -> Contender:
         """The contender that the version is made of."""
         return self.evaluation.contender(self.evaluation.kept)

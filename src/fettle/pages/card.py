@@ -24,6 +24,8 @@ HUB_METRICS = {
     "macro_precision": ("precision", {"average": "macro"}),
     "macro_recall": ("recall", {"average": "macro"}),
     "macro_f1": ("f1", {"average": "macro"}),
+    "r2": ("r_squared", {}),
+    "spearman": ("spearmanr", {}),
 }
 """What the hub calls each score, and its arguments."""
 
@@ -56,12 +58,14 @@ def _head(story: Story) -> str:
         "library_name": "fettle",
         "base_model": words.public(story.plan.model).partition("@")[0],
         "pipeline_tag": "text-classification",
-        "tags": ["fettle", "text-classification", "fine-tuned"],
+        "tags": ["fettle", "regression" if story.has_numbers else "text-classification",
+                 "fine-tuned"],
         "metrics": list(dict.fromkeys(_hub(score)["type"] for score in story.kept.scores)),
         "model-index": [{
             "name": words.clip(story.plan.name),
             "results": [{
-                "task": {"type": "text-classification", "name": "Text classification"},
+                "task": {"type": "text-classification",
+                         "name": "Regression" if story.has_numbers else "Text classification"},
                 "dataset": {
                     "type": re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data",
                     "name": dataset,
@@ -108,15 +112,26 @@ def _hub(score: Score) -> dict[str, object]:
 def _opening(story: Story) -> str:
     return (
         f"# {literal(words.clip(story.plan.name))}\n\n"
-        f"A classifier of {_things(story)} into "
-        f"{words.count(len(story.plan.classes), 'class', 'classes')}, "
+        f"{_what(story)}, "
         f"made by fettle from {literal(words.public(story.plan.model))} by the rung "
         f"{literal(words.clip(story.run.kept))}. The report beside this card, `report.html`, has "
         "every number with its reasons."
     )
 
 
+def _what(story: Story) -> str:
+    if story.has_numbers:
+        target = literal(words.clip(story.dataset.schema.target or words.NONE))
+        return f"A model that predicts the number {target} of {_things(story)}"
+    return (
+        f"A classifier of {_things(story)} into "
+        f"{words.count(len(story.plan.classes), 'class', 'classes')}"
+    )
+
+
 def _use(story: Story) -> str:
+    if story.has_numbers:
+        return _use_of_numbers(story)
     classes = story.plan.classes
     names = ", ".join(literal(words.clip(label, 40)) for label in classes[:LABELS])
     more = f", and {len(classes) - LABELS:,} more" if len(classes) > LABELS else ""
@@ -127,6 +142,23 @@ def _use(story: Story) -> str:
         f"none. {_limit(story)} It is not meant "
         f"to decide about people alone, nor for {_things(story)} of another kind or origin than "
         "its rows."
+    )
+
+
+def _use_of_numbers(story: Story) -> str:
+    unit, found = story.plan.unit, story.evaluation.residuals
+    assert unit is not None
+    around = (
+        f" In 9 of 10 cases the truth should lie within {words.number(found.half_width)} of the "
+        "answer, up or down."
+        if found is not None and found.half_width is not None else ""
+    )
+    return (
+        "## Intended use\n\n"
+        f"Predicting a number for {_things(story)} like those it was tuned on, whose numbers have "
+        f"a mean of {words.number(unit.mean)} and a standard deviation of "
+        f"{words.number(unit.spread)}.{around} It always answers with a number, also for a row of "
+        f"another kind. {_limit(story)} It is not meant to decide about people alone."
     )
 
 

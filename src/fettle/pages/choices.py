@@ -14,7 +14,7 @@ def choices(story: Story) -> Section:
     facts = Facts((
         ("model", Cell(words.public(plan.model))),
         ("task", Cell(f"{words.clip(plan.modality)} {words.clip(plan.task)}, "
-                      f"{words.count(len(plan.classes), 'class', 'classes')}")),
+                      f"{story.answers}")),
         ("chosen and stopped by", Cell(words.measure(plan.metric))),
         ("longest text", Cell(words.count(plan.max_tokens, "token"))) if plan.pictures is None else
         ("pictures", Cell(f"{plan.pictures.side} by {plan.pictures.side} pixels, augmentation "

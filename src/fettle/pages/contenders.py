@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["contenders"]
 
 KINDS = {"before": "as it came", "baseline": "baseline", "rung": "rung"}
-COLUMNS = ("accuracy", "macro_f1")
+COLUMNS = ("accuracy", "macro_f1", "mae", "r2")
 TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
+OF_NUMBERS = (
+    "All were scored on the same test rows, so differences are paired, row by row. The gain is by "
+    "how much the mean absolute error is smaller. Won: rows that the kept model is nearer to; "
+    "lost: rows that the other is; p: Fisher's randomization of signs. Better or worse means that "
+    "the 95% interval of the gain leaves out zero."
+)
 
 
 def contenders(story: Story) -> Section:
@@ -42,12 +48,13 @@ def contenders(story: Story) -> Section:
         "Every contender on the test rows",
         (
             "contender", *(words.measure(name) for name in names),
+            f"gain of the kept model, {_gained(story)}" if story.has_numbers else
             f"kept minus this, {words.measure(story.evaluation.metric)}", "the kept model is",
         ),
         tuple(_line(one, names, kept) for one in ordered),
         next((number for number, one in enumerate(ordered) if one.name == kept), None),
     )
-    note = (
+    note = OF_NUMBERS if story.has_numbers else (
         "All were scored on the same test rows, so differences are paired, row by row. Won: rows "
         "that only the kept model gets right; lost: rows that only the other does; p: McNemar's "
         "exact test over these rows (where rows hang together, over the signs of whole groups). "
@@ -58,6 +65,12 @@ def contenders(story: Story) -> Section:
     if len(ordered) > 1:
         blocks = (_figure(story, ordered), *blocks)
     return Section("contenders", "Every contender on the test rows", blocks)
+
+
+def _gained(story: Story) -> str:
+    """By what score the kept model is compared with the others."""
+    gains = (one.versus_kept for one in story.evaluation.contenders)
+    return words.measure(next((one.metric for one in gains if one), story.evaluation.metric))
 
 
 def _line(one: Contender, names: list[str], kept: str) -> tuple[Cell, ...]:
@@ -90,14 +103,19 @@ def _figure(story: Story, ordered: list[Contender]) -> Figure:
     title = f"Test {metric} of each contender with its 95% interval: {told}."
     caption = (
         f"Left: {metric} on {words.count(story.evaluation.rows, 'test row')} with 95% intervals. "
-        "Right: the kept model minus each other one, paired; filled where the interval leaves "
-        "out zero."
+        f"Right: {_right(story)}, paired; filled where the interval leaves out zero."
     )
     svg = draw(
         "forest", title, lambda canvas: _paint(canvas, story, ordered),
         width=760, height=90 + 34 * len(ordered),
     )
     return Figure(svg, caption, "Every contender: scores and paired differences")
+
+
+def _right(story: Story) -> str:
+    if story.has_numbers:
+        return f"by how much the {_gained(story)} of the kept model is smaller than of each other"
+    return "the kept model minus each other one"
 
 
 def _paint(canvas: "Canvas", story: Story, ordered: list[Contender]) -> None:
@@ -116,7 +134,7 @@ def _paint(canvas: "Canvas", story: Story, ordered: list[Contender]) -> None:
     left.set_ylim(len(ordered) - 0.5, -0.5)
     left.set_title(words.measure(metric))
     right.axvline(0, color=MUTED, linewidth=1)
-    right.set_title("kept minus this")
+    right.set_title(f"gain, {_gained(story)}" if story.has_numbers else "kept minus this")
     left.locator_params(axis="x", nbins=5)
     right.locator_params(axis="x", nbins=5)
 

@@ -23,8 +23,7 @@ def page(story: Story) -> str:
     sections = [made for make in SECTIONS.values() if (made := make(story)) is not None]
     subtitle = (
         f"{words.public(story.plan.model)}, tuned on {words.public(story.dataset.name)}: "
-        f"{words.count(story.dataset.rows, 'row')}, "
-        f"{words.count(len(story.plan.classes), 'class', 'classes')}"
+        f"{words.count(story.dataset.rows, 'row')}, {story.answers}"
     )
     return sheet(
         sections, name=story.plan.name, subtitle=subtitle, heading=headings(story),

@@ -12,6 +12,10 @@ VERDICTS = {
                "come right less than 10 points more often than test rows, or chance could make "
                "the gap.",
 }
+NEITHER_OF_NUMBERS = (
+    "By the marks set here the kept model neither overfits nor underfits: on test rows it is off "
+    "by less than half as much again as on its own, or chance could make the gap."
+)
 
 
 def fitting(story: Story) -> Section | None:
@@ -23,13 +27,17 @@ def fitting(story: Story) -> Section | None:
         Tile(label, words.number(score.value), words.spanned(score.low, score.high, score.rows),
              more)
         for label, score, more in (
-            ("on rows it learned from", found.train, "accuracy, a sample"),
-            ("on test rows", found.test, "accuracy"),
+            ("on rows it learned from", found.train,
+             f"{words.measure(found.train.name)}, a sample"),
+            ("on test rows", found.test, words.measure(found.test.name)),
             *([("ceiling by contradicting twins", found.ceiling, "what labels allow")]
               if found.ceiling else []),
         )
     ]
+    verdict = VERDICTS[found.verdict]
+    if story.has_numbers and found.verdict == "neither":
+        verdict = NEITHER_OF_NUMBERS
     return Section("fitting", "Too little, or too much by heart?", (
-        Text(VERDICTS[found.verdict]), Tiles(tuple(tiles)),
+        Text(verdict), Tiles(tuple(tiles)),
         Listing((*(words.clip(one, 400) for one in found.sentences), found.stopped_by)),
     ))

@@ -119,7 +119,7 @@ def _again(story: Story) -> tuple[Box, ...]:
 
 def _made(story: Story) -> tuple[Box, ...]:
     calibration = story.evaluation.calibration
-    heat = (
+    heat = "numbers in the target's own unit" if story.has_numbers else (
         f"probabilities divided by temperature {calibration.temperature:.2f}"
         if calibration else "probabilities as they come"
     )

@@ -22,11 +22,21 @@ def headline(story: Story) -> Section:
         ),
     )
     note = (
-        "Each score stands over its 95% interval and the number of test rows (n). Macro scores "
-        "count every class alike, however few rows it has. Models were chosen by "
+        f"Each score stands over its 95% interval and the number of test rows (n). {_what(story)} "
+        "Models were chosen by "
         f"{words.measure(story.evaluation.metric)} on validation rows; test rows chose nothing."
     )
     return Section("headline", "Headline numbers", (table, Text(note, "muted")))
+
+
+def _what(story: Story) -> str:
+    """What the scores mean."""
+    if story.has_numbers:
+        return (
+            "Errors are in the unit of the target, and less is better; R² is the share of the "
+            "target's variance that is explained, 1 at best and 0 for the mean of the test rows."
+        )
+    return "Macro scores count every class alike, however few rows it has."
 
 
 def _cell(one: Contender, name: str) -> Cell:

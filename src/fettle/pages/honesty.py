@@ -6,9 +6,10 @@ from fettle.pages.blocks import Cell, Facts, Listing, Section, Story, Text
 __all__ = ["EMBEDDED", "honesty", "standing"]
 
 EMBEDDED = (
-    "This page holds labels, column names, values of columns that rows are judged apart by, file "
-    "names and row ids (file and line), and no text of any row (of one that was decoded wrongly, "
-    "the letters around the fault). It runs no script and loads nothing from anywhere."
+    "This page holds labels, numbers of the target, column names, values of columns that rows are "
+    "judged apart by, file names and row ids (file and line), and no text of any row (of one that "
+    "was decoded wrongly, the letters around the fault). It runs no script and loads nothing from "
+    "anywhere."
 )
 
 
@@ -27,6 +28,8 @@ def standing(story: Story) -> tuple[str, ...]:
         "be tested, not how another seed would have turned out.",
         "The test rows stand for rows like them: other customers, other months or another way of "
         "labelling may score lower, and nothing here measures that.",
+        "Targets were taken as they are: where one is a slip, a right answer counts as an error."
+        if story.has_numbers else
         "Labels were taken as they are: where they are wrong, a right answer counts as a mistake, "
         "and a mistake that was labelled alike counts as right.",
         *(words.clip(note, 600) for note in story.evaluation.notes),
@@ -66,8 +69,9 @@ def _looks(story: Story) -> tuple[str, str]:
     gain = (
         "How small a gain these test rows could show was not computed."
         if evaluation.smallest_gain is None
-        else f"A gain in accuracy below {words.number(evaluation.smallest_gain)} would be missed "
-        f"by {words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
+        else f"A gain in {'the mean absolute error' if story.has_numbers else 'accuracy'} below "
+        f"{words.number(evaluation.smallest_gain)} would be missed by "
+        f"{words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
     )
     return looks, gain
 

@@ -20,8 +20,16 @@ __all__ = ["look_at"]
 
 KINDS = {
     "wrong and sure": "Test rows that are wrong although the model is sure",
+    "far off": "Test rows that the model is furthest off on",
     "suspected label": "Validation rows whose label the model doubts most",
 }
+
+
+OF_NUMBERS = (
+    "The largest errors, beyond the interval that is given with an answer, are where a slip in a "
+    "target or a real weakness shows first. Look at the rows in the file; mend targets of "
+    "validation rows before the next run, and leave test rows as they are unless plainly wrong."
+)
 
 
 def look_at(story: Story) -> Section | None:
@@ -31,7 +39,8 @@ def look_at(story: Story) -> Section | None:
         rows = [one for one in story.evaluation.look_at if one.why == why]
         if rows:
             table = Table(
-                title, ("row", "label", "the model says", "confidence"),
+                title, ("row", "truth", "the model says", "off by") if story.has_numbers else
+                ("row", "label", "the model says", "confidence"),
                 tuple(
                     (Cell(words.clip(one.id, 60), kind="code"), Cell(words.clip(one.label)),
                      Cell(words.clip(one.said)), number_cell(words.number(one.confidence)))
@@ -43,7 +52,7 @@ def look_at(story: Story) -> Section | None:
     blocks += _near_twins(story)
     if not blocks:
         return None
-    text = (
+    text = OF_NUMBERS if story.has_numbers else (
         "The surest mistakes are where a wrong label, an unclear rule or a real weakness shows "
         "first. Look at the rows in the file; fix labels of validation rows before the next run, "
         "and leave test rows as they are unless their label is plainly wrong."
@@ -87,7 +96,7 @@ def _gallery(story: Story, rows: Sequence[LookAt]) -> list[Block]:
     shown = tuple(
         (story.illustrations[one.id], words.clip(one.id, 60),
          f"label {words.clip(one.label, 30)}; the model says {words.clip(one.said, 30)}, "
-         f"{words.number(one.confidence)}")
+         f"{'off by ' if story.has_numbers else ''}{words.number(one.confidence)}")
         for one in rows if one.id in story.illustrations
     )
     return [Gallery(shown)] if shown else []

@@ -30,12 +30,13 @@ def more_data(story: Story) -> Section | None:
     blocks: list[Block] = []
     if curve is not None:
         if curve.forecasts:
-            blocks.append(Listing(tuple(_told(one) for one in curve.forecasts)))
+            blocks.append(Listing(tuple(_told(one, story) for one in curve.forecasts)))
         blocks.append(Text(words.clip(curve.why, 300)))
         if len(curve.points) > 1:
             blocks.append(_figure(curve))
         blocks.append(Table(
-            "Accuracy of heads solved on so many rows", ("rows learned from", "accuracy"),
+            f"{_named(curve)} of heads solved on so many rows",
+            ("rows learned from", words.measure(curve.points[0].score.name)),
             tuple((number_cell(words.count(one.rows)), score_cell(one.score))
                   for one in curve.points),
         ))
@@ -48,7 +49,17 @@ def more_data(story: Story) -> Section | None:
     return Section("more-data", "Would more data help?", tuple(blocks)) if blocks else None
 
 
-def _told(one: Forecast) -> str:
+def _named(curve: LearningCurve) -> str:
+    name = words.measure(curve.points[0].score.name)
+    return name[:1].upper() + name[1:]
+
+
+def _told(one: Forecast, story: Story) -> str:
+    if story.has_numbers:
+        return (
+            f"{words.count(one.more_rows, 'more row')}: a mean absolute error smaller by "
+            f"{words.number(one.gain)} ({words.signed_interval(one.low, one.high)})"
+        )
     return (
         f"{words.count(one.more_rows, 'more row')}: {words.points(one.gain)} of accuracy "
         f"({100 * one.low:.1f} to {100 * one.high:.1f})"
@@ -58,8 +69,8 @@ def _told(one: Forecast) -> str:
 def _figure(curve: LearningCurve) -> Figure:
     first, last = curve.points[0], curve.points[-1]
     title = (
-        f"Accuracy rises from {words.scored(first.score)} with {words.count(first.rows)} rows "
-        f"to {words.scored(last.score)} with {words.count(last.rows)}."
+        f"{_named(curve)} goes from {words.scored(first.score)} with {words.count(first.rows)} "
+        f"rows to {words.scored(last.score)} with {words.count(last.rows)}."
     )
     caption = (
         "Heads solved on the frozen features of parts of the learning rows, judged on the test "
@@ -67,7 +78,7 @@ def _figure(curve: LearningCurve) -> Figure:
         + (" Dotted: the power law, as far as it is trusted." if curve.fit else "")
     )
     svg = draw("more-data", title, lambda canvas: _paint(canvas, curve), width=760, height=280)
-    return Figure(svg, caption, "Accuracy against rows learned from")
+    return Figure(svg, caption, f"{_named(curve)} against rows learned from")
 
 
 def _paint(canvas: "Canvas", curve: LearningCurve) -> None:
@@ -80,12 +91,14 @@ def _paint(canvas: "Canvas", curve: LearningCurve) -> None:
         a, b, c = curve.fit
         far = max([rows[-1], *(rows[-1] + one.more_rows for one in curve.forecasts)])
         steps = [rows[0] * (far / rows[0]) ** (at / 60) for at in range(61)]
-        axes.plot(steps, [1 - a - b * step**-c for step in steps], color=MUTED, linewidth=1.8,
-                  linestyle=(0, (1, 2)))
+        errors = [a + b * step**-c for step in steps]
+        is_error = curve.points[0].score.name == "mae"
+        shown = errors if is_error else [1 - one for one in errors]
+        axes.plot(steps, shown, color=MUTED, linewidth=1.8, linestyle=(0, (1, 2)))
     for one in curve.points:
         axes.plot([one.rows] * 2, [one.score.low, one.score.high], color=ACCENT, linewidth=2)
     axes.plot(rows, [one.score.value for one in curve.points], "o", color=ACCENT, markersize=8)
     marks = list(rows) + [rows[-1] * 2**step for step in (1, 2)] * (curve.fit is not None)
     axes.set_xticks(marks, [f"{mark:,}" for mark in marks])
     axes.set_xlabel("rows learned from")
-    axes.set_ylabel("accuracy")
+    axes.set_ylabel(words.measure(curve.points[0].score.name))

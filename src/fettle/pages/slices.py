@@ -34,14 +34,15 @@ def slices(story: Story) -> Section | None:
         ))
     blocks.append(Table(
         "Slices of the test rows, the worst first",
-        ("slice", "accuracy", "worse than the rest", "after against before"),
+        ("slice", words.measure(found[0].score.name), "worse than the rest",
+         "after against before"),
         tuple(_line(one) for one in found[:SHOWN]),
     ))
     more = f" {len(found) - SHOWN:,} more are in evaluation.json." if len(found) > SHOWN else ""
     blocks.append(Text(
         "By unused columns with few values (and those of --slices), by length, and by clusters of "
-        "like rows, which are named after their commonest labels. Slices of 50 rows or more, in "
-        "order of the lower end of their interval. p is adjusted for the number of slices "
+        "like rows, which are named after what they are labelled with. Slices of 50 rows or more, "
+        "that with the worst end of its interval first. p is adjusted for the number of slices "
         f"(Benjamini and Hochberg 1995).{more}", "muted",
     ))
     return Section("slices", "Parts of the rows, judged apart", tuple(blocks))

@@ -77,6 +77,14 @@ def _change(story: Story) -> str:
         "cannot tell": "Whether that is better cannot be told, since chance could explain it",
     }[comparison.verdict]
     holds = "leaves out zero" if comparison.verdict != "cannot tell" else "holds zero"
+    if story.has_numbers:
+        return (
+            f"{opening}: the paired fall of the {words.measure(comparison.metric)} is "
+            f"{words.signed(comparison.difference)}, and its 95% interval, "
+            f"{words.signed_interval(comparison.low, comparison.high)}, {holds}; it came nearer on "
+            f"{words.count(comparison.wins, 'row')} and went further off on "
+            f"{words.count(comparison.losses, 'row')} ({words.p_value(comparison.p)})."
+        )
     return (
         f"{opening}: the paired difference is {words.signed(comparison.difference)}, and its 95% "
         f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
@@ -104,7 +112,7 @@ def _doubt(story: Story) -> str:
         doubts.append(f"{words.count(lost, 'slice')} of the rows lost while the whole gained")
     if evaluation.smallest_gain is not None:
         doubts.append(
-            f"{words.count(evaluation.rows, 'test row')} show an accuracy gain of "
+            f"{words.count(evaluation.rows, 'test row')} show {_a_gain(story)} of "
             f"{words.number(evaluation.smallest_gain)} in only 4 of 5 cases, and a smaller one "
             "more rarely"
         )
@@ -134,6 +142,10 @@ def _of_data(story: Story) -> list[str]:
     return doubts
 
 
+def _a_gain(story: Story) -> str:
+    return "a fall of the mean absolute error" if story.has_numbers else "an accuracy gain"
+
+
 def _tiles(story: Story) -> tuple[Tile, ...]:
     metric = story.evaluation.metric
     name = words.measure(metric)
@@ -151,6 +163,7 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
     comparison = _gain(story)
     if comparison is not None:
         tiles.append(Tile(
+            f"paired fall, {words.measure(comparison.metric)}" if story.has_numbers else
             "paired difference",
             words.signed(comparison.difference),
             words.signed_spanned(comparison.low, comparison.high, comparison.rows),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fettle.core.drift import Decision, Drift, Judged, Signal, State, Window
+from fettle.core.drift import Decision, Drift, Estimate, Judged, Signal, State, Window
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,
@@ -59,16 +59,17 @@ def _verdict(drift: Drift, decision: Decision | None) -> Section:
     last = drift.windows[-1].estimate
     blocks.append(Tiles((
         Tile(
-            f"{words.measure('accuracy')} at release", words.number(drift.at_release.value),
+            f"{words.measure(drift.at_release.name)} at release",
+            words.number(drift.at_release.value),
             words.spanned(drift.at_release.low, drift.at_release.high, drift.at_release.rows),
         ),
-        Tile(
+        *(() if last is None else (Tile(
             f"{words.measure(last.metric)} now, estimated", words.number(last.value),
             words.spanned(last.low, last.high, last.rows), "without labels, last window",
             "bad" if last.fallen else "",
-        ),
+        ),)),
         *(Tile(
-            f"accuracy now, {_stream(one)}", words.number(one.score.value),
+            f"{words.measure(one.score.name)} now, {_stream(one)}", words.number(one.score.value),
             words.spanned(one.score.low, one.score.high, one.score.rows), one.verdict,
             "bad" if one.verdict == "fallen" else "",
         ) for one in drift.judged),
@@ -129,33 +130,37 @@ def _windows(drift: Drift) -> Section:
             Cell(words.clip(window.begun or window.first, 40), words.clip(window.last, 40)),
             number_cell(words.count(window.rows)),
             Cell(", ".join(words.clip(one, 30) for one in window.alarms) or words.NONE),
-            number_cell(words.number(window.estimate.value),
-                        words.interval(window.estimate.low, window.estimate.high),
-                        "bad" if window.estimate.fallen else ""),
+            *(() if window.estimate is None else (
+                number_cell(words.number(window.estimate.value),
+                            words.interval(window.estimate.low, window.estimate.high),
+                            "bad" if window.estimate.fallen else ""),)),
         )
         for number, window in enumerate(drift.windows)
     )
     blocks: list[Block] = []
-    if len(drift.windows) > 1:
-        blocks.append(_figure(drift))
-    blocks.append(Table(
-        "Windows", ("", "from, to", "rows", "alarms",
-                    f"{words.measure(drift.promised.metric)}, estimated"), lines,
-    ))
+    if len(drift.windows) > 1 and drift.promised is not None:
+        blocks.append(_figure(drift, drift.promised))
+    head: tuple[str, ...] = ("", "from, to", "rows", "alarms")
+    if drift.promised is not None:
+        head = (*head, f"{words.measure(drift.promised.metric)}, estimated")
+    blocks.append(Table("Windows", head, lines))
     return Section("windows", "Window by window", tuple(blocks))
 
 
 def _performance(drift: Drift) -> Section:
-    promised = drift.promised
-    blocks: list[Block] = [Text(
-        f"On its test rows the version had an accuracy of {words.scored(drift.at_release)}. What "
-        f"its probabilities promise of each window is moved by what they were wrong by there; "
+    promised, measure = drift.promised, words.measure(drift.at_release.name)
+    told = "" if promised is None else (
+        " What its probabilities promise of each window is moved by what they were wrong by there; "
         f"{words.measure(promised.metric)} was {words.number(promised.value)}."
+    )
+    blocks: list[Block] = [Text(
+        f"On its test rows the version had {'a mean absolute error' if promised is None else 'an'} "
+        f"{'' if promised is None else 'accuracy '}of {words.scored(drift.at_release)}.{told}"
     )]
     if drift.judged:
         blocks.append(Table(
-            "Accuracy by labels that came later",
-            ("labels", "accuracy", "at any number of looks", ""),
+            f"{measure[:1].upper()}{measure[1:]} by labels that came later",
+            ("labels", measure, "at any number of looks", ""),
             tuple(_judged(one) for one in drift.judged),
         ))
     else:
@@ -168,7 +173,8 @@ def _judged(one: Judged) -> tuple[Cell, ...]:
         Cell(_stream(one)),
         number_cell(words.number(one.score.value),
                     words.spanned(one.score.low, one.score.high, one.score.rows)),
-        number_cell(words.interval(one.low, one.high)),
+        number_cell(words.NONE if one.low is None or one.high is None
+                    else words.interval(one.low, one.high)),
         Cell(one.verdict, tone="bad" if one.verdict == "fallen" else ""),
     )
 
@@ -178,26 +184,28 @@ def _stream(one: Judged) -> str:
             "user": "rows that users sent, a biased sample"}[one.stream]
 
 
-def _figure(drift: Drift) -> Figure:
-    title = f"Estimated {words.measure(drift.promised.metric)} and alarms, window by window."
-    svg = draw("windows", title, lambda canvas: _paint(canvas, drift), width=760, height=280)
+def _figure(drift: Drift, promised: Estimate) -> Figure:
+    title = f"Estimated {words.measure(promised.metric)} and alarms, window by window."
+    svg = draw("windows", title, lambda canvas: _paint(canvas, drift, promised), width=760,
+               height=280)
     return Figure(svg, "Bars: three standard errors of the estimate. Line: on the test rows. "
                        "Hollow: a window in which some signal raised an alarm.", title)
 
 
-def _paint(canvas: "Canvas", drift: Drift) -> None:
+def _paint(canvas: "Canvas", drift: Drift, promised: Estimate) -> None:
     axes = canvas.add_subplot()
     plain_axes(axes, grid="y")
-    axes.axhline(drift.promised.value, color=MUTED, linewidth=1.5, linestyle=(0, (4, 3)))
+    axes.axhline(promised.value, color=MUTED, linewidth=1.5, linestyle=(0, (4, 3)))
     for number, window in enumerate(drift.windows, start=1):
         _mark(axes, number, window)
     axes.set_xticks(range(1, len(drift.windows) + 1))
     axes.set_xlabel("window")
-    axes.set_ylabel(words.measure(drift.promised.metric))
+    axes.set_ylabel(words.measure(promised.metric))
 
 
 def _mark(axes: "Axes", number: int, window: Window) -> None:
     one = window.estimate
+    assert one is not None, "windows are drawn where something was estimated"
     color = BAD if one.fallen else ACCENT
     axes.plot([number] * 2, [one.low, one.high], color=color, linewidth=2)
     axes.plot([number], [one.value], "o", color=color, markersize=8,

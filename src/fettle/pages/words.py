@@ -47,6 +47,7 @@ __all__ = [
 NONE = "–"
 """Stands where there is nothing to say: not measured, not finite, not done."""
 
+LARGE = 1000
 FIXED = "\u00a0"
 """A space at which no line breaks."""
 
@@ -55,9 +56,21 @@ CONTENDERS = {
     "nearest_mean": "nearest class mean",
     "majority": "majority class",
     "tfidf": "TF-IDF + logistic regression",
+    "tfidf_ridge": "TF-IDF + ridge regression",
+    "pixels_ridge": "ridge regression on pixels",
+    "mean": "mean of the learning rows",
+    "nearest_rows": "mean of the ten nearest rows",
     "pixels": "logistic regression on pixels",
 }
 """What is said of a contender whose name alone would not tell; a rung goes by its own name."""
+
+MEASURES = {
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "spearman": "Spearman's correlation",
+}
+"""What is said of a score whose name alone would not tell."""
 
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of the text after them: they never reach a page."""
@@ -92,15 +105,17 @@ def public(place: str) -> str:
 
 
 def number(value: float) -> str:
-    """Three decimals."""
-    return f"{value:.3f}" if math.isfinite(value) else NONE
+    """Three decimals; from a thousand on none."""
+    if not math.isfinite(value):
+        return NONE
+    return f"{value:.3f}" if abs(value) < LARGE else f"{value:,.0f}"
 
 
 def signed(value: float) -> str:
     """Three decimals behind a true plus or minus sign; no sign before zero."""
     if not math.isfinite(value):
         return NONE
-    text = f"{abs(value):.3f}"
+    text = number(abs(value))
     if text == "0.000":
         return text
     return ("+" if value > 0 else "−") + text
@@ -231,7 +246,7 @@ def tested(comparison: Comparison) -> str:
 
 def measure(name: str) -> str:
     """A score's name in words: macro F1."""
-    return clip(name.replace("_", " ").replace("f1", "F1"), 40)
+    return MEASURES.get(name) or clip(name.replace("_", " ").replace("f1", "F1"), 40)
 
 
 def contender(name: str, most: int = 40) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fettle.core.dataset import Dataset
-from fettle.core.drift import Arrived, Portrait
+from fettle.core.drift import PREDICTION, Arrived, Portrait
 from fettle.core.errors import InputError, unknown_name
 from fettle.formats import moments
+from fettle.measures.traits import in_numbers
 
 if TYPE_CHECKING:
     from fettle.core.journal import Answers, Labels
@@ -93,7 +94,8 @@ def from_journal(
     width = None if reference.embedding is None else reference.embedding.shape[1]
     whole = [one for one in vectors if one is not None and len(one) == width]
     portrait = Portrait(
-        kinds={}, traits={}, classes=classes,
+        kinds={}, classes=classes, traits={} if classes else {
+            PREDICTION: in_numbers([one.value for one in found])},
         probabilities=np.stack([one.probabilities for one in found]),
         embedding=np.stack(whole) if len(whole) == len(found) else None,
         labels=tuple(audited.get(one.id, all_told.get(one.id)) for one in found),
@@ -105,7 +107,7 @@ def from_journal(
     names = list(reference.kinds)
     if paint is not None and all(one.inputs is not None for one in found):
         fields = [tuple((one.inputs or {}).get(name, "") for name in names) for one in found]
-        portrait = replace(portrait, traits=paint(fields).traits)
+        portrait = replace(portrait, traits={**paint(fields).traits, **portrait.traits})
     return Arrived(
         name=name, portrait=portrait, ids=tuple(one.id for one in found),
         at=tuple(one.at.isoformat(timespec="seconds") for one in found),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fettle.checks import AFTERWARDS, CHECKS_OF, DEEP_CHECKS, NOT_FOR
-from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, look, look_again
+from fettle.checks.evidence import Doubts, Evidence, Found, Sizes, Surprises, look, look_again
 from fettle.checks.near_features import near_twins
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
@@ -71,9 +71,7 @@ def audit(
     gathered = _Gathered(evidence, _refused(dataset) + _fixed(dataset), _moved(dataset))
     gathered.ask(CHECKS_OF[dataset.schema.modality])
     if features is not None:
-        gathered.evidence = replace(
-            gathered.evidence, doubts=_doubts(gathered.evidence, np.random.default_rng(seed))
-        )
+        gathered.evidence = _probed(gathered.evidence, np.random.default_rng(seed))
         gathered.ask(DEEP_CHECKS)
     return Audit(
         dataset=dataset.fingerprint(),
@@ -193,6 +191,35 @@ def held_out(
         head = next(path(number, (chosen,)))
         best[fold == number] = _answers(head, features[fold == number])
     return best
+
+
+def _probed(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """The Evidence with what probes say of rows that they did not learn from."""
+    if evidence.dataset.schema.task == "regression":
+        return replace(evidence, surprises=_surprises(evidence, rng))
+    return replace(evidence, doubts=_doubts(evidence, rng))
+
+
+def _surprises(evidence: Evidence, rng: np.random.Generator) -> Surprises | None:
+    """What ridge regressions say of the numbers of the rows that may be learned from."""
+    from fettle.engine.linear import ridge_path
+
+    assert evidence.features is not None
+    rows = np.array(sorted(evidence.train_rows + evidence.validation_rows), dtype=int)
+    if len(rows) < _FEWEST_JUDGED:
+        return None
+    given, features = evidence.numbers(rows.tolist()), evidence.features[rows]
+    fold = stratified_folds(evidence.codes(rows.tolist()), evidence.alike.near[rows], FOLDS, rng)
+    said = {penalty: np.zeros(len(rows)) for penalty in PENALTIES}
+    spread = float(given.std()) or 1.0
+    for number in range(FOLDS):
+        taught, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(asked) or not len(taught):
+            continue
+        for head in ridge_path(features[taught], given[taught] / spread, 1, PENALTIES):
+            said[head.l2][asked] = head.outputs(features[asked])[:, 0] * spread
+    best = min(PENALTIES, key=lambda penalty: float(np.square(said[penalty] - given).mean()))
+    return Surprises(rows, said[best], given)
 
 
 def _doubts(evidence: Evidence, rng: np.random.Generator) -> Doubts | None:

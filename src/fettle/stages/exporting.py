@@ -28,6 +28,7 @@ from fettle.core.errors import (
 )
 from fettle.core.export import Certificate, Trial
 from fettle.core.parts import Exportable, Exporter
+from fettle.core.plan import Unit
 from fettle.core.progress import Progress
 from fettle.engine.device import seeded
 from fettle.exporters import EXPORTERS, PICTURE_EXPORTERS
@@ -66,6 +67,8 @@ class Leaving:
     encoder: TextEncoder | ImageEncoder
     classes: tuple[str, ...]
     temperature: float
+    unit: Unit | None
+    """Of its numbers, where it answers numbers; what is exported answers in the target's own."""
     precision: str
     plan: Mapping[str, Any]
     rung: str
@@ -191,14 +194,14 @@ def _apart(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _changed(found: np.ndarray, expected: np.ndarray) -> int:
-    """Rows whose likeliest class is another."""
+    """Rows whose likeliest class is another; of numbers none."""
     if found.shape != expected.shape:
         return len(expected)
     return int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
 
 
 def _exportable(leaving: Leaving) -> Exportable:
-    """The version as exporters take it, its temperature in the head."""
+    """The version as exporters take it, its temperature, or its unit, in the head."""
     network = leaving.network
     assert network.head is not None
     assert network.head_settings is not None
@@ -206,6 +209,9 @@ def _exportable(leaving: Leaving) -> Exportable:
     with torch.no_grad():
         head.linear.weight.div_(leaving.temperature)
         head.linear.bias.div_(leaving.temperature)
+        if leaving.unit is not None:
+            head.linear.weight.mul_(leaving.unit.spread)
+            head.linear.bias.mul_(leaving.unit.spread).add_(leaving.unit.mean)
     calm = type(network)(network.card, network.backbone)
     calm.head_settings, calm.head = network.head_settings, head
     rungs = {one["strategy"]: one["settings"] for one in leaving.plan["rungs"]}
@@ -214,6 +220,7 @@ def _exportable(leaving: Leaving) -> Exportable:
         backbone=lambda: _backbone(leaving), base=lambda: _base(leaving),
         head=network.head_settings, weight=head.linear.weight.detach(),
         bias=head.linear.bias.detach(), rung=leaving.rung, settings=rungs.get(leaving.rung, {}),
+        numbers=leaving.unit is not None,
         config=leaving.paths.get(CONFIG), **_fed(leaving.encoder),
     )
 

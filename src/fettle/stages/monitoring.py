@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fettle.core.drift import (
+    PREDICTION,
     Arrived,
     Drift,
     Estimate,
@@ -23,7 +24,8 @@ from fettle.core.drift import (
 from fettle.core.errors import InputError
 from fettle.core.evaluation import Score
 from fettle.core.progress import Progress
-from fettle.measures import classification, intervals, sequential, shift, unlabelled
+from fettle.measures import classification, intervals, regression, sequential, shift, unlabelled
+from fettle.measures.traits import in_numbers
 
 __all__ = ["MARGIN", "WINDOW", "watch"]
 
@@ -38,6 +40,12 @@ DIGITS = 4
 round otherwise; a test of order sees the last digit."""
 MARGIN = 0.01
 """How far a score may fall before that is worth an alarm, as the gate has it."""
+WORSE = 0.1
+"""Share by which the mean absolute error of numbers must rise for that."""
+NO_ESTIMATE = (
+    "How well it does now is not estimated without labels: a number does not say how sure it is. "
+    "What is watched is what it reads and what it answers; labels show the error."
+)
 LABELS = 50
 """Labels from which on a score of them is said to hold or to have fallen."""
 
@@ -52,7 +60,7 @@ def watch(
         version: its id.
         reference: of its test rows, with their labels.
         arrived: rows, with labels where some are known.
-        metric: accuracy or macro_f1: what is estimated without labels.
+        metric: accuracy or macro_f1: what is estimated without labels; of numbers nothing is.
         window: rows of a window; by default 200, more where more are needed, and at most twelve
             windows.
         seed: of permutations and resamples.
@@ -70,9 +78,11 @@ def watch(
             f"{arrived.portrait.rows} rows: {FEWEST} of each are the fewest to compare. Wait for "
             "more rows."
         )
-    right = _right(reference)
-    promised = unlabelled.expected(reference.probabilities, metric=metric, rng=rng)
-    gap = _gap(reference, right, promised.value, metric)
+    at_release = _score(_values(reference), reference)
+    promised, gap = None, 0.0
+    if reference.classes:
+        promised = unlabelled.expected(reference.probabilities, metric=metric, rng=rng)
+        gap = _gap(reference, _values(reference), promised.value, metric)
     told = _Told(reference, metric, promised, gap, rng, _labelled(arrived))
     windows: list[Window] = []
     cuts = _cuts(reference, arrived, window)
@@ -81,11 +91,11 @@ def watch(
         yield Progress("watch", number + 1, len(cuts), "windows")
     return Drift(
         version=version, data=arrived.name, rows=arrived.portrait.rows, reference=reference.rows,
-        at_release=_score(right),
-        promised=Estimate(metric, promised.value + gap, promised.low, promised.high,
-                          promised.rows, False),
+        at_release=at_release,
+        promised=None if promised is None else Estimate(
+            metric, promised.value + gap, promised.low, promised.high, promised.rows, False),
         windows=tuple(windows), states=_states(windows),
-        judged=_judged(arrived, _score(right)), notes=arrived.notes + _notes(reference, arrived),
+        judged=_judged(arrived, at_release), notes=arrived.notes + _notes(reference, arrived),
     )
 
 
@@ -95,7 +105,8 @@ class _Told:
 
     reference: Portrait
     metric: str
-    promised: unlabelled.Expected
+    promised: unlabelled.Expected | None
+    """None where numbers are answered."""
     gap: float
     """How much more was right than promised, on the reference."""
     rng: np.random.Generator
@@ -107,17 +118,26 @@ def _window(told: _Told, arrived: Arrived, rows: np.ndarray) -> Window:
     current = arrived.portrait.of(rows)
     labels = [told.labels[row] for row in rows] if told.labels else []
     signals = _signals(told, current, labels)
+    return Window(
+        first=arrived.ids[rows[0]], last=arrived.ids[rows[-1]],
+        begun=arrived.at[rows[0]] if arrived.at else "", rows=len(rows), signals=signals,
+        estimate=_estimate(told, current, signals),
+    )
+
+
+def _estimate(
+    told: _Told, current: Portrait, signals: Sequence[Signal]
+) -> Estimate | None:
+    """What the probabilities of a window promise; None where numbers are answered."""
+    if told.promised is None:
+        return None
     found = unlabelled.expected(
         current.probabilities, metric=told.metric, rng=told.rng, shift=told.gap
     )
     plain = unlabelled.expected(current.probabilities, metric=told.metric, rng=told.rng)
     enough = any(one.alarm is not None for one in signals)
     fallen = enough and unlabelled.fallen(told.promised, plain, margin=MARGIN)
-    return Window(
-        first=arrived.ids[rows[0]], last=arrived.ids[rows[-1]],
-        begun=arrived.at[rows[0]] if arrived.at else "", rows=len(rows), signals=signals,
-        estimate=Estimate(told.metric, found.value, found.low, found.high, found.rows, fallen),
-    )
+    return Estimate(told.metric, found.value, found.low, found.high, found.rows, fallen)
 
 
 def _signals(
@@ -136,16 +156,20 @@ def _signals(
         (name, reference.traits[name], current.traits[name])
         for name in reference.traits if name in current.traits
     ]
-    names = np.array(reference.classes)
-    pairs.append(("predictions", names[reference.probabilities.argmax(axis=1)],
-                  names[current.probabilities.argmax(axis=1)]))
-    pairs.append(("confidence", *(
-        np.round(one.probabilities.max(axis=1), DIGITS) for one in (reference, current)
-    )))
+    if reference.classes:
+        names = np.array(reference.classes)
+        pairs.append(("predictions", names[reference.probabilities.argmax(axis=1)],
+                      names[current.probabilities.argmax(axis=1)]))
+        pairs.append(("confidence", *(
+            np.round(one.probabilities.max(axis=1), DIGITS) for one in (reference, current)
+        )))
     known = [label.strip() for label in labels if label and label.strip()]
     given = [label.strip() for label in reference.labels if label and label.strip()]
     if known and given:
-        pairs.append(("labels", np.array(given), np.array(known)))
+        old, new = (
+            np.array(one) if reference.classes else in_numbers(one) for one in (given, known)
+        )
+        pairs.append(("labels", old, new))
     for name, old, new in pairs:
         found += _compared(name, old, new, rng)
     p = shift.adjusted([one[2].p for one in found])
@@ -198,7 +222,7 @@ def _signal(
 
 def _usual_signals(reference: Portrait) -> int:
     """How many a window has: labels and names not seen before come beside them."""
-    return len(reference.traits) + 3
+    return len(reference.traits) + (3 if reference.classes else 1)
 
 
 def _cuts(reference: Portrait, arrived: Arrived, window: int | None) -> list[np.ndarray]:
@@ -232,23 +256,25 @@ def _states(windows: Sequence[Window]) -> tuple[State, ...]:
 
 
 def _judged(arrived: Arrived, at_release: Score) -> tuple[Judged, ...]:
-    """Accuracy by stream, where labels came."""
+    """The score by stream, where labels came."""
     portrait = arrived.portrait
     if not portrait.labels:
         return ()
-    right = _right(portrait)
-    streams = arrived.streams or ("all",) * portrait.rows
+    values, is_labelled = _values(portrait), _is_labelled(portrait)
+    streams = np.array(arrived.streams or ("all",) * portrait.rows)
     found = []
     for stream in ("all", "audit", "user"):
-        these = np.array([
-            value for value, one, label in zip(right, streams, portrait.labels, strict=True)
-            if one == stream and label and label.strip()
-        ], dtype=bool)
+        these = values[(streams == stream) & is_labelled]
         if not len(these):
             continue
-        score = _score(these)
-        low, high = sequential.always_valid(int(these.sum()), len(these))
-        fell = high < at_release.low and score.value < at_release.value - MARGIN
+        score = _score(these, portrait)
+        low: float | None = None
+        high: float | None = None
+        if portrait.classes:
+            low, high = sequential.always_valid(int(these.sum()), len(these))
+            fell = high < at_release.low and score.value < at_release.value - MARGIN
+        else:
+            fell = score.low > at_release.high and score.value > (1 + WORSE) * at_release.value
         verdict = "not enough" if len(these) < LABELS else "fallen" if fell else "holds"
         found.append(Judged(stream, score, low, high, verdict))
     return tuple(found)
@@ -256,7 +282,7 @@ def _judged(arrived: Arrived, at_release: Score) -> tuple[Judged, ...]:
 
 def _notes(reference: Portrait, arrived: Arrived) -> tuple[str, ...]:
     """What could not be watched, and what an estimate cannot see."""
-    notes = [unlabelled.BLIND]
+    notes = [unlabelled.BLIND if reference.classes else NO_ESTIMATE]
     if reference.embedding is None:
         notes.append(f"{_subject(reference).capitalize()} is not watched: the version was "
                      "published without its rows (--no-keep-rows).")
@@ -288,18 +314,32 @@ def _labelled(arrived: Arrived) -> tuple[str | None, ...]:
     )
 
 
-def _right(portrait: Portrait) -> np.ndarray:
-    """Whether each answer is the label, bool (rows,); False where there is no label."""
-    said = np.array(portrait.classes)[portrait.probabilities.argmax(axis=1)]
+def _is_labelled(portrait: Portrait) -> np.ndarray:
+    """Which rows have a label that answers can be compared with, bool (rows,)."""
     labels = portrait.labels or (None,) * portrait.rows
+    if not portrait.classes:
+        return np.isfinite(in_numbers(labels))
+    return np.array([bool((label or "").strip()) for label in labels], dtype=bool)
+
+
+def _values(portrait: Portrait) -> np.ndarray:
+    """Whether each answer is the label, bool (rows,), False where there is none; of numbers the
+    absolute error, not a number where there is no label."""
+    labels = portrait.labels or (None,) * portrait.rows
+    if not portrait.classes:
+        return np.abs(portrait.traits[PREDICTION] - in_numbers(labels))
+    said = np.array(portrait.classes)[portrait.probabilities.argmax(axis=1)]
     return np.array([
         (label or "").strip() == one for label, one in zip(labels, said, strict=True)
     ], dtype=bool)
 
 
-def _score(right: np.ndarray) -> Score:
-    hits = int(right.sum())
-    return Score("accuracy", hits / len(right), *intervals.wilson(hits, len(right)), len(right))
+def _score(values: np.ndarray, portrait: Portrait) -> Score:
+    """Accuracy, or the mean absolute error, of these values."""
+    if not portrait.classes:
+        return regression.ERRORS.score(values[np.isfinite(values)])
+    hits = int(values.sum())
+    return Score("accuracy", hits / len(values), *intervals.wilson(hits, len(values)), len(values))
 
 
 def _gap(reference: Portrait, right: np.ndarray, promised: float, metric: str) -> float:

@@ -87,6 +87,7 @@ def plan(
         definition=card.definition,
         learning=split.learning,
         classes=asked.classes,
+        unit=asked.unit,
         metric=metric,
         rungs=tuple(rungs),
         max_tokens=tokens,
@@ -133,8 +134,13 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
         )
     if given.task not in TASKS:
         raise unknown_name("task", given.task, TASKS)
-    if tuple(given.classes) != made.classes:
-        raise SettingError("The plan's classes are not the labels of these rows.")
+    if given.task != made.task:
+        raise SettingError(
+            f"The plan's task is {given.task}, and these rows are for {made.task}. Make a new plan "
+            "with `fettle plan --task`."
+        )
+    if (tuple(given.classes), given.unit) != (made.classes, made.unit):
+        raise SettingError("The plan's classes, or its unit, are not those of these rows.")
     asked = task_of(given)
     for kind, name, known in (
         ("modality", given.modality, MODALITIES), ("metric", given.metric, asked.metrics),

@@ -15,12 +15,14 @@ from fettle.core.errors import SettingError
 from fettle.core.progress import Progress
 from fettle.core.version import Gate, Verdict
 from fettle.measures import gating
+from fettle.measures.traits import in_numbers
+from fettle.stages.promoting_numbers import SLICE_ROWS, compare_numbers
 
 __all__ = ["Candidate", "Pool", "compare", "pool", "promote"]
 
 MARGIN = 0.01
 """How much worse the headline may be, shown by the lower bound of the paired interval."""
-SLICE_ROWS, SLICE_LOSS = 50, 0.03
+SLICE_LOSS = 0.03
 CALIBRATION_LOSS = 0.02
 FLIPS, FLIPS_SHARE = 0.03, 1 / 3
 """Rows that may flip from right to wrong, and of those that flip where errors are unrelated; the
@@ -36,11 +38,12 @@ class Candidate:
 
     id: str
     answers: Callable[[Sequence[Fields]], np.ndarray]
-    """From what is read of rows to probabilities (rows, classes)."""
+    """From what is read of rows to probabilities (rows, classes), or to numbers (rows, 1)."""
     fields: tuple[str, ...]
     """The columns that it reads."""
     target: str
     classes: tuple[str, ...]
+    """() where it answers numbers."""
     metric: str
     rows: pa.Table | None
     """The rows that it was made with, `id` and `side` last; None where they were not kept."""
@@ -84,15 +87,7 @@ def promote(
     yield Progress("gate", 1, 3, "steps")
     seconds = _seconds(champion, challenger, rows)
     yield Progress("gate", 2, 3, "steps")
-    said = [
-        np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
-        for one, found in ((champion, first), (challenger, second))
-    ]
-    confidence = [found.max(axis=1).astype(np.float64) for found in (first, second)]
-    gates, more = compare(
-        np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
-        rows.first, metric=challenger.metric, rng=np.random.default_rng(seed),
-    )
+    gates, more = _of_answers(champion, challenger, rows, first, second, seed)
     gates = (*gates, _latency(*seconds, rng=np.random.default_rng(seed)),
              _size(champion.bytes, challenger.bytes), _audit(challenger.blockers))
     yield Progress("gate", 3, 3, "steps")
@@ -104,6 +99,35 @@ def promote(
         challenger=challenger.id, champion=champion.id, generation=generation, decision=decision,
         gates=gates, rows=len(rows.labels),
         more_rows=more if decision == "cannot tell" else None, notes=rows.notes,
+    )
+
+
+def _of_answers(
+    champion: Candidate, challenger: Candidate, rows: Pool, first: np.ndarray,
+    second: np.ndarray, seed: int,
+) -> tuple[tuple[Gate, ...], int | None]:
+    """The gates that hang on answers, of classes or of numbers.
+
+    Raises:
+        SettingError: one of the two answers numbers and the other classes.
+    """
+    rng = np.random.default_rng(seed)
+    if bool(champion.classes) != bool(challenger.classes):
+        raise SettingError(
+            f"{champion.id} and {challenger.id} answer different tasks, so they cannot be "
+            'compared. Publish under another name, or promote unseen with --force --reason "...".'
+        )
+    if not challenger.classes:
+        return compare_numbers(in_numbers(rows.labels), (first[:, 0], second[:, 0]), rows.first,
+                               rng=rng)
+    said = [
+        np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
+        for one, found in ((champion, first), (challenger, second))
+    ]
+    confidence = [found.max(axis=1).astype(np.float64) for found in (first, second)]
+    return compare(
+        np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
+        rows.first, metric=challenger.metric, rng=rng,
     )
 
 

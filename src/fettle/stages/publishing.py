@@ -31,7 +31,7 @@ from fettle.models.network import open_saved
 from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
 from fettle.store.tables import digest
-from fettle.tasks.making import task_of
+from fettle.tasks.making import opened_task, task_of
 
 __all__ = ["publish"]
 
@@ -228,7 +228,7 @@ def _write_reference(
     found = finish(portrait(
         network, network.head, encoder, fields, classes=plan.classes,
         kinds=kinds_of(encoder.fields, fields), precision=plan.precision, counts=counts,
-        temperature=files.read_json(target / "task.json")["temperature"],
+        temperature=opened_task(files.read_json(target / "task.json")).temperature, unit=plan.unit,
         labels=dataset.targets(rows.tolist()),
     ))
     portraits.write(target, found, embedding=keep_rows)

@@ -32,7 +32,7 @@ def rate(
         InputError: no row has an answer.
     """
     cells = dataset.targets()
-    answered = [row for row, cell in enumerate(cells) if (cell or "").strip()]
+    answered = np.flatnonzero(task.answered(cells)).tolist()
     if not answered:
         raise InputError(f"{dataset.name} has no row with an answer to compare with.")
     test = dataset.fingerprint(answered)

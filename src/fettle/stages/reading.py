@@ -375,7 +375,7 @@ def _require_judging(dataset: Dataset) -> None:
     answers = dataset.targets()
     for part in ("validation", "test"):
         rows = [row for row, given in enumerate(dataset.parts) if given == part]
-        if rows and not any((answers[row] or "").strip() for row in rows):
+        if rows and not TASKS[dataset.schema.task].answered([answers[row] for row in rows]).any():
             raise InputError(
                 f"None of the {len(rows):,} {part} rows, {dataset.ids[rows[0]]} first, has an "
                 f"answer in column {dataset.schema.target!r}. Label them, or leave them out."

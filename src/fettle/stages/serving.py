@@ -74,11 +74,13 @@ class Opened:
         )
 
     def read(self, items: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Of encoded rows that make one batch: probabilities, float64 (rows, classes), and the
-        vectors that the head saw, float32 (rows, width)."""
+        """Of encoded rows that make one batch: probabilities, float64 (rows, classes), or numbers
+        in the target's unit, (rows, 1); and what the head saw, float32 (rows, width)."""
         outputs, vectors = read_batch(
             self.network, self.encoder, items, precision=self.precision
         )
+        if not self.task.classes:
+            return self.task.judge.said(outputs)[:, None], vectors
         return softmax(outputs.astype(np.float64) / self.temperature), vectors
 
 
@@ -155,7 +157,7 @@ def painter(opened: Opened, kinds: Mapping[str, str]) -> Paint:
         return finish(portrait(
             opened.network, head, opened.encoder, fields, classes=opened.task.classes, kinds=kinds,
             temperature=opened.temperature, precision=opened.precision, counts=counts,
-            labels=labels,
+            labels=labels, unit=opened.task.unit,
         ))
 
     return paint
@@ -198,11 +200,7 @@ def predict(opened: Opened, rows: Dataset) -> list[Prediction]:
         )
     if not rows.rows:
         raise InputError(f"{rows.name} has no rows.")
-    answers = opened.task.answers(opened.outputs(rows.fields()))
-    return [
-        Prediction(id, value := next(iter(answer)), answer[value], opened.id, answer)
-        for id, answer in zip(rows.ids, answers, strict=True)
-    ]
+    return opened.task.predictions(opened.outputs(rows.fields()), rows.ids, opened.id)
 
 
 def _listed(folder: Path) -> tuple[str, dict[str, Path]]:

@@ -108,7 +108,7 @@ def _given_test(
     dataset: Dataset, audit: Audit, parts: np.ndarray
 ) -> tuple[np.ndarray, list[LeftOut]]:
     """The given test rows that can be scored, and all rows left out so far."""
-    answered = np.array([bool(cell and cell.strip()) for cell in dataset.targets()], dtype=bool)
+    answered = TASKS[dataset.schema.task].answered(dataset.targets())
     test = np.flatnonzero((parts == "test") & answered)
     sealed = set(test.tolist())
     left_out = [

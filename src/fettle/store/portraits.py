@@ -27,7 +27,8 @@ def write(folder: Path, portrait: Portrait, *, embedding: bool = True) -> Path:
         else _plain(values, pa.float64(), np.float64)
         for name, values in portrait.traits.items()
     }
-    columns["probabilities"] = _vectors(portrait.probabilities, pa.float32(), np.float32)
+    if portrait.classes:
+        columns["probabilities"] = _vectors(portrait.probabilities, pa.float32(), np.float32)
     if embedding and portrait.embedding is not None:
         limit = float(np.finfo(np.float16).max)
         columns["embedding"] = _vectors(
@@ -57,7 +58,8 @@ def read(path: Path) -> Portrait:
                 for name, column in held.items() if name.startswith(TRAIT)
             },
             classes=tuple(about["classes"]),
-            probabilities=_matrix(held["probabilities"]).astype(np.float64),
+            probabilities=_matrix(held["probabilities"]).astype(np.float64)
+            if about["classes"] else np.empty((table.num_rows, 0)),
             embedding=_matrix(held["embedding"]).astype(np.float32)
             if "embedding" in held else None,
             labels=tuple(held["label"].to_pylist()) if "label" in held else (),

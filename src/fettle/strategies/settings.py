@@ -17,9 +17,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "rate_by": ("plan", "find"),
     "head": ("linear", "mlp"),
-    "loss": ("plain", "weighted", "adjusted"),
+    "loss": ("plain", "weighted", "adjusted", "huber"),
     "stop_by": (
-        "metric", "loss", "accuracy", "macro_f1", "macro_precision", "macro_recall",
+        "metric", "loss", "accuracy", "macro_f1", "macro_precision", "macro_recall", "r2",
+        "spearman",
     ),
 }
 """Settings that are names, and the names that they may be."""

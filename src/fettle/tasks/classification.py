@@ -9,6 +9,8 @@ import numpy as np
 from fettle.core.errors import InputError
 from fettle.core.evaluation import Evaluation, Score
 from fettle.core.parts import Card, LossPart
+from fettle.core.plan import Plan, Unit
+from fettle.core.version import Prediction
 from fettle.measures import calibration, intervals, paired
 from fettle.measures import classification as measures
 from fettle.tasks.judging_classes import JudgeOfClasses
@@ -35,6 +37,8 @@ class Classification:
     name = "classification"
     couples_rows = False
     solver = "multinomial"
+    unit: Unit | None = None
+    half_width: float | None = None
     metrics: tuple[str, ...] = tuple(OF_COUNTS)
     stops: tuple[str, ...] = ("accuracy", "macro_f1", "macro_precision", "macro_recall")
     losses: tuple[str, ...] = ("plain", "weighted", "adjusted")
@@ -63,6 +67,11 @@ class Classification:
         self.label_smoothing = label_smoothing
         self.weights, self.log_prior = weights, log_prior
         self._number = {label: number for number, label in enumerate(self.classes)}
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> "Classification":
+        """The task of this plan."""
+        return cls(plan.classes)
 
     @classmethod
     def proposed(
@@ -111,6 +120,11 @@ class Classification:
                 f"{column} says something else in every row, so it looks like an id; name the "
                 "label column with --target."
             )
+
+    @staticmethod
+    def answered(cells: Sequence[str | None]) -> np.ndarray:
+        """Which cells hold an answer, bool (rows,): all that are not blank."""
+        return np.array([bool((cell or "").strip()) for cell in cells], dtype=bool)
 
     @staticmethod
     def parted(cells: Sequence[str | None]) -> np.ndarray:
@@ -219,6 +233,15 @@ class Classification:
             reduction="sum", label_smoothing=self.label_smoothing,
         )
         return {"cross_entropy": LossPart(total, len(outputs))}
+
+    def predictions(
+        self, outputs: np.ndarray, ids: Sequence[str], version: str
+    ) -> list[Prediction]:
+        """The likeliest class of each row, with its probability and those of the next ones."""
+        return [
+            Prediction(id, value := next(iter(answer)), answer[value], version, answer)
+            for id, answer in zip(ids, self.answers(outputs), strict=True)
+        ]
 
     def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
         """For each row its likeliest classes with their probabilities, the likeliest first."""

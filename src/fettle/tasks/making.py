@@ -25,4 +25,4 @@ def opened_task(facts: Mapping[str, Any]) -> Task:
 
 def task_of(plan: Plan) -> Task:
     """The task of this plan."""
-    return TASKS[plan.task](plan.classes)
+    return TASKS[plan.task].of_plan(plan)

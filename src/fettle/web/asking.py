@@ -10,10 +10,15 @@ from typing import Any
 
 from fettle.core.errors import FettleError, InputError, unknown_name
 
-__all__ = ["OUTPUTS", "Malformed", "Question", "infer_question", "parsed", "question"]
+__all__ = [
+    "OUTPUTS", "OUTPUTS_OF_NUMBERS", "Malformed", "Question", "infer_question", "parsed",
+    "question",
+]
 
 OUTPUTS = ("label", "confidence", "probabilities", "prediction_id", "stream")
 """Of the Open Inference Protocol, in the order in which they are given."""
+OUTPUTS_OF_NUMBERS = ("value", "interval", "prediction_id", "stream")
+"""The same of a model that answers numbers."""
 
 
 class Malformed(FettleError):
@@ -78,7 +83,8 @@ def question(body: Mapping[str, Any], columns: Sequence[str], *, most_rows: int)
 
 
 def infer_question(
-    body: Mapping[str, Any], columns: Sequence[str], *, most_rows: int
+    body: Mapping[str, Any], columns: Sequence[str], *, most_rows: int,
+    known: tuple[str, ...] = OUTPUTS,
 ) -> Question:
     """The rows of an inference request of the Open Inference Protocol.
 
@@ -87,6 +93,7 @@ def infer_question(
             `outputs` where wanted.
         columns: that the model reads.
         most_rows: of one request.
+        known: outputs that the model has.
 
     Raises:
         UnknownName: a tensor or an output that the model does not have.
@@ -116,13 +123,13 @@ def infer_question(
         raise InputError("`outputs` is no list of objects, each with a name.")
     names = tuple(str(one.get("name"))[:80] for one in wanted)
     for name in names:
-        if name not in OUTPUTS:
-            raise unknown_name("output", name, OUTPUTS)
+        if name not in known:
+            raise unknown_name("output", name, known)
     id = body.get("id")
     if id is not None and not isinstance(id, str):
         raise InputError(f"The id is {id!r}; a text is what it takes.")
     fields = tuple(zip(*(tensors[name] for name in columns), strict=True))
-    return Question(fields, _empty(fields), id, names or OUTPUTS)
+    return Question(fields, _empty(fields), id, names or known)
 
 
 def _fields(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -16,7 +17,15 @@ from fettle.core.journal import Answered
 from fettle.stages.serving import Opened
 from fettle.store.decoding import TooManyPixels
 from fettle.web import openapi, picturing
-from fettle.web.asking import Malformed, Question, infer_question, parsed, question
+from fettle.web.asking import (
+    OUTPUTS,
+    OUTPUTS_OF_NUMBERS,
+    Malformed,
+    Question,
+    infer_question,
+    parsed,
+    question,
+)
 from fettle.web.batching import Asked, Batcher, Busy
 from fettle.web.champion import Champion
 from fettle.web.diary import Diary
@@ -77,7 +86,9 @@ class Desk:
 
     async def infer(self, request: Request) -> Response:
         """POST /v2/models/NAME[/versions/N]/infer."""
-        return await self._asked(request, "infer", infer_question, inferred)
+        has_classes = bool(self.champion.served.task.classes)
+        understand = partial(infer_question, known=OUTPUTS if has_classes else OUTPUTS_OF_NUMBERS)
+        return await self._asked(request, "infer", understand, inferred)
 
     def full(self) -> tuple[str, int] | None:
         """Why nothing more can be asked now, and after how many seconds again; counted. None where

@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fettle.stages.serving import Opened
-from fettle.web.asking import OUTPUTS
+from fettle.web.asking import OUTPUTS, OUTPUTS_OF_NUMBERS
 
 __all__ = ["document"]
 
@@ -77,6 +77,16 @@ def document(model: Opened, most_rows: int) -> dict[str, Any]:
     }
 
 
+def _of_a_number(prediction: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer that is a number, from that of a class."""
+    kept = {name: prediction["properties"][name] for name in ("id", "stream")}
+    ends = {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    return {
+        "type": "object", "required": ["id", "value", "interval", "stream"],
+        "properties": {**kept, "value": {"type": "number"}, "interval": ends},
+    }
+
+
 def _schemas(model: Opened, row: dict[str, Any], most_rows: int) -> dict[str, Any]:
     tensor = {
         "type": "object",
@@ -98,6 +108,8 @@ def _schemas(model: Opened, row: dict[str, Any], most_rows: int) -> dict[str, An
             "stream": {"enum": ["user", "audit"]},
         },
     }
+    if not model.task.classes:
+        prediction = _of_a_number(prediction)
     return {
         "Object": {"type": "object"},
         "Error": {"type": "object", "required": ["error"], "properties": {"error": TEXT}},
@@ -120,7 +132,8 @@ def _schemas(model: Opened, row: dict[str, Any], most_rows: int) -> dict[str, An
             "properties": {
                 "id": TEXT, "inputs": {"type": "array", "items": tensor},
                 "outputs": {"type": "array", "items": {
-                    "type": "object", "properties": {"name": {"enum": list(OUTPUTS)}},
+                    "type": "object", "properties": {"name": {"enum": list(
+                        OUTPUTS if model.task.classes else OUTPUTS_OF_NUMBERS)}},
                 }},
             },
         },

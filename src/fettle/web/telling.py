@@ -11,7 +11,7 @@ import numpy as np
 
 from fettle.core.journal import Answered, is_audited
 from fettle.stages.serving import Opened
-from fettle.web.asking import OUTPUTS, Question
+from fettle.web.asking import OUTPUTS, OUTPUTS_OF_NUMBERS, Question
 from fettle.web.batching import Asked
 
 __all__ = ["Keeping", "entries", "given", "inferred", "metadata", "predictions"]
@@ -35,13 +35,13 @@ def entries(asked: Asked, keeping: Keeping) -> list[Answered]:
     """What was answered, row by row, each under an id that nobody can guess."""
     now = datetime.datetime.now(datetime.UTC)
     classes, columns = asked.model.task.classes, asked.model.encoder.fields
-    best = asked.probabilities.argmax(axis=1)
     found = []
-    for row, number in enumerate(best):
+    for row, said in enumerate(asked.probabilities):
         id = uuid.uuid4().hex
         found.append(Answered(
-            id=id, at=now, version=asked.model.id, value=classes[number],
-            probabilities=asked.probabilities[row],
+            id=id, at=now, version=asked.model.id,
+            value=classes[int(said.argmax())] if classes else repr(float(said[0])),
+            probabilities=said if classes else said[:0],
             embedding=asked.embeddings[row] if keeping.embeddings else None,
             inputs=dict(zip(columns, asked.fields[row], strict=True)) if keeping.inputs else None,
             stream="audit" if is_audited(id, keeping.audit_share) else "user",
@@ -63,8 +63,15 @@ def given(model: Opened, answers: Sequence[Answered], question: Question) -> dic
 
 
 def predictions(model: Opened, answers: Sequence[Answered]) -> list[dict[str, Any]]:
-    """One object a row: id, value, confidence, the likeliest classes, and the stream."""
+    """One object a row: id, value, confidence, the likeliest classes, and the stream; of numbers
+    the interval in place of confidence and classes."""
     classes = model.task.classes
+    if not classes:
+        return [
+            {"id": one.id, "value": float(one.value), "interval": _interval(model, one),
+             "stream": one.stream}
+            for one in answers
+        ]
     return [
         {
             "id": one.id,
@@ -84,6 +91,11 @@ def inferred(model: Opened, answers: Sequence[Answered], question: Question) -> 
     """The answer in the form of the Open Inference Protocol."""
     rows, classes = len(answers), list(model.task.classes)
     data: dict[str, tuple[str, list[int], list[Any]]] = {
+        "value": ("FP64", [rows], [float(one.value) for one in answers]),
+        "interval": ("FP64", [rows, 2], [
+            end for one in answers for end in _interval(model, one) or ()
+        ]),
+    } if not classes else {
         "label": ("BYTES", [rows], [one.value for one in answers]),
         "confidence": ("FP64", [rows], [
             round(float(one.probabilities.max()), DIGITS) for one in answers
@@ -91,9 +103,11 @@ def inferred(model: Opened, answers: Sequence[Answered], question: Question) -> 
         "probabilities": ("FP64", [rows, len(classes)], [
             value for one in answers for value in one.probabilities.round(DIGITS).tolist()
         ]),
-        "prediction_id": ("BYTES", [rows], [one.id for one in answers]),
-        "stream": ("BYTES", [rows], [one.stream for one in answers]),
     }
+    if data.get("interval", ("", [], [""]))[2] == []:
+        data["interval"] = ("FP64", [rows, 0], [])
+    data["prediction_id"] = ("BYTES", [rows], [one.id for one in answers])
+    data["stream"] = ("BYTES", [rows], [one.stream for one in answers])
     name, _, number = model.id.rpartition("@")
     told: dict[str, Any] = {
         "model_name": name, "model_version": number,
@@ -114,7 +128,8 @@ def metadata(model: Opened) -> dict[str, Any]:
     name, _, number = model.id.rpartition("@")
     classes = len(model.task.classes)
     inside = {"parameters": {"content_type": "base64"}} if model.schema.modality == "image" else {}
-    kinds = {"confidence": "FP64", "probabilities": "FP64"}
+    kinds = dict.fromkeys(("confidence", "probabilities", "value", "interval"), "FP64")
+    widths = {"probabilities": [classes], "interval": [2]}
     return {
         "name": name,
         "versions": [number],
@@ -126,9 +141,16 @@ def metadata(model: Opened) -> dict[str, Any]:
         "outputs": [
             {
                 "name": key, "datatype": kinds.get(key, "BYTES"),
-                "shape": [-1, classes] if key == "probabilities" else [-1],
+                "shape": [-1, *widths.get(key, [])],
             }
-            for key in OUTPUTS
+            for key in (OUTPUTS if classes else OUTPUTS_OF_NUMBERS)
         ],
         "parameters": {"classes": json.dumps(model.task.classes, ensure_ascii=False)},
     }
+
+
+def _interval(model: Opened, answer: Answered) -> list[float] | None:
+    """What should hold the truth in 9 of 10 cases; None where that is not known."""
+    half = model.task.half_width
+    value = float(answer.value)
+    return None if half is None else [value - half, value + half]

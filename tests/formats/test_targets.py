@@ -1,0 +1,33 @@
+import pyarrow as pa
+import pytest
+
+from fettle.core.dataset import Schema
+from fettle.formats.targets import with_task
+
+
+def kind(cells, *, told=None):
+    found = with_task(Schema("y", ("text",)), pa.table({"y": [str(one) for one in cells]}),
+                      told=told)
+    return found.task, " ".join(found.reasons)
+
+
+@pytest.mark.parametrize(("cells", "task", "why"), [
+    (["yes", "no"] * 20, "classification", ""),
+    ([1, 2, 3, 4, 5] * 20, "classification", "5 different whole numbers"),
+    ([0.5 * (at % 9) for at in range(90)], "classification", "9 different numbers"),
+    ([at % 60 for at in range(1200)], "classification", "without a gap"),
+    ([18 + at % 60 for at in range(1200)], "regression", "60 different ones, 18 to 77"),
+    ([at * 0.37 for at in range(100)], "regression", "regression"),
+    (range(1, 101), "classification", ""),  # it counts the rows
+    ([*(at * 0.37 for at in range(200)), "unknown"], "regression", "regression"),
+    ([*(at * 0.37 for at in range(20)), "unknown"], "classification", ""),
+])
+def test_the_rule_says_what_the_target_is_and_why(cells, task, why):
+    found, told = kind(cells)
+    assert found == task
+    assert why in told
+
+
+def test_what_is_told_beats_the_rule():
+    assert kind([1, 2, 3] * 9, told="regression")[0] == "regression"
+    assert kind([0.37 * at for at in range(99)], told="classification")[0] == "classification"

@@ -1,0 +1,137 @@
+"""A number as target: the whole story, from a file to answers in the target's own unit."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from fettle import pipeline, upkeep, watching
+from fettle.core.errors import SettingError
+from fettle.core.progress import finish
+from fettle.models.sources import DEFAULT_TEXT_MODEL
+from stories import texts_and_labels
+
+WORTH = {"card": 30.0, "lost": 12.0, "stolen": 18.0, "top": -9.0, "money": -14.0, "late": 5.0}
+
+
+def priced(number, *, seed=0, without=()):
+    """Texts, and a number that is what their words are worth, with a little chance."""
+    rng = np.random.default_rng(seed)
+    rows = texts_and_labels(number, seed=seed, without=without)
+    return [
+        (text, f"{500 + sum(WORTH.get(word, 0.0) for word in text.split()) + rng.normal():.3f}")
+        for text, _ in rows
+    ]
+
+
+def write(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("text", "price"), *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def told_of_prices(tmp_path_factory, tell, sentences):
+    folder = tmp_path_factory.mktemp("prices")
+    rows = [*priced(280), ("my card", "12,50 EUR"), ("my late money", "unknown")]
+    return tell(folder, write(folder / "prices.csv", rows), model=sentences, target="price",
+                rungs=("features", "full"))
+
+
+def test_numbers_are_recognised_split_and_planned(told_of_prices):
+    told = told_of_prices
+    assert told.dataset.schema.task == "regression"
+    assert any("so numbers are predicted: regression" in one for one in told.plan.reasons)
+    (odd,) = [one for one in told.audit.findings if one.check == "not_numbers"]
+    assert odd.rows == ("prices.csv:282", "prices.csv:283")
+    used = {*told.split.learners, *told.split.vault.sealed}
+    assert not used & {280, 281}
+    train = np.array([float(cell) for cell in told.dataset.targets(told.split.train)])
+    assert told.plan.unit.mean == pytest.approx(train.mean())
+    assert told.plan.unit.spread == pytest.approx(train.std())
+    assert (told.plan.metric, told.plan.classes) == ("r2", ())
+
+
+def test_the_model_explains_the_target_and_beats_the_mean(told_of_prices):
+    made = told_of_prices.evaluation
+    kept = made.contender(made.kept)
+    assert [one.name for one in kept.scores] == ["mae", "rmse", "r2", "spearman"]
+    assert kept.score("r2").value > 0.5
+    assert made.contender("mean").versus_kept.verdict == "better"
+    assert made.before == "nearest_rows"
+    assert made.calibration is None
+    assert made.labels == ()
+    assert made.residuals.half_width > 0
+    assert made.residuals.covered.rows == made.rows
+    assert made.fitting.test.name == "mae"
+
+
+def test_the_report_shows_residuals_and_nothing_of_classes(told_of_prices):
+    page = (told_of_prices.run_folder / "report.html").read_text(encoding="utf-8")
+    for word in ('id="residuals"', "answer minus truth", "mean absolute error"):
+        assert word.lower() in page.lower()
+    for word in ('id="confusion"', 'id="classes"', 'id="calibration"', "accuracy"):
+        assert word not in page
+    card = (told_of_prices.run_folder / "model-card.md").read_text(encoding="utf-8")
+    assert "predicts the number price" in card
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_answers_are_in_the_unit_of_the_target_with_an_interval(told_of_prices, fettle):
+    told = told_of_prices
+    answers, _ = pipeline.predict(told.version.folder, ["card stolen", "money top"])
+    high, low = (one.value for one in answers)
+    assert 400 < low < high < 600
+    half = told.evaluation.residuals.half_width
+    assert answers[0].interval == pytest.approx((high - half, high + half))
+    done = fettle("predict", told.version.folder, "card stolen", "--json")
+    assert json.loads(done.out)["value"] == pytest.approx(high)
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_version_is_evaluated_and_watched_on_new_rows(told_of_prices, tmp_path):
+    told = told_of_prices
+    new = write(tmp_path / "new.csv", priced(60, seed=9))
+    made = pipeline.evaluate("prices", new, registry=str(told.registry))
+    assert made.contenders[0].score("mae").value < made.contenders[0].score("rmse").value
+    drift = finish(watching.watch("prices", new, registry=str(told.registry)))
+    assert drift.at_release.name == "mae"
+    assert drift.promised is None
+    assert "prediction" in {one.signal for one in drift.states}
+    assert "labels" in {one.signal for one in drift.states}
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_what_is_exported_answers_in_the_same_unit(told_of_prices, tmp_path):
+    told = told_of_prices
+    made = finish(upkeep.export(told.version.folder, "torch", tmp_path / "out"))
+    assert made.holds
+    facts = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    assert (facts["answers"], facts["classes"]) == ("numbers", ["price"])
+
+
+def test_a_strategy_that_needs_classes_is_refused_with_the_reason(
+    told_of_prices, tmp_path, tell, sentences
+):
+    data = write(tmp_path / "p.csv", priced(40))
+    with pytest.raises(SettingError, match=r"contrastive cannot learn regression: it learns which"):
+        tell(tmp_path / "a", data, model=sentences, target="price", rungs=("contrastive",))
+    with pytest.raises(SettingError, match=r"loss weighted makes no sense for regression"):
+        tell(tmp_path / "b", data, model=sentences, target="price", rungs=("full",),
+             asked={"loss": "weighted"})
+
+
+@pytest.mark.slow
+def test_pairs_of_sentences_with_a_score_are_learned_and_judged(tmp_path, tell, shared_data):
+    with (shared_data / "stsb" / "train.csv").open(encoding="utf-8", newline="") as stream:
+        header, *rows = list(csv.reader(stream))
+    data = tmp_path / "stsb.csv"
+    with data.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows[::19]])
+    told = tell(tmp_path, data, model=DEFAULT_TEXT_MODEL, target="score", rungs=("features",))
+    made = told.evaluation
+    assert told.dataset.schema.inputs == ("sentence1", "sentence2")
+    assert made.contender("mean").score("r2").value < 0.05
+    assert made.residuals.half_width < 2.6  # the mean alone would need about that
+    assert {one.by for one in made.slices} <= {"genre", "length", "cluster"}
