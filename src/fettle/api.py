@@ -29,7 +29,8 @@ def tune(data: object, **asked: Any) -> Version:
     Args:
         data: a path (CSV, TSV, JSONL, Parquet, each also .gz), an Arrow table, a pandas or polars
             frame, or a `datasets.Dataset`.
-        asked: target, inputs, validation, test, encoding, fixes; name, model, task, rungs,
+        asked: target (several of 0 and 1 as a list), inputs, validation, test, encoding,
+            label_separator, fixes; name, model, task, rungs,
             asked (settings of the rungs by name, such as {"schedule": "linear"}), keep_blocks,
             budget_seconds, seed, allow, out, registry, guard, keep_rows; or plan, a Plan to follow.
             model is a name; or a torch.nn.Module, or the function that makes one, that can be
@@ -179,6 +180,8 @@ def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Setti
                        (asked, "allow"), (asked, "guard")):
         if isinstance(given.get(key), Iterable):
             given[key] = (given[key],) if isinstance(given[key], str) else tuple(given[key])
+    if isinstance(reading.get("target"), list | tuple):  # columns of 0 and 1
+        reading["target"] = ",".join(reading["target"])
     for key in ("validation", "test"):
         if isinstance(reading.get(key), Path):
             reading[key] = str(reading[key])

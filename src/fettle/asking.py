@@ -46,8 +46,10 @@ def suggest_labels(
     if (source is None) != journal:
         raise SettingError("Give rows to choose among, or --journal; one of the two.")
     from fettle.stages import labelling, reading, serving
+    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
+    require_one_answer(opened.task, opened.id, "choosing rows worth a label")
     if not opened.task.classes:
         raise SettingError(
             f"{opened.id} answers numbers, and rows worth a label are chosen by a model's doubt "

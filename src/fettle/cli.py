@@ -37,6 +37,7 @@ from fettle.options import (
     Inputs,
     Json,
     KeepBlocks,
+    LabelSeparator,
     LearningRate,
     Loss,
     Model,
@@ -104,7 +105,7 @@ def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, slices: Slices = None, guard: Guard = None,
-    fixes: Approved = None,
+    fixes: Approved = None, label_separator: LabelSeparator = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
@@ -117,7 +118,8 @@ def tune(
 ) -> None:
     """From a file to a version that answers, with its report."""
     reading = _reading(
-        data, target, inputs, validation, test, encoding, group, time, slices, fixes
+        data, target, inputs, validation, test, encoding, group, time, slices, fixes,
+        label_separator,
     )
     asked = options.asked(schedule, learning_rate, loss, label_smoothing, stop_by, head, reinit_top,
                           others)
@@ -127,7 +129,8 @@ def tune(
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
                 "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
                 "--group": group, "--time": time, "--slices": slices, "--fixes": fixes,
-                "--keep-blocks": keep_blocks, "A setting of the rungs": asked or None}
+                "--keep-blocks": keep_blocks, "--label-separator": label_separator,
+                "A setting of the rungs": asked or None}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
@@ -153,7 +156,7 @@ def tune(
 def audit(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
-    fixes: Approved = None, task: Task = None,
+    fixes: Approved = None, task: Task = None, label_separator: LabelSeparator = None,
     fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
     fix: Annotated[Path | None, typer.Option(help="Write proposed fixes to this CSV")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also look with a frozen encoder")] = False,
@@ -164,7 +167,8 @@ def audit(
         raise SettingError(f"--fail-on is {fail_on!r}; choose warn or blocker.")
     from fettle import pipeline
 
-    reading = _reading(data, target, inputs, validation, test, encoding, fixes=fixes)
+    reading = _reading(data, target, inputs, validation, test, encoding, fixes=fixes,
+                       label_separator=label_separator)
     if model is not None and not deep:
         raise SettingError("--model is the encoder of --deep; give both, or neither.")
     with console.Watcher() as watcher:
@@ -191,6 +195,7 @@ def plan(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, fixes: Approved = None,
+    label_separator: LabelSeparator = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
@@ -206,7 +211,7 @@ def plan(
                           others)
     made = pipeline.plan(Settings(
         reading=_reading(data, target, inputs, validation, test, encoding, group, time,
-                         fixes=fixes),
+                         fixes=fixes, label_separator=label_separator),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         asked=asked, keep_blocks=keep_blocks,
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
@@ -376,11 +381,11 @@ def _plan_file(path: Path, reading: Reading, told: Mapping[str, object]) -> Plan
 def _reading(
     data: Path | None, target: str | None, inputs: str | None, validation: Path | None,
     test: Path | None, encoding: str | None, group: str | None = None, time: str | None = None,
-    slices: str | None = None, fixes: Path | None = None,
+    slices: str | None = None, fixes: Path | None = None, label_separator: str | None = None,
 ) -> Reading:
     return Reading(
         data=options.text(data) or "", validation=options.text(validation),
         test=options.text(test), target=target, inputs=options.many(inputs), encoding=encoding,
-        group=group, time=time, slices=options.many(slices),
+        group=group, time=time, slices=options.many(slices), label_separator=label_separator,
         fixes=Fixes(str(fixes)) if fixes else None,
     )

@@ -212,11 +212,11 @@ def _epoch(event: run.Epoch) -> str:
 
 def _evaluation(event: evaluation.Evaluation) -> str:
     kept = event.contender(event.kept)
-    lines = [f"[bold]test[/]  {event.kept}: {escape(str(kept.score('accuracy')))}"]
+    lines = [f"[bold]test[/]  {event.kept}: {escape(str(kept.scores[0]))}"]
     if event.before is not None:
         before = event.contender(event.before)
         against = before.versus_kept
-        lines.append(f"      before ({before.name}): {escape(str(before.score('accuracy')))}")
+        lines.append(f"      before ({before.name}): {escape(str(before.scores[0]))}")
         if against is not None:
             lines.append(
                 f"      after against before: {against.difference:+.3f} "
@@ -225,7 +225,7 @@ def _evaluation(event: evaluation.Evaluation) -> str:
             )
     for one in event.contenders:
         if one.kind == "baseline":
-            lines.append(f"      {one.name}: {escape(str(one.score('accuracy')))}")
+            lines.append(f"      {one.name}: {escape(str(one.scores[0]))}")
     return "\n".join(lines)
 
 
@@ -284,7 +284,10 @@ def predictions(answers: Iterable[version.Prediction], texts: Iterable[str]) -> 
 
 
 def _said(answer: version.Prediction) -> str:
-    """A class with its probability; a number with its interval."""
+    """A class with its probability; labels, each with its own; a number with its interval."""
+    if answer.labels is not None:
+        told = [f"{one} ({answer.probabilities[one]:.2f})" for one in answer.labels]
+        return ", ".join(told) or "(no label)"
     if isinstance(answer.value, str):
         return f"{answer.value}  ({answer.confidence:.2f})"
     if answer.interval is None:
@@ -294,7 +297,13 @@ def _said(answer: version.Prediction) -> str:
 
 
 def plain(answer: version.Prediction) -> dict[str, object]:
-    """One answer as JSON has it: a class with its confidence, or a number with its interval."""
+    """One answer as JSON has it: a class with its confidence, a list of labels with their
+    probabilities, or a number with its interval."""
+    if answer.labels is not None:
+        each = {name: round(value, 6) for name, value in answer.probabilities.items()}
+        return {"id": answer.id, "value": list(answer.labels),
+                "confidence": round(answer.confidence or 0.0, 6), "probabilities": each,
+                "version": answer.version}
     sure: dict[str, object] = {"interval": answer.interval} if answer.confidence is None else {
         "confidence": round(answer.confidence, 6)}
     return {"id": answer.id, "value": answer.value, **sure, "version": answer.version}

@@ -13,14 +13,17 @@ from fettle.core.plan import Setting
 
 __all__ = [
     "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
-    "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LearningRate", "Loss", "Model", "Name",
+    "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LabelSeparator", "LearningRate", "Loss",
+    "Model", "Name",
     "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed", "Set", "Slices",
     "Smoothing", "StopBy", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version",
     "asked", "many", "one_or_many", "seconds", "size", "text", "texts",
 ]
 
 Data = Annotated[Path | None, typer.Argument(help="CSV, TSV, JSONL or Parquet, also .gz")]
-Target = Annotated[str | None, typer.Option(help="The column to predict")]
+Target = Annotated[
+    str | None, typer.Option(help="The column to predict; several of 0 and 1, with commas")
+]
 Inputs = Annotated[str | None, typer.Option(help="Columns to read, with commas between them")]
 Validation = Annotated[Path | None, typer.Option(help="Rows that tune, in a file of their own")]
 Test = Annotated[Path | None, typer.Option(help="Rows that judge, in a file of their own")]
@@ -35,7 +38,12 @@ Guard = Annotated[
 ]
 Model = Annotated[str | None, typer.Option(help="A folder, a hub name, or name@revision")]
 Task = Annotated[
-    str | None, typer.Option(help="classification or regression; found where not given")
+    str | None,
+    typer.Option(help="classification, multi-label or regression; found if not given"),
+]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(help="What stands between several labels in one cell, such as |; list for JSON"),
 ]
 Strategy = Annotated[str | None, typer.Option(help="Climb just this rung")]
 Rungs = Annotated[str | None, typer.Option(help="Rungs to climb, such as features,full")]

@@ -63,11 +63,13 @@ def rebuild(
     """
     from fettle.stages import serving
     from fettle.store.registry import Registry
+    from fettle.tasks.making import require_one_answer
 
     _require_possible(name, starts)
     held = Registry(registry, create=False)
     rung = str(held.find(name)[2].get("rung", ""))
     opened = serving.open_version(name, registry)
+    require_one_answer(opened.task, opened.id, "retraining")
     table, notes = _rows(opened, source, seed)
     yield from (Note(one) for one in notes)
     settings = _settings(opened, name, registry, seed, rungs)

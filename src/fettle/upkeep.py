@@ -253,8 +253,10 @@ def export(
     from fettle.modalities.image import ImageEncoder
     from fettle.modalities.text import TextEncoder
     from fettle.stages import exporting, serving
+    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
+    require_one_answer(opened.task, opened.id, "exporting")
     if not isinstance(opened.encoder, TextEncoder | ImageEncoder):
         raise SettingError(
             f"{opened.id} reads neither texts nor pictures, and only those are exported today. Its "
@@ -311,6 +313,7 @@ def _candidate(opened: "Opened") -> "Candidate":
     from fettle.core.split import Split
     from fettle.stages.promoting import Candidate
     from fettle.store import arrow
+    from fettle.tasks.multi_label import MultiLabel
 
     paths = opened.paths
     audit = records.load(paths["audit.json"], Audit) if "audit.json" in paths else None
@@ -325,17 +328,16 @@ def _candidate(opened: "Opened") -> "Candidate":
         test=records.load(paths["split.json"], Split).vault.fingerprint,
         bytes=sum(path.stat().st_size for name, path in paths.items() if name not in BESIDE),
         blockers=None if audit is None else tuple(one.check for one in audit.blockers()),
+        several=opened.task if isinstance(opened.task, MultiLabel) else None,
     )
 
 
 def _probabilities(opened: "Opened") -> "Callable[[Sequence[tuple[str, ...]]], np.ndarray]":
-    from fettle.tasks.classification import softmax
-
     def answers(fields: Sequence[tuple[str, ...]]) -> "np.ndarray":
         outputs = opened.outputs(fields).astype(float)
         if not opened.task.classes:
             return opened.task.judge.said(outputs)[:, None]
-        return softmax(outputs / opened.temperature)
+        return opened.task.calibrated(outputs)
 
     return answers
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fettle.checks.answer import answer
 from fettle.checks.balance import balance
 from fettle.checks.characters import characters
+from fettle.checks.company import company
 from fettle.checks.conflicts import conflicts
 from fettle.checks.coverage import coverage
 from fettle.checks.disagreements import disagreements
@@ -50,6 +51,7 @@ CHECKS: dict[str, Callable[[Evidence], Found]] = {
     "one_class": one_class,
     "small_classes": small_classes,
     "balance": balance,
+    "company": company,
     "unseen": unseen,
     "coverage": coverage,
     "order": order,
@@ -72,9 +74,12 @@ NOT_FOR: dict[str, frozenset[str]] = {
     "classification": frozenset((
         "not_numbers", "disagreements", "foretold", "extremes", "surprising",
     )),
+    "multi-label": frozenset((
+        "not_numbers", "disagreements", "foretold", "extremes", "surprising", "label_errors",
+    )),
     "regression": frozenset((
-        "variants", "conflicts", "answer", "one_class", "small_classes", "balance", "unseen",
-        "coverage", "label_errors",
+        "company", "variants", "conflicts", "answer", "one_class", "small_classes", "balance",
+        "unseen", "coverage", "label_errors",
     )),
 }
 """By task: checks that make no sense for it."""

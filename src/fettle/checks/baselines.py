@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fettle.checks import label_baselines
 from fettle.core.errors import ShapeError
 
 __all__ = ["BASELINES", "Baselines", "Fit", "majority", "middle", "pixels", "pixels_ridge",
@@ -198,6 +199,17 @@ BASELINES: dict[str, Baselines] = {
             "image": ("pixels_ridge", pixels_ridge, (
                 "ridge regression on 16 by 16 pixels in color, on at most 5,000 of the same "
                 "learning rows")),
+        },
+    ),
+    "multi-label": Baselines(
+        ("commonest_set", label_baselines.commonest_set, "always the commonest set of labels"),
+        {
+            "text": ("tfidf", label_baselines.tfidf, (
+                "TF-IDF of words and word pairs, a logistic regression for each label, thresholds "
+                "found out of fold, on the same learning rows")),
+            "image": ("pixels", label_baselines.pixels, (
+                "a logistic regression for each label on 16 by 16 pixels in color, on at most "
+                "5,000 of the same learning rows")),
         },
     ),
 }

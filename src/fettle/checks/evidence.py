@@ -16,6 +16,7 @@ from fettle.checks.resemblance import Alike, resemblance, resemblance_seen
 from fettle.core.audit import Finding, LeftOut, Severity
 from fettle.core.dataset import Dataset
 from fettle.core.fixes import Proposal
+from fettle.core.labels import unpacked
 from fettle.core.split import Split
 from fettle.measures.closeness import centred
 from fettle.measures.label_noise import LabelNoise
@@ -116,6 +117,13 @@ class Evidence:
     doubts: Doubts | None = field(default=None, repr=False)
     surprises: Surprises | None = field(default=None, repr=False)
     sizes: Sizes | None = field(default=None, repr=False)
+    several: bool = False
+    """Whether a row may have several labels, or none."""
+
+    def labels_of(self, row: int) -> tuple[str, ...]:
+        """The labels of this row: one, none where it has no answer, or any number of `several`."""
+        label = self.labels[row]
+        return unpacked(label) if self.several else (() if label is None else (label,))
 
     @property
     def train_rows(self) -> list[int]:
@@ -146,8 +154,7 @@ class Evidence:
 
     def class_counts(self, rows: Iterable[int]) -> Counter[str]:
         """How many of these rows each label has, in order of first appearance."""
-        labels = (self.labels[row] for row in rows)
-        return Counter(label for label in labels if label is not None)
+        return Counter(label for row in rows for label in self.labels_of(row))
 
 
 def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
@@ -170,6 +177,7 @@ def look(dataset: Dataset, features: np.ndarray | None = None) -> Evidence:
         test=parts == "test",
         used=parts != "out",
         features=features,
+        several=dataset.schema.several is not None,
     )
 
 

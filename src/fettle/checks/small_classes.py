@@ -11,13 +11,18 @@ _TEST_SHARE = 1 / 8
 
 
 def small_classes(evidence: Evidence) -> Found:
-    """A class with one learning row is a blocker; under 10 warn; under 50 are a note."""
+    """A class with one learning row is a blocker; under 10 warn; under 50 are a note.
+
+    Where a row may have several labels, one learning row of a label only warns: the row still
+    teaches the others, and the rare label is called by the threshold of all.
+    """
     counts = evidence.class_counts(evidence.train_rows)
     if len(counts) < 2:  # one_class has said it
         return Found()
+    fewest = 1 if evidence.several else 2
     bands = (
-        (Severity.BLOCKER, [label for label, rows in counts.items() if rows == 1]),
-        (Severity.WARN, [label for label, rows in counts.items() if 1 < rows < _FEW]),
+        (Severity.BLOCKER, [label for label, rows in counts.items() if rows < fewest]),
+        (Severity.WARN, [label for label, rows in counts.items() if fewest <= rows < _FEW]),
         (Severity.NOTE, [label for label, rows in counts.items() if _FEW <= rows < _SOME]),
     )
     return Found(
@@ -35,7 +40,7 @@ def _small(
     named = [f"{quoted(label)} ({counts[label]:,})" for label in labels]
     classes = counted(len(labels), "class", "classes")
     wanted = set(labels)
-    rows = [row for row in evidence.train_rows if evidence.labels[row] in wanted]
+    rows = [row for row in evidence.train_rows if wanted.intersection(evidence.labels_of(row))]
     if severity is Severity.BLOCKER:
         sentence = f"{classes} with one learning row: {listed([quoted(x) for x in labels])}."
         remedy = "Add rows of each, give them the label of another class, or remove them."

@@ -8,13 +8,14 @@ rows of the rarer spelling are left out of fitting until somebody says which is 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from fettle.checks.evidence import Evidence, Found, counted, finding, listed, quoted
 from fettle.core.audit import LeftOut, Severity
 from fettle.core.fixes import Action, Proposal
+from fettle.core.labels import packed
 
 __all__ = ["variants"]
 
@@ -45,16 +46,18 @@ def variants(evidence: Evidence) -> Found:
         return Found()
     rows_of: dict[str, list[int]] = {label: [] for label in usual}
     for row in learning:
-        label = evidence.labels[row]
-        if label in usual:
+        label = next((one for one in evidence.labels_of(row) if one in usual), None)
+        if label is not None:
             rows_of[label].append(row)
-    tests = [row for row in evidence.test_rows if evidence.labels[row] in usual]
+    tests = [row for row in evidence.test_rows
+             if any(one in usual for one in evidence.labels_of(row))]
     left = [row for rows in rows_of.values() for row in rows]
     why = {
         label: f"the label {quoted(label)} may be another spelling of {quoted(commoner)}"
         for label, commoner in usual.items()
     }
-    labels = {row: evidence.labels[row] or "" for row in left + tests}
+    labels = {row: next(one for one in evidence.labels_of(row) if one in usual)
+              for row in left + tests}
     said = _said(usual, here, left, tests)
     return Found(
         (finding(evidence, "variants", Severity.WARN, left + tests, said),),
@@ -62,10 +65,16 @@ def variants(evidence: Evidence) -> Found:
             LeftOut("variants", why[label], tuple(rows)) for label, rows in rows_of.items() if rows
         ),
         tuple(
-            Proposal(row, Action.MERGE, usual[label], why[label], "variants")
+            Proposal(row, Action.MERGE, _mended(evidence, row, usual), why[label], "variants")
             for row, label in labels.items()
         ),
     )
+
+
+def _mended(evidence: Evidence, row: int, usual: Mapping[str, str]) -> str:
+    """The answer of a row with every label in its usual spelling."""
+    labels = [usual.get(one, one) for one in evidence.labels_of(row)]
+    return packed(labels) if evidence.several else labels[0]
 
 
 def _said(

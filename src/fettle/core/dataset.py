@@ -39,6 +39,9 @@ class Schema:
     """What the inputs hold: text, or image (cells of core.pictures)."""
     task: str = "classification"
     """What the target is, told or found: the name of a task."""
+    several: str | None = None
+    """Where a row may have several labels, how the file has them: list, columns, or what stands
+    between them; cells of the target are then those of core.labels. None: one answer a row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ __all__ = [
     "Fitting",
     "Forecast",
     "Forgetting",
+    "LabelRule",
     "Latency",
     "LearningCurve",
     "LookAt",
@@ -60,6 +61,19 @@ class ClassScores:
     precision: Score
     recall: Score
     f1: Score
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """Where a row may have several labels: when one of them is called."""
+
+    label: str
+    threshold: float
+    """It is called from this probability on."""
+    own: bool
+    """Whether the threshold was fitted for this label alone; a rare one takes that of all."""
+    rows: int
+    """Rows that have it, among those that the threshold was fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +353,8 @@ class Evaluation:
     rows_to_tell: int | None = None
     """About how many test rows in all would show the measured change from before, in 80% of
     cases; None where they are enough, or no number would do."""
+    rules: tuple[LabelRule, ...] = ()
+    """Of each label, where a row may have several."""
     calibration: Calibration | None = None
     abstention: Abstention | None = None
     slices: tuple[Slice, ...] = ()

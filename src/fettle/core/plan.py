@@ -116,6 +116,8 @@ class Reading:
     """The column that says when; the newest rows judge."""
     slices: tuple[str, ...] = ()
     """Columns whose values are judged apart, beside unused ones of few values."""
+    label_separator: str | None = None
+    """What stands between the labels of one cell; list: it is a JSON list. In a plan as found."""
     fixes: Fixes | None = None
     """Repairs that a person approved; in a plan with the hash of the file and what it did."""
 

@@ -1,4 +1,4 @@
-"""The Score and the Comparison: a measured number, or a difference, and how sure one can be of it."""
+"""The Score and the Comparison: a measured number or difference, and how sure one can be of it."""
 
 from dataclasses import dataclass
 

@@ -89,6 +89,10 @@ class Task(Objective, Protocol):
     ) -> tuple[float, float]:
         """What is lost by the other outputs against the best, and its standard error."""
 
+    def calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """The probability of each class or label, float64 (rows, outputs); or the numbers in the
+        target's unit, (rows, 1)."""
+
     def predictions(
         self, outputs: np.ndarray, ids: Sequence[str], version: str
     ) -> list[Prediction]:

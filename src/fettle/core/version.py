@@ -49,10 +49,13 @@ class Prediction:
     """Probability of the value, from 0 to 1; None for a number."""
     version: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    """Of the three likeliest classes."""
+    """Of the three likeliest classes; of several labels, of all that are called, too."""
     interval: tuple[float, float] | None = None
     """Of a number: what should hold the truth in 9 of 10 cases; None where too few rows were
     held out to say so."""
+    labels: tuple[str, ...] | None = None
+    """Where a row may have several: those that are called, the likeliest first. `value` is then
+    the JSON list of them, and `confidence` the probability that they are these and no others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ import torch
 
 from fettle.core.evaluation import Latency
 from fettle.core.parts import Encoder, Network
+from fettle.measures.label_judging import calls
 from fettle.measures.similarity import unit
+from fettle.measures.thresholds import fitted
 
-__all__ = ["NEAREST", "as_words", "have_words", "latency", "nearest_mean",
-           "nearest_rows", "zero_shot"]
+__all__ = [
+    "NEAREST", "as_words", "have_words", "latency", "nearest_labels", "nearest_mean",
+    "nearest_rows", "zero_shot",
+]
 
 NEIGHBOURS = 10
 REPEATS = {1: 100, 32: 12}
@@ -81,12 +85,32 @@ def nearest_rows(
     return found
 
 
+def nearest_labels(
+    learned: np.ndarray, truth: np.ndarray, vectors: np.ndarray, labels: int
+) -> np.ndarray:
+    """The labels whose mean vectors are near enough, by cosine: calls (rows, labels, 2).
+
+    How near is enough is found for each label on the rows that were learned from.
+
+    Args:
+        learned: (learning rows, width).
+        truth: bool (learning rows, labels).
+        vectors: (rows, width).
+        labels: how many there are.
+    """
+    means = unit(truth.T.astype(np.float64) @ unit(learned))  # (labels, width)
+    near, asked = ((1 + unit(rows) @ means.T) / 2 for rows in (learned, vectors))
+    return calls(asked >= fitted(near, truth)[0], asked)
+
+
 NEAREST: dict[str, tuple[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray],
                         str]] = {
     "multinomial": ("nearest_mean", nearest_mean, (
         "the frozen model's vectors, nearest class mean: uses training labels")),
     "ridge": ("nearest_rows", nearest_rows, (
         "the frozen model's vectors, mean of the ten nearest rows: uses training labels")),
+    "each": ("nearest_means", nearest_labels, (
+        "the frozen model's vectors, near enough to a label's mean: uses training labels")),
 }
 """What a frozen model answers by rows that it was shown, by how the task's head is solved: its
 name; from (learned vectors, targets, vectors, outputs) to answers; and what it is."""

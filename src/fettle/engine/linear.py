@@ -49,7 +49,8 @@ def solve_path(
 
     Args:
         features: float (rows, width).
-        targets: int (rows,); each in [0, classes).
+        targets: int (rows,); each in [0, classes). Or float32 (rows, classes), 1 for yes and 0
+            for no: then each output is a regression of its own.
         classes: how many outputs.
         l2: penalties, per row.
     """
@@ -100,9 +101,16 @@ def ridge_path(
         yield Solved(penalty, raw.astype(np.float32), bias.astype(np.float32), 1)
 
 
+def _each(
+    features: np.ndarray, targets: np.ndarray, outputs: int, l2: Sequence[float]
+) -> Iterator[Solved]:
+    return solve_path(features, targets, classes=outputs, l2=l2)
+
+
 SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, int, Sequence[float]], Iterator[Solved]]] = {
     "multinomial": _multinomial,
     "ridge": ridge_path,
+    "each": _each,
 }
 """By the names that tasks use: (features, coded targets, outputs, penalties) to heads, the
 strongest penalty first."""
@@ -141,13 +149,21 @@ def _minimise(
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(inputs @ weight.T + bias, answers)
+        loss = _mean_loss(inputs @ weight.T + bias, answers)
         loss = loss + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return int(optimizer.state[weight]["n_iter"])
+
+
+def _mean_loss(outputs: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy a row; of yes or no (rows, outputs), binary, summed over outputs."""
+    if answers.ndim == 1:
+        return torch.nn.functional.cross_entropy(outputs, answers)
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        outputs, answers, reduction="sum") / len(answers)
 
 
 @dataclass(frozen=True, slots=True)

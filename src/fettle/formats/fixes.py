@@ -15,6 +15,7 @@ from fettle.core.columns import numbers, strings
 from fettle.core.dataset import Dataset, Refused
 from fettle.core.errors import InputError, unknown_name
 from fettle.core.fixes import Action, Fix, Fixes, Proposal
+from fettle.core.labels import packed, unpacked
 from fettle.formats import FORMATS
 from fettle.formats.files import rows_of_file
 from fettle.formats.formulas import guarded, unguarded
@@ -113,7 +114,7 @@ def fixed(dataset: Dataset, approved: Approved) -> Dataset:
         row = row_of[fix.row]
         _require_unchanged(place, fix, labels[row] or "", _beginning(texts[row]))
         if fix.action.gives_label:
-            labels[row] = fix.new
+            labels[row] = _answer(place, fix.new, several=dataset.schema.several is not None)
         elif fix.action is Action.DROP:
             why = f": {fix.why}" if fix.why else ""
             dropped[row] = Refused(fix.row, f"dropped by {approved.path.name}{why}")
@@ -176,6 +177,16 @@ def _require_unchanged(place: str, fix: Fix, label: str, text: str) -> None:
         raise _wrong(
             place, "text", f"{fix.row} now begins {text!r}. Rows may have moved since the audit."
         )
+
+
+def _answer(place: str, new: str, *, several: bool) -> str:
+    """The new answer as the column has answers: of several labels, a JSON list of them."""
+    if not several:
+        return new
+    try:
+        return packed(unpacked(new))
+    except InputError as error:
+        raise _wrong(place, "new", str(error)) from error
 
 
 def _wrong(place: str, column: str, what: str) -> InputError:

@@ -29,6 +29,8 @@ class Rows:
     """One of core.dataset.PARTS a row where the source names them, else empty."""
     pictures: str = ""
     """The column whose cells are pictures (core.pictures); "" where there is none."""
+    label_column: str = ""
+    """The column that was made of columns of 0 and 1; "" where there is none."""
     looks: Mapping[str, Look] = field(default_factory=dict)
     """What was seen of each picture, by its cell."""
 

@@ -1,4 +1,4 @@
-"""Targets: what the answers are, told or found by rule: names of classes, or numbers."""
+"""Targets: what the answers are, told or found by rule: classes, several labels, or numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from fettle.core.dataset import Schema
-from fettle.core.errors import unknown_name
+from fettle.core.errors import InputError, SettingError, unknown_name
+from fettle.formats.label_columns import COLUMNS, LIST, SEPARATORS, found_in
 from fettle.formats.looks import present
 from fettle.measures.traits import in_numbers
 
 __all__ = ["KINDS", "with_task"]
 
-KINDS = ("classification", "regression")
+SEVERAL = "multi-label"
+KINDS = ("classification", SEVERAL, "regression")
 """What a target can be."""
 FEW = 20
 """Different whole numbers at most that are taken for the names of classes."""
@@ -27,20 +29,35 @@ ROWS_A_CLASS = 10
 has numbered, however many there are."""
 
 
-def with_task(schema: Schema, table: pa.Table, *, told: str | None) -> Schema:
+def with_task(
+    schema: Schema, table: pa.Table, *, told: str | None, separator: str | None = None
+) -> Schema:
     """The schema with what its target is, and why.
 
     Args:
         schema: whose target is looked at.
         table: rows that may be learned from; string columns.
         told: what it is, if a person says so.
+        separator: what stands between labels, if a person says so; columns where it was made of
+            columns of 0 and 1.
 
     Raises:
         UnknownName: there is no such task.
+        SettingError: a separator is told for another task.
+        InputError: no cell holds what stands between labels.
     """
+    if told is not None and told not in KINDS:
+        raise unknown_name("task", told, KINDS)
+    if separator is not None and told not in (None, SEVERAL):
+        raise SettingError(
+            f"Several labels a row (--label-separator, or several columns with --target) are "
+            f"--task {SEVERAL}, not {told}. Leave one of them away."
+        )
+    if told in (None, SEVERAL):
+        several = _with_several(schema, table, told=told is not None, separator=separator)
+        if several is not None:
+            return several
     if told is not None:
-        if told not in KINDS:
-            raise unknown_name("task", told, KINDS)
         why = f"{schema.target!r} is read as told: --task {told}."
         return replace(schema, task=told, reasons=(*schema.reasons, why))
     kind, why = _kind(present(table.column(schema.target)).to_pylist())
@@ -81,3 +98,45 @@ def _kind(cells: Sequence[str]) -> tuple[str, str]:
 def _are_classes(values: Sequence[float], rows: int) -> bool:
     is_counted = values[0] in (0.0, 1.0) and values[-1] - values[0] == len(values) - 1
     return is_counted and rows >= ROWS_A_CLASS * len(values)
+
+
+def _are_numbers(cells: Sequence[str | None]) -> bool:
+    """Nearly all of them read as numbers: "1,5" and "1,200" are no pairs of labels."""
+    filled = [cell for cell in cells if cell and cell.strip()]
+    return bool(np.isfinite(in_numbers(filled)).sum() >= READABLE * len(filled))
+
+
+def _with_several(
+    schema: Schema, table: pa.Table, *, told: bool, separator: str | None
+) -> Schema | None:
+    """The schema of several labels a row, and how that shows; None where a row has one."""
+    assert schema.target is not None, "rows to learn from have a target"
+    column = f"column {schema.target!r}"
+    if separator == COLUMNS:
+        return replace(schema, task=SEVERAL, several=COLUMNS)
+    cells = table.column(schema.target).to_pylist()
+    if separator is not None:
+        sign = "[" if separator == LIST else separator
+        if not sign or not any(sign in (cell or "") for cell in cells):
+            raise InputError(
+                f"No cell of {column} holds {separator!r}, which --label-separator names. Name "
+                "what stands between labels there, or leave it away."
+            )
+        found = separator, f"--label-separator {separator}"
+    else:
+        seen = None if _are_numbers(cells) else found_in(cells)
+        if seen is None and not told:
+            return None
+        if seen is None:
+            raise InputError(
+                f"No cell of {column} holds several labels with one of {' '.join(SEPARATORS)} "
+                "between them, nor a JSON list. Name what stands between them with "
+                "--label-separator, or columns of 0 and 1 with --target a,b,c."
+            )
+        found = seen
+    how, why = found
+    between = "as a JSON list" if how == LIST else f"with {how!r} between them"
+    reason = f"Task: several labels a row, {between} in {column}: {why}."
+    if not told and separator is None:
+        reason += " --task classification reads each cell as one label."
+    return replace(schema, task=SEVERAL, several=how, reasons=(*schema.reasons, reason))

@@ -4,6 +4,8 @@ A bare calibration error means nothing on few rows, so each comes with what chan
 show: the 95% that rows drawn by the model's own probabilities stay below.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fettle.core.errors import ShapeError
@@ -11,8 +13,8 @@ from fettle.core.evaluation import Bin, Calibration, Reliability, Score
 from fettle.measures.intervals import LEVEL, mean_interval
 
 __all__ = [
-    "calibrated", "confidence_of", "debiased_error", "log_probabilities", "reliability",
-    "reliability_bins", "temperature",
+    "calibrated", "confidence_of", "debiased_error", "fitted_temperature", "log_probabilities",
+    "reliability", "reliability_bins", "temperature",
 ]
 
 BINS = 15
@@ -45,19 +47,28 @@ def temperature(outputs: np.ndarray, targets: np.ndarray) -> float:
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2; the
     prior is ours.
     """
+    _require_rows(outputs, targets, fewest=0)
+    raw, at = outputs.astype(np.float64), np.arange(len(targets))
+    return fitted_temperature(
+        lambda heat: float(log_probabilities(raw / heat)[at, targets].sum()), rows=len(targets)
+    )
+
+
+def fitted_temperature(likelihood: Callable[[float], float], *, rows: int) -> float:
+    """The temperature at which rows are likeliest, from 0.05 to 20; 1.0 without rows.
+
+    Args:
+        likelihood: from a temperature to the summed log-likelihood of the rows.
+        rows: how many there are.
+    """
     from scipy.optimize import minimize_scalar
 
-    _require_rows(outputs, targets, fewest=0)
-    if not len(targets):
+    if not rows:
         return 1.0
-    raw = outputs.astype(np.float64)
-
-    def loss(log_t: float) -> float:
-        logs = log_probabilities(raw / np.exp(log_t))
-        return -float(logs[np.arange(len(targets)), targets].sum()) + (log_t / _PRIOR) ** 2 / 2
-
-    found = minimize_scalar(loss, bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded",
-                            options={"xatol": 1e-6})
+    found = minimize_scalar(
+        lambda log_t: -likelihood(float(np.exp(log_t))) + (log_t / _PRIOR) ** 2 / 2,
+        bounds=(-_LOG_RANGE, _LOG_RANGE), method="bounded", options={"xatol": 1e-6},
+    )
     return float(np.exp(found.x))
 
 

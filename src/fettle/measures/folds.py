@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.errors import ShapeError
+from fettle.measures.label_folds import iterative_parts
 
 __all__ = ["joined", "newest", "stratified_folds", "stratified_parts"]
 
@@ -27,7 +28,8 @@ def stratified_parts(
     with fewer stands in part 0 first. Every label has a row in part 0, always.
 
     Args:
-        labels: int (rows,).
+        labels: int (rows,); or bool (rows, labels), where a row may have several: see
+            label_folds.iterative_parts.
         groups: int (rows,); rows of one number stay together. A group of several labels counts
             as its commonest one.
         shares: of the rows, one a part; they add up to 1.
@@ -37,6 +39,8 @@ def stratified_parts(
     Raises:
         ShapeError: labels and groups differ in rows, or the shares do not add up to 1.
     """
+    if labels.ndim == 2:
+        return iterative_parts(labels, groups, shares, rng)
     _require_fit(labels, groups)
     if len(shares) < 1 or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
         raise ShapeError(f"The shares {tuple(shares)} must be 0 or more and add up to 1.")

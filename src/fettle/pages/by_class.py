@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fettle.core.evaluation import ClassScores
+from fettle.core.evaluation import ClassScores, LabelRule
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,
@@ -12,6 +12,7 @@ from fettle.pages.blocks import (
     Section,
     Story,
     Table,
+    Text,
     number_cell,
     score_cell,
 )
@@ -24,22 +25,31 @@ __all__ = ["by_class"]
 
 DRAWN = 20
 """Classes in the drawing."""
+CALLED = (
+    "A row may have several labels, or none. A label is called in a row where its probability "
+    "reaches the number in the last column: the one with the highest F1 on rows that were not "
+    "learned from. Labels with fewer than ten such rows share the one that is best for all labels "
+    "together."
+)
 LISTED = 300
 """Classes in the table at most; evaluation.json has every one."""
 
 
 def by_class(story: Story) -> Section | None:
-    """The worst classes drawn, all of them in a table."""
+    """The worst classes drawn, all of them in a table; where a row may have several labels, with
+    the probability that each is called from."""
     classes = sorted(story.evaluation.classes, key=lambda one: (one.f1.value, one.label))
     if not classes:
         return None
+    rules = {rule.label: rule for rule in story.evaluation.rules}
     table = Table(
         "Precision, recall and F1 of each class",
-        ("class", "test rows", "F1", "precision", "recall"),
+        ("class", "test rows", "F1", "precision", "recall", *(("called from",) if rules else ())),
         tuple(
             (
                 Cell(words.clip(one.label, 80)), number_cell(words.count(one.rows)),
                 score_cell(one.f1), score_cell(one.precision), score_cell(one.recall),
+                *((_rule(rules.get(one.label)),) if rules else ()),
             )
             for one in classes[:LISTED]
         ),
@@ -47,7 +57,17 @@ def by_class(story: Story) -> Section | None:
     which = f"The {LISTED} worst of" if len(classes) > LISTED else "All"
     summary = f"{which} {len(classes):,} classes: precision, recall and F1 with intervals"
     blocks: tuple[Block, ...] = (_figure(classes), Fold(summary, (table,)))
-    return Section("classes", "Class by class", blocks)
+    if rules:
+        blocks += (Text(CALLED, "muted"),)
+    return Section("classes", "Label by label" if rules else "Class by class", blocks)
+
+
+def _rule(rule: LabelRule | None) -> Cell:
+    """The probability that a label is called from, and what it was found on."""
+    if rule is None:
+        return number_cell(words.NONE)
+    note = f"on {words.count(rule.rows, 'row')} with it" if rule.own else "shared: too rare"
+    return number_cell(words.number(rule.threshold), note)
 
 
 def _figure(classes: list[ClassScores]) -> Figure:

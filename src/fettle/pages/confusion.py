@@ -25,10 +25,12 @@ WRONG = (206 / 255, 66 / 255, 48 / 255)
 
 
 def confusion(story: Story) -> Section | None:
-    """The heat map, then the worst pairs in words."""
+    """The heat map, then the worst pairs in words; of several labels a row, the pairs alone."""
     counts = np.array(story.evaluation.confusion, dtype=np.int64)
     if counts.size == 0:
         return None
+    if story.evaluation.rules:
+        return _stand_ins(counts, story)
     labels = story.evaluation.labels
     blocks: list[Block] = [_figure(counts, labels)]
     pairs = _pairs(counts)
@@ -42,6 +44,29 @@ def confusion(story: Story) -> Section | None:
     else:
         blocks.append(Text("No test row was taken for another class."))
     return Section("confusion", "What is taken for what", tuple(blocks))
+
+
+def _stand_ins(counts: np.ndarray, story: Story) -> Section:
+    """Where a row may have several labels: which was missed while which was called wrongly."""
+    labels, pairs = story.evaluation.labels, _pairs(counts)
+    has = {one.label: one.rows for one in story.evaluation.classes}
+    lines = tuple(
+        (
+            Cell(words.clip(labels[missed])), Cell(words.clip(labels[called])),
+            number_cell(words.count(int(counts[missed, called]))),
+            number_cell(words.count(has.get(labels[missed], 0))),
+        )
+        for missed, called in pairs
+    )
+    said = (
+        "A row may have several labels, so no table of one class against another can be drawn. "
+        "What can be said is which label was called wrongly in the rows where another was missed."
+    )
+    blocks: tuple[Block, ...] = (Text(said), Table(
+        "Labels that were missed, and what was called in their place",
+        ("missed", "called instead", "test rows", "test rows with the missed one"), lines,
+    )) if lines else (Text("In no test row was a label missed and another called wrongly."),)
+    return Section("confusion", "What is called in place of what", blocks)
 
 
 def _pairs(counts: np.ndarray) -> list[tuple[int, int]]:

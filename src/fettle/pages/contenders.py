@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["contenders"]
 
 KINDS = {"before": "as it came", "baseline": "baseline", "rung": "rung"}
-COLUMNS = ("accuracy", "macro_f1", "mae", "r2")
+COLUMNS = ("accuracy", "micro_f1", "macro_f1", "subset_accuracy", "mae", "r2")
 TONES = {"better": "good", "worse": "bad", "cannot tell": "warn"}
 OF_NUMBERS = (
     "All were scored on the same test rows, so differences are paired, row by row. The gain is by "

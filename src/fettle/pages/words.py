@@ -54,7 +54,9 @@ FIXED = "\u00a0"
 CONTENDERS = {
     "zero_shot": "zero-shot by label names",
     "nearest_mean": "nearest class mean",
+    "nearest_means": "nearest label means",
     "majority": "majority class",
+    "commonest_set": "commonest set of labels",
     "tfidf": "TF-IDF + logistic regression",
     "tfidf_ridge": "TF-IDF + ridge regression",
     "pixels_ridge": "ridge regression on pixels",

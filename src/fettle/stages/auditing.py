@@ -223,7 +223,12 @@ def _surprises(evidence: Evidence, rng: np.random.Generator) -> Surprises | None
 
 
 def _doubts(evidence: Evidence, rng: np.random.Generator) -> Doubts | None:
-    """What probes say about the labels of the rows that may be learned from or chosen by."""
+    """What probes say about the labels of the rows that may be learned from or chosen by.
+
+    None where a row may have several: a probe is asked for one.
+    """
+    if evidence.several:
+        return None
     assert evidence.features is not None
     rows = np.array(sorted(evidence.train_rows + evidence.validation_rows), dtype=int)
     given = np.array([evidence.labels[row] for row in rows], dtype=str)

@@ -65,7 +65,7 @@ def compare(first: Path, second: Path) -> Compared:
     scores = [one.contender(one.kept).scores for one in evaluations]
     named = [np.array(judge.named(one)) for judge, one in
              zip((*judges, judges[0]), (*said, truths[0]), strict=True)]
-    has_classes = bool(evaluations[0].labels)
+    has_classes = bool(evaluations[0].labels) and not evaluations[0].rules
     split = _held(first, "split.json", Split)
     groups = together(split.groups(split.vault.sealed)) if by_row.grouped else None
     whole = () if groups is None else (groups,)

@@ -101,7 +101,8 @@ def plan(
         cache_limit=cache_limit,
         name=name_of(settings, dataset),
         reading=replace(
-            settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs
+            settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs,
+            label_separator=dataset.schema.several,
         ),
         predicted=tuple(kept_costs),
         reasons=tuple(reasons),

@@ -12,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 
 from fettle.core.errors import SettingError
+from fettle.core.labels import packed
 from fettle.core.progress import Progress
 from fettle.core.version import Gate, Verdict
 from fettle.measures import gating
+from fettle.measures.label_gating import Sets, change_of, parts_of, sets_of
 from fettle.measures.traits import in_numbers
 from fettle.stages.promoting_numbers import SLICE_ROWS, compare_numbers
+from fettle.tasks.multi_label import MultiLabel
 
 __all__ = ["Candidate", "Pool", "compare", "pool", "promote"]
 
@@ -53,6 +56,8 @@ class Candidate:
     """Of all that it needs to answer."""
     blockers: tuple[str, ...] | None
     """Checks whose blockers were allowed; None where its audit was not kept."""
+    several: MultiLabel | None = None
+    """Its task, where it gives a row several labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,14 @@ def _of_answers(
     champion: Candidate, challenger: Candidate, rows: Pool, first: np.ndarray,
     second: np.ndarray, seed: int,
 ) -> tuple[tuple[Gate, ...], int | None]:
-    """The gates that hang on answers, of classes or of numbers.
+    """The gates that hang on answers, of classes, of several labels, or of numbers.
 
     Raises:
-        SettingError: one of the two answers numbers and the other classes.
+        SettingError: the two answer different tasks.
     """
     rng = np.random.default_rng(seed)
-    if bool(champion.classes) != bool(challenger.classes):
+    kinds = {(bool(one.classes), one.several is None) for one in (champion, challenger)}
+    if len(kinds) > 1:
         raise SettingError(
             f"{champion.id} and {challenger.id} answer different tasks, so they cannot be "
             'compared. Publish under another name, or promote unseen with --force --reason "...".'
@@ -120,15 +126,25 @@ def _of_answers(
     if not challenger.classes:
         return compare_numbers(in_numbers(rows.labels), (first[:, 0], second[:, 0]), rows.first,
                                rng=rng)
-    said = [
-        np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
-        for one, found in ((champion, first), (challenger, second))
+    answers = ((champion, first), (challenger, second))
+    said = [_said(one, found) for one, found in answers]
+    confidence = [
+        found.max(axis=1).astype(np.float64) if one.several is None else one.several.sure(found)
+        for one, found in answers
     ]
-    confidence = [found.max(axis=1).astype(np.float64) for found in (first, second)]
     return compare(
         np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
         rows.first, metric=challenger.metric, rng=rng,
+        sets=None if challenger.several is None else sets_of(
+            rows.labels, said[0].tolist(), said[1].tolist()),
     )
+
+
+def _said(one: Candidate, found: np.ndarray) -> np.ndarray:
+    """The likeliest class of each row, or the labels that are called as one cell, (rows,)."""
+    if one.several is not None:
+        return np.array([packed(labels) for labels in one.several.labels(found)], dtype=object)
+    return np.array([one.classes[at] for at in found.argmax(axis=1)], dtype=object)
 
 
 def pool(champion: Candidate, challenger: Candidate) -> Pool:
@@ -183,23 +199,26 @@ def pool(champion: Candidate, challenger: Candidate) -> Pool:
 def compare(
     labels: np.ndarray, said: tuple[np.ndarray, np.ndarray],
     confidence: tuple[np.ndarray, np.ndarray], fields: Sequence[Fields], *, metric: str,
-    rng: np.random.Generator,
+    rng: np.random.Generator, sets: Sets | None = None,
 ) -> tuple[tuple[Gate, ...], int | None]:
     """The gates that hang on answers: headline, slices, calibration, negative flips.
+
+    Where a row may have several labels, it is right if all of them are and no other is called.
 
     Args:
         labels: (rows,), the right answers.
         said: of the champion and the challenger, (rows,) each.
         confidence: of both, float (rows,) each.
         fields: what is read of each row; its length makes slices.
-        metric: accuracy or macro_f1.
+        metric: accuracy or macro_f1; of several labels, micro_f1 or macro_f1.
         rng: draws the resamples.
+        sets: of several labels a row, what is in the cells of labels and said.
 
     Returns:
         The gates, and about how many more rows would tell; None where the headline is settled.
     """
     first, second = (np.asarray(one == labels) for one in said)
-    headline, more = _headline(labels, said, first, second, metric, rng)
+    headline, more = _headline(labels, said, first, second, metric, rng, sets)
     change, low, high = gating.calibration_change(
         (confidence[0], first), (confidence[1], second), rng=rng
     )
@@ -207,16 +226,19 @@ def compare(
         "calibration", change, CALIBRATION_LOSS, low, high, len(labels),
         f"expected calibration error {change:+.3f}",
     )
-    slices = _slices(labels, first, second, fields)
+    parts = [(f"label {label}", labels == label) for label in dict.fromkeys(labels.tolist())]
+    slices = _slices(parts if sets is None else parts_of(sets), first, second, fields)
     return (headline, slices, calibration, _flips(first, second)), more
 
 
 def _headline(
     labels: np.ndarray, said: tuple[np.ndarray, np.ndarray], first: np.ndarray,
-    second: np.ndarray, metric: str, rng: np.random.Generator,
+    second: np.ndarray, metric: str, rng: np.random.Generator, sets: Sets | None,
 ) -> tuple[Gate, int | None]:
     """Shown to be no worse than the margin; or shown to be worse; or neither."""
-    if metric == "macro_f1":
+    if sets is not None:
+        change, low, high = change_of(sets, metric, rng=rng)
+    elif metric == "macro_f1":
         _, numbered = np.unique(np.concatenate([labels, *said]), return_inverse=True)
         targets, one, two = numbered.reshape(3, -1)
         change, low, high = gating.macro_f1_change(targets, one, two, rng=rng)
@@ -236,13 +258,14 @@ def _headline(
 
 
 def _slices(
-    labels: np.ndarray, first: np.ndarray, second: np.ndarray, fields: Sequence[Fields]
+    parts: list[tuple[str, np.ndarray]], first: np.ndarray, second: np.ndarray,
+    fields: Sequence[Fields],
 ) -> Gate:
     """No class, and no third of the rows by length, lost more than it may."""
-    parts = [(f"label {label}", labels == label) for label in dict.fromkeys(labels.tolist())]
     lengths = np.array([sum(map(len, row)) for row in fields])
     short, long = np.quantile(lengths, [1 / 3, 2 / 3])
-    parts += [
+    parts = [
+        *parts,
         ("the shortest third", lengths <= short),
         ("the middle third", (lengths > short) & (lengths <= long)),
         ("the longest third", lengths > long),

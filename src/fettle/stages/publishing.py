@@ -31,7 +31,7 @@ from fettle.models.network import open_saved
 from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
 from fettle.store.tables import digest
-from fettle.tasks.making import opened_task, task_of
+from fettle.tasks.making import is_watched, opened_task, task_of
 
 __all__ = ["publish"]
 
@@ -211,8 +211,10 @@ def _write_reference(
     """What new rows will be compared with: the test rows, which the model never saw, in numbers.
 
     Where rows are not to be kept, neither are vectors nor the tokens that were learned from:
-    both tell of what the rows say.
+    both tell of what the rows say. Versions that give a row several labels are not watched yet.
     """
+    if not is_watched(plan.task):
+        return
     paths = {path.name: path for path in target.iterdir()}
     network, encoder = open_saved(paths), ENCODERS[plan.modality].load(paths)
     assert network.head is not None, "a published network has a head"

@@ -23,6 +23,7 @@ from fettle.formats.files import rows_of_stream, stem
 from fettle.formats.fixes import fixed, read_fixes
 from fettle.formats.folders import STRAY
 from fettle.formats.frames import rows_of_frame
+from fettle.formats.label_columns import composed, listed, separator_of, with_labels
 from fettle.formats.looks import present
 from fettle.formats.picture_columns import with_cells
 from fettle.formats.places import rows_of_pictures, rows_of_place
@@ -91,12 +92,14 @@ def read(
         raise InputError(f"Every row of {data.place} is a test row. Give rows to learn from.")
     aside = _aside(learning, reading, data.place)
     columns = learning.drop_columns([*aside, *([split_column] if split_column else [])])
-    schema = with_task(_schema(columns, data, reading), learning, told=task)
-    _require_teaching(learning, schema, data.place)
+    schema = with_task(_schema(columns, data, reading), learning, told=task,
+                       separator=separator_of(data.rows, reading.label_separator))
     for given in further:
         _require_columns(given, schema)
 
-    everything = (data, *further)
+    everything = [replace(one, rows=listed(one.rows, schema, place=one.place))
+                  for one in (data, *further)]
+    _require_teaching(everything[0].rows.table.take(numbers(taught)), schema, data.place)
     table, absent = _joined(everything)
     notes = [note for given in everything for note in given.rows.notes]
     if split_column:
@@ -195,11 +198,17 @@ def read_unlabelled(
         if column not in table.column_names:
             raise unknown_name("column", column, table.column_names, place=place)
     target = schema.target if schema.target in table.column_names else None
+    if schema.several is not None:
+        rows = with_labels(replace(rows, table=table, notes=tuple(notes)), schema, place=place)
+        target = schema.target if schema.target in rows.table.column_names else None
+        table, notes = rows.table, list(rows.notes)
     is_file = isinstance(source, str | Path) and str(source) != "-"
     return Dataset(
         name=name or (stem(Path(str(source))) if is_file else place.removeprefix("the ")),
         table=table,
-        schema=_complete(Schema(target, wanted, modality=schema.modality), table, notes),
+        schema=_complete(
+            Schema(target, wanted, modality=schema.modality, task=schema.task,
+                   several=schema.several), table, notes),
         ids=rows.ids,
         parts=("",) * len(rows.ids),
         refused=rows.refused,
@@ -249,12 +258,12 @@ def _given(reading: Reading, source: object | None) -> list[_Given]:
     given = []
     if source is not None:
         table = with_cells(rows_of_frame(source), place="the table")
-        given.append(_Given("the table", "", table))
+        given.append(_Given("the table", "", composed(table, reading.target, place="the table")))
     for part, path in files:
         place = path.name if times[path.name] == 1 else str(path)
         rows = rows_of_place(path, formats=FORMATS, encoding=reading.encoding, name=place,
                              told=reading.inputs)
-        given.append(_Given(place, part, rows))
+        given.append(_Given(place, part, composed(rows, reading.target, place=place)))
     for each in given:
         _require_few_refused(each)
     return given

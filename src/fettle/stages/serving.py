@@ -24,7 +24,6 @@ from fettle.models.network import BlockNetwork, open_saved
 from fettle.store import arrow, checkpoints, files, portraits
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
-from fettle.tasks.classification import softmax
 from fettle.tasks.making import opened_task
 
 __all__ = [
@@ -64,7 +63,8 @@ class Opened:
     def schema(self) -> Schema:
         """The columns that it reads, and the one that it answers."""
         return Schema(target=self.plan["reading"]["target"], inputs=self.encoder.fields,
-                      modality=str(self.plan["modality"]))
+                      modality=str(self.plan["modality"]), task=self.task.name,
+                      several=self.plan["reading"].get("label_separator"))
 
     def outputs(self, fields: Sequence[tuple[str, ...]]) -> np.ndarray:
         """Raw outputs (rows, classes) of rows that are not encoded yet."""
@@ -79,9 +79,7 @@ class Opened:
         outputs, vectors = read_batch(
             self.network, self.encoder, items, precision=self.precision
         )
-        if not self.task.classes:
-            return self.task.judge.said(outputs)[:, None], vectors
-        return softmax(outputs.astype(np.float64) / self.temperature), vectors
+        return self.task.calibrated(outputs), vectors
 
 
 def kept(opened: Opened) -> Opened:

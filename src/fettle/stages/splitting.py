@@ -15,6 +15,7 @@ import numpy as np
 from fettle.core.audit import Audit, LeftOut
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, SplitError
+from fettle.core.labels import names_in
 from fettle.core.split import Split, Vault
 from fettle.formats.kinship import hints
 from fettle.formats.moments import EXAMPLES, seconds
@@ -377,16 +378,15 @@ def _note_classes(
         return []
     if not TASKS[dataset.schema.task].named:
         return []
-    taught = set(dataset.targets([*train.tolist(), *validation.tolist()]))
-    judged = set(dataset.targets(test.tolist()))
+    several = dataset.schema.several is not None
+    taught = names_in(dataset.targets([*train.tolist(), *validation.tolist()]), several=several)
+    judged = names_in(dataset.targets(test.tolist()), several=several)
     return [
         f"{_classes(missing)} {what}: {', '.join(map(repr, missing[:_NAMED]))}"
         f"{', ...' if len(missing) > _NAMED else ''}."
         for missing, what in (
-            (sorted(str(one) for one in judged - taught),
-             "only in the test part; their rows cannot come right"),
-            (sorted(str(one) for one in taught - judged),
-             "without a test row; nothing is measured of them"),
+            (sorted(judged - taught), "only in the test part; their rows cannot come right"),
+            (sorted(taught - judged), "without a test row; nothing is measured of them"),
         )
         if missing
     ]

@@ -20,7 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": ("plain", "weighted", "adjusted", "huber"),
     "stop_by": (
         "metric", "loss", "accuracy", "macro_f1", "macro_precision", "macro_recall", "r2",
-        "spearman",
+        "spearman", "micro_f1", "ranking_precision", "subset_accuracy",
     ),
 }
 """Settings that are names, and the names that they may be."""
@@ -72,10 +72,10 @@ def require_for(rung: Rung, task: Task) -> None:
         SettingError: the strategy, its loss or what it stops by is of another task.
     """
     name = rung.strategy
-    if not task.classes and name in OF_CLASSES:
+    if task.name != "classification" and name in OF_CLASSES:
         raise SettingError(
             f"{name} cannot learn {task.name}: {OF_CLASSES[name]}. Leave it out of --rungs; top, "
-            "lora and full learn numbers."
+            "lora and full learn it."
         )
     for key, able in (("loss", task.losses), ("stop_by", ("metric", "loss", *task.stops))):
         if key in rung.settings and rung.settings[key] not in able:

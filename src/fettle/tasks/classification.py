@@ -234,6 +234,10 @@ class Classification:
         )
         return {"cross_entropy": LossPart(total, len(outputs))}
 
+    def calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """The calibrated probability of each class, float64 (rows, classes)."""
+        return softmax(outputs.astype(np.float64) / self.temperature)
+
     def predictions(
         self, outputs: np.ndarray, ids: Sequence[str], version: str
     ) -> list[Prediction]:
@@ -245,7 +249,7 @@ class Classification:
 
     def answers(self, outputs: np.ndarray) -> list[Mapping[str, float]]:
         """For each row its likeliest classes with their probabilities, the likeliest first."""
-        probabilities = softmax(outputs.astype(np.float64) / self.temperature)
+        probabilities = self.calibrated(outputs)
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :SHOWN]
         return [
             {self.classes[one]: float(probabilities[row, one]) for one in order}

@@ -198,6 +198,10 @@ class Regression:
             total = functional.mse_loss(found, wanted.float(), reduction="sum")
         return {"error": LossPart(total, len(outputs))}
 
+    def calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """The numbers in the target's unit, float64 (rows, 1)."""
+        return self.judge.said(outputs)[:, None]
+
     def predictions(
         self, outputs: np.ndarray, ids: Sequence[str], version: str
     ) -> list[Prediction]:

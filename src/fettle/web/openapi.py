@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fettle.stages.serving import Opened
+from fettle.tasks.multi_label import MultiLabel
 from fettle.web.asking import OUTPUTS, OUTPUTS_OF_NUMBERS
 
 __all__ = ["document"]
@@ -102,7 +103,7 @@ def _schemas(model: Opened, row: dict[str, Any], most_rows: int) -> dict[str, An
         "required": ["id", "value", "confidence", "probabilities", "stream"],
         "properties": {
             "id": {**TEXT, "pattern": "^[0-9a-f]{32}$", "description": "For `fettle feedback`"},
-            "value": {"enum": list(model.task.classes)},
+            "value": _value(model),
             "confidence": share,
             "probabilities": {"type": "object", "additionalProperties": share},
             "stream": {"enum": ["user", "audit"]},
@@ -145,6 +146,14 @@ def _schemas(model: Opened, row: dict[str, Any], most_rows: int) -> dict[str, An
             },
         },
     }
+
+
+def _value(model: Opened) -> dict[str, Any]:
+    """A class; where a row may have several labels, a list of them."""
+    names: dict[str, Any] = {"enum": list(model.task.classes)}
+    if isinstance(model.task, MultiLabel):
+        return {"type": "array", "items": names, "uniqueItems": True}
+    return names
 
 
 def _operation(summary: str, asks: str, answers: str) -> dict[str, Any]:

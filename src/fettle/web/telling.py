@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from fettle.core.journal import Answered, is_audited
+from fettle.core.labels import packed
 from fettle.stages.serving import Opened
+from fettle.tasks.multi_label import MultiLabel
 from fettle.web.asking import OUTPUTS, OUTPUTS_OF_NUMBERS, Question
 from fettle.web.batching import Asked
 
@@ -35,12 +37,13 @@ def entries(asked: Asked, keeping: Keeping) -> list[Answered]:
     """What was answered, row by row, each under an id that nobody can guess."""
     now = datetime.datetime.now(datetime.UTC)
     classes, columns = asked.model.task.classes, asked.model.encoder.fields
-    found = []
-    for row, said in enumerate(asked.probabilities):
-        id = uuid.uuid4().hex
+    found: list[Answered] = []
+    for said, value in zip(
+        asked.probabilities, _values(asked.model, asked.probabilities), strict=True
+    ):
+        row, id = len(found), uuid.uuid4().hex
         found.append(Answered(
-            id=id, at=now, version=asked.model.id,
-            value=classes[int(said.argmax())] if classes else repr(float(said[0])),
+            id=id, at=now, version=asked.model.id, value=value,
             probabilities=said if classes else said[:0],
             embedding=asked.embeddings[row] if keeping.embeddings else None,
             inputs=dict(zip(columns, asked.fields[row], strict=True)) if keeping.inputs else None,
@@ -64,27 +67,55 @@ def given(model: Opened, answers: Sequence[Answered], question: Question) -> dic
 
 def predictions(model: Opened, answers: Sequence[Answered]) -> list[dict[str, Any]]:
     """One object a row: id, value, confidence, the likeliest classes, and the stream; of numbers
-    the interval in place of confidence and classes."""
-    classes = model.task.classes
+    the interval in place of confidence and classes.
+
+    Where a row may have several labels, the value is a list of those that are called, and each of
+    them stands with its probability.
+    """
+    classes, task = model.task.classes, model.task
     if not classes:
         return [
             {"id": one.id, "value": float(one.value), "interval": _interval(model, one),
              "stream": one.stream}
             for one in answers
         ]
-    return [
-        {
+    told = []
+    for one, confidence in zip(answers, _sure(model, answers), strict=True):
+        order = np.argsort(-one.probabilities, kind="stable")
+        value: str | list[str] = one.value
+        shown = order[:SHOWN].tolist()
+        if isinstance(task, MultiLabel):
+            value = list(task.labels(one.probabilities[None])[0])
+            shown = [number for rank, number in enumerate(order.tolist())
+                     if rank < SHOWN or classes[number] in value]
+        told.append({
             "id": one.id,
-            "value": one.value,
-            "confidence": round(float(one.probabilities.max()), DIGITS),
+            "value": value,
+            "confidence": confidence,
             "probabilities": {
                 classes[number]: round(float(one.probabilities[number]), DIGITS)
-                for number in np.argsort(-one.probabilities, kind="stable")[:SHOWN]
+                for number in shown
             },
             "stream": one.stream,
-        }
-        for one in answers
-    ]
+        })
+    return told
+
+
+def _values(model: Opened, probabilities: np.ndarray) -> list[str]:
+    """What is answered to each row: the likeliest class, a JSON list of labels, or a number."""
+    if isinstance(model.task, MultiLabel):
+        return [packed(labels) for labels in model.task.labels(probabilities)]
+    if not model.task.classes:
+        return [repr(float(said[0])) for said in probabilities]
+    return [model.task.classes[number] for number in probabilities.argmax(axis=1)]
+
+
+def _sure(model: Opened, answers: Sequence[Answered]) -> list[float]:
+    """How sure each answer is: of several labels, that they are these and no others."""
+    if answers and isinstance(model.task, MultiLabel):
+        found = model.task.sure(np.stack([one.probabilities for one in answers]))
+        return [round(float(one), DIGITS) for one in found]
+    return [round(float(one.probabilities.max()), DIGITS) for one in answers]
 
 
 def inferred(model: Opened, answers: Sequence[Answered], question: Question) -> dict[str, Any]:
@@ -97,9 +128,7 @@ def inferred(model: Opened, answers: Sequence[Answered], question: Question) -> 
         ]),
     } if not classes else {
         "label": ("BYTES", [rows], [one.value for one in answers]),
-        "confidence": ("FP64", [rows], [
-            round(float(one.probabilities.max()), DIGITS) for one in answers
-        ]),
+        "confidence": ("FP64", [rows], _sure(model, answers)),
         "probabilities": ("FP64", [rows, len(classes)], [
             value for one in answers for value in one.probabilities.round(DIGITS).tolist()
         ]),
