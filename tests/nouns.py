@@ -14,7 +14,6 @@ from fettle.core.evaluation import (
     BlockUse,
     Calibration,
     ClassScores,
-    Comparison,
     Contender,
     Coverage,
     CurvePoint,
@@ -27,12 +26,12 @@ from fettle.core.evaluation import (
     LookAt,
     Reliability,
     Retention,
-    Score,
     Slice,
     Threshold,
 )
 from fettle.core.plan import Cost, Machine, Plan, Reading, Rung
 from fettle.core.run import Epoch, Run, RungResult
+from fettle.core.score import Comparison, Score
 from fettle.core.split import Split, Vault
 from fettle.measures.spending import spending
 from fettle.pages.blocks import Story

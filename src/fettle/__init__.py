@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from fettle.core.dataset import Dataset
     from fettle.core.drift import Drift
     from fettle.core.errors import FettleError
-    from fettle.core.evaluation import Evaluation, Score
+    from fettle.core.evaluation import Evaluation
     from fettle.core.plan import Plan
     from fettle.core.rebuilt import Rebuilt
+    from fettle.core.score import Score
     from fettle.core.version import Prediction, Verdict, Version
 
 __all__ = [

@@ -8,7 +8,7 @@ import typer
 
 from fettle import console
 from fettle.core.errors import SettingError
-from fettle.core.evaluation import Score
+from fettle.core.score import Score
 from fettle.options import HERE, Json, Registry
 
 __all__ = [

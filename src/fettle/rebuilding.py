@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from fettle.core.evaluation import Comparison
     from fettle.core.run import Run
+    from fettle.core.score import Comparison
     from fettle.stages.serving import Opened
     from fettle.store.registry import Registry
 

@@ -334,10 +334,7 @@ def _candidate(opened: "Opened") -> "Candidate":
 
 def _probabilities(opened: "Opened") -> "Callable[[Sequence[tuple[str, ...]]], np.ndarray]":
     def answers(fields: Sequence[tuple[str, ...]]) -> "np.ndarray":
-        outputs = opened.outputs(fields).astype(float)
-        if not opened.task.classes:
-            return opened.task.judge.said(outputs)[:, None]
-        return opened.task.calibrated(outputs)
+        return opened.task.calibrated(opened.outputs(fields))
 
     return answers
 

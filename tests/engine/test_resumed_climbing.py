@@ -18,9 +18,9 @@ from engine.standing import (
     watched,
     with_states,
 )
-from fettle.core.evaluation import Score
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, RungResult
+from fettle.core.score import Score
 from fettle.engine import climbing
 from stories import flip_byte
 

@@ -1,7 +1,7 @@
 import pytest
 
-from fettle.core.evaluation import Comparison, Score
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison, Score
 from fettle.measures.fitting import ceiling, fitting, overfits_from, stopped_by
 from fettle.measures.intervals import wilson
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from fettle.core.evaluation import Score
 from fettle.core.plan import Cost, Machine, Plan, Rung
 from fettle.core.run import Run, RungResult, Spent
+from fettle.core.score import Score
 from fettle.measures.spending import over, spending
 
 MACHINE = Machine("p", 2, 2**34, None, True, flops_fp32=1e11, flops_bf16=4e11)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fettle.core.compared import Change, Compared, Turned
-from fettle.core.evaluation import Comparison, Score
+from fettle.core.score import Comparison, Score
 from fettle.pages.compared import compared
 from markup import Reader
 from nouns import HOSTILE

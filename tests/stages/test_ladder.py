@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from engine.standing import watched
-from fettle.core.evaluation import Score
 from fettle.core.plan import Cost
 from fettle.core.run import RungResult
+from fettle.core.score import Score
 from fettle.engine import climbing
 from fettle.stages import training
 from fettle.store import checkpoints, records, seals

@@ -5,7 +5,7 @@ import pytest
 
 from fettle.core.drift import Drift, Estimate, Judged, State, Window
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Score
+from fettle.core.score import Score
 from fettle.stages import retraining
 from fettle.stages.retraining import Standing
 

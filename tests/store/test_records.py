@@ -5,14 +5,7 @@ import pytest
 
 from fettle.core.audit import Audit, Finding, LeftOut, Severity
 from fettle.core.errors import CorruptFile, SettingError
-from fettle.core.evaluation import (
-    ClassScores,
-    Comparison,
-    Contender,
-    Evaluation,
-    Latency,
-    Score,
-)
+from fettle.core.evaluation import ClassScores, Contender, Evaluation, Latency
 from fettle.core.parts import Card
 from fettle.core.plan import (
     Attention,
@@ -25,6 +18,7 @@ from fettle.core.plan import (
     Threads,
 )
 from fettle.core.run import Epoch, Run, RungResult
+from fettle.core.score import Comparison, Score
 from fettle.core.split import Split, Vault
 from fettle.core.version import Report, Version
 from fettle.store import records

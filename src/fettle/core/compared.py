@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fettle.core.evaluation import Comparison, Score
+from fettle.core.score import Comparison, Score
 
 __all__ = ["Change", "Compared", "Turned"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fettle.core.evaluation import Score
+from fettle.core.score import Score
 
 __all__ = [
     "PREDICTION", "Arrived", "Decision", "Drift", "Estimate", "Judged", "Portrait", "Signal",

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fettle.core.evaluation import Score
 from fettle.core.plan import Setting
+from fettle.core.score import Score
 
 __all__ = ["Epoch", "Run", "RungResult", "Spending", "Spent", "Step"]
 

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fettle.core.evaluation import Comparison, Contender, Evaluation, Fitting, LookAt, Score
+from fettle.core.evaluation import Contender, Evaluation, Fitting, LookAt
 from fettle.core.parts import Card, Objective
 from fettle.core.plan import Unit
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison, Score
 from fettle.core.version import Prediction
 
 __all__ = ["ByRow", "Judge", "Task"]

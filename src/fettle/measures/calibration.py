@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Bin, Calibration, Reliability, Score
+from fettle.core.evaluation import Bin, Calibration, Reliability
+from fettle.core.score import Score
 from fettle.measures.intervals import LEVEL, mean_interval
 
 __all__ = [

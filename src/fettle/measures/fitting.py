@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fettle.core.evaluation import Comparison, Fitting, Score
+from fettle.core.evaluation import Fitting
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison, Score
 from fettle.measures.intervals import wilson
 
 __all__ = ["ceiling", "fitting", "of_errors", "overfits_from", "stopped_by"]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from fettle.core.evaluation import ClassScores, Comparison, Contender, Score
+from fettle.core.evaluation import ClassScores, Contender
+from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
 from fettle.measures.groups import effective_rows, sign_flip

@@ -6,7 +6,8 @@ Each label of each row is a question of yes or no; what is said of it is the pro
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Calibration, Reliability, Score
+from fettle.core.evaluation import Calibration, Reliability
+from fettle.core.score import Score
 from fettle.measures.calibration import (
     debiased_error,
     fitted_temperature,

@@ -10,7 +10,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fettle.core.evaluation import ClassScores, Comparison, Contender, LookAt, Score
+from fettle.core.evaluation import ClassScores, Contender, LookAt
+from fettle.core.score import Comparison, Score
 from fettle.measures import classification, intervals, paired
 from fettle.measures.label_intervals import tally_interval
 from fettle.measures.label_sets import SCORES, ranking_precision, row_f1, tallies

@@ -6,7 +6,8 @@ exist, and a number would be made up.
 
 import numpy as np
 
-from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve, Score
+from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve
+from fettle.core.score import Score
 from fettle.core.task import ByRow
 from fettle.measures.intervals import percentiles
 from fettle.measures.judging import RIGHT

@@ -11,7 +11,8 @@ from statistics import NormalDist
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Comparison, Contender, Score
+from fettle.core.evaluation import Contender
+from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
 from fettle.measures.intervals import RESAMPLES, mean_interval, percentiles
 

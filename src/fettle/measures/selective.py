@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.core.evaluation import Abstention, Coverage, LookAt, Score, Threshold
+from fettle.core.evaluation import Abstention, Coverage, LookAt, Threshold
+from fettle.core.score import Score
 from fettle.measures.intervals import percentiles, wilson
 
 __all__ = ["abstention", "area", "best_area", "coverage", "threshold_for", "wrong_and_sure"]

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset
-from fettle.core.evaluation import Comparison, Contender, Evaluation, Score
+from fettle.core.evaluation import Contender, Evaluation
 from fettle.core.pictures import Illustration
 from fettle.core.plan import Plan
 from fettle.core.run import Run, Spending
+from fettle.core.score import Comparison, Score
 from fettle.core.split import Split
 from fettle.pages import words
 

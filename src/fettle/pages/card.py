@@ -8,7 +8,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fettle.core.evaluation import Contender, Score
+from fettle.core.evaluation import Contender
+from fettle.core.score import Score
 from fettle.pages import words
 from fettle.pages.blocks import Story
 from fettle.pages.honesty import standing

@@ -1,7 +1,7 @@
 """The page of two runs: what changed between them, what came of it, and which rows it turned."""
 
 from fettle.core.compared import Compared, Turned
-from fettle.core.evaluation import Comparison
+from fettle.core.score import Comparison
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fettle.core.evaluation import Contender, Score
+from fettle.core.evaluation import Contender
+from fettle.core.score import Score
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,

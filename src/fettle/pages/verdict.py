@@ -1,6 +1,7 @@
 """The verdict in three sentences: what was kept, whether it is better, where that may mislead."""
 
-from fettle.core.evaluation import Comparison, Contender
+from fettle.core.evaluation import Contender
+from fettle.core.score import Comparison
 from fettle.pages import words
 from fettle.pages.blocks import Section, Story, Text, Tile, Tiles
 

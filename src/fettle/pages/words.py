@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 
-from fettle.core.evaluation import Comparison, Score
 from fettle.core.plan import Setting
+from fettle.core.score import Comparison, Score
 
 __all__ = [
     "NONE",

@@ -13,9 +13,10 @@ import numpy as np
 from fettle.core.audit import Audit
 from fettle.core.compared import Change, Compared, Turned
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Comparison, Evaluation
+from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Plan
 from fettle.core.run import Run
+from fettle.core.score import Comparison
 from fettle.core.split import Split
 from fettle.core.task import Judge
 from fettle.measures import classification, judging, paired

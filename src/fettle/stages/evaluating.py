@@ -12,7 +12,6 @@ import numpy as np
 from fettle.checks import baselines, parting
 from fettle.core.dataset import Dataset
 from fettle.core.evaluation import (
-    Comparison,
     Contender,
     Evaluation,
     Fitting,
@@ -20,11 +19,12 @@ from fettle.core.evaluation import (
     Latency,
     LearningCurve,
     Slice,
-)  # fmt: skip
+)
 from fettle.core.parts import Card, Encoder
 from fettle.core.plan import Plan, Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Run
+from fettle.core.score import Comparison  # fmt: skip
 from fettle.core.split import Opening, Split
 from fettle.core.task import Judge, Task
 from fettle.engine import asking, curve, examining, remembering

@@ -22,8 +22,8 @@ from fettle.core.drift import (
     Window,
 )
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Score
 from fettle.core.progress import Progress
+from fettle.core.score import Score
 from fettle.measures import classification, intervals, regression, sequential, shift, unlabelled
 from fettle.measures.traits import in_numbers
 

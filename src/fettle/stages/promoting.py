@@ -17,8 +17,8 @@ from fettle.core.progress import Progress
 from fettle.core.version import Gate, Verdict
 from fettle.measures import gating
 from fettle.measures.label_gating import Sets, change_of, parts_of, sets_of
+from fettle.measures.number_gating import SLICE_ROWS, compare_numbers
 from fettle.measures.traits import in_numbers
-from fettle.stages.promoting_numbers import SLICE_ROWS, compare_numbers
 from fettle.tasks.multi_label import MultiLabel
 
 __all__ = ["Candidate", "Pool", "compare", "pool", "promote"]

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fettle.core.evaluation import Comparison, Contender, Fitting, LookAt
+from fettle.core.evaluation import Contender, Fitting, LookAt
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison
 from fettle.measures import calibration, fitting, judging, selective
 
 __all__ = ["JudgeOfClasses"]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fettle.core.evaluation import Comparison, Contender, Fitting, LabelRule, LookAt, Score
+from fettle.core.evaluation import Contender, Fitting, LabelRule, LookAt
 from fettle.core.labels import indicators, unpacked
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
 from fettle.measures import (
     fitting,

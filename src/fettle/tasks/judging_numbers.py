@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from fettle.core.evaluation import Comparison, Contender, Fitting, LookAt, Residuals, Score, Span
+from fettle.core.evaluation import Contender, Fitting, LookAt, Residuals, Span
 from fettle.core.plan import Unit
 from fettle.core.run import Epoch
+from fettle.core.score import Comparison, Score
 from fettle.measures import fitting, regression
 from fettle.measures.intervals import mean_interval, wilson
 from fettle.measures.traits import in_numbers

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fettle.core.errors import InputError, ShapeError
-from fettle.core.evaluation import Evaluation, Score
+from fettle.core.evaluation import Evaluation
 from fettle.core.labels import indicators, packed, unpacked
 from fettle.core.parts import Card, LossPart
 from fettle.core.plan import Plan
+from fettle.core.score import Score
 from fettle.core.version import Prediction
 from fettle.measures import label_calibration, label_intervals, label_sets, thresholds
 from fettle.tasks.judging_labels import JudgeOfLabels

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fettle.core.errors import InputError
-from fettle.core.evaluation import Evaluation, Score
+from fettle.core.evaluation import Evaluation
 from fettle.core.parts import Card, LossPart
 from fettle.core.plan import Plan, Unit
+from fettle.core.score import Score
 from fettle.core.version import Prediction
 from fettle.measures import regression
 from fettle.measures.traits import in_numbers

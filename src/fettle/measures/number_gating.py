@@ -1,4 +1,4 @@
-"""Promoting where numbers are answered: errors of champion and challenger in, gates out."""
+"""Gates where numbers are answered: the errors of champion and challenger in, gates out."""
 
 from collections.abc import Sequence
 
