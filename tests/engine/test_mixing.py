@@ -1,19 +1,22 @@
 """Mixing in the loop: the loss is that of soft answers, and nothing of it hangs on the parts."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
 from fettle.core.parts import Strategy
-from fettle.core.plan import Pictures
+from fettle.core.plan import Pictures, Unit
 from fettle.core.run import Step
 from fettle.engine import loop as loops
 from fettle.engine.loop import MIXED, VIEWED, Lesson, Loop
 from fettle.modalities.image import ImageEncoder
 from fettle.models.network import open_network
 from fettle.tasks.classification import Classification
+from fettle.tasks.multi_label import MultiLabel
+from fettle.tasks.regression import Regression
 from pictures import CLASSES, card, drawn, own_cache
 
 __all__ = ["own_cache"]
@@ -52,33 +55,58 @@ def steps(loop, rows=None):
             if isinstance(one, Step)]
 
 
+def mixed_by_hand(network, task, given, answers):
+    """The first step of the loop; what the network said before it of its pictures, mixed by hand;
+    and the mixed answers."""
+    encoder = encoder_of(network, mixup=0.8)
+    loop = begun(network, encoder, task=task)
+    rows = loop._batches([1] * ROWS, 0)[0]
+    found = steps(loop, given)[0]
+    seen = {row: encoder.views(given.items[row], np.random.default_rng((VIEWED, 3, 0, row)))
+            for row in range(ROWS)}
+    order = np.random.default_rng((MIXED, 3, 0, 0)).permutation(ROWS)
+    share = np.random.default_rng((MIXED, 3, 0, 1)).beta(0.8, 0.8)
+    assert 0.02 < share < 0.98
+    one, other = (encoder.collate([seen[row] for row in rows[at]])["pixels"].float()
+                  for at in (np.arange(ROWS), order))
+    soft = share * answers[rows] + (1 - share) * answers[rows[order]]
+    outputs = network.train()({"pixels": share * one + (1 - share) * other})
+    return found, outputs, torch.from_numpy(soft).float()
+
+
 @pytest.mark.parametrize("task", [
     Classification(CLASSES), Classification(CLASSES, label_smoothing=0.2),
     Classification(CLASSES, weights=np.array([1.0, 2.0, 3.0])),
 ], ids=["plain", "smoothed", "weighted"])
 def test_the_loss_is_the_task_s_own_on_soft_answers(network, task):
     """Cross-entropy with probabilities as targets, by torch, over pictures mixed by hand."""
-    encoder = encoder_of(network, mixup=0.8)
     given = lesson()
-    loop = begun(network, encoder, task=task)
-    rows = loop._batches([1] * ROWS, 0)[0]
-    found = steps(loop)[0].loss
-    seen = {row: encoder.views(given.items[row], np.random.default_rng((VIEWED, 3, 0, row)))
-            for row in range(ROWS)}
-    order = np.random.default_rng((MIXED, 3, 0, 0)).permutation(ROWS)
-    share = np.random.default_rng((MIXED, 3, 0, 1)).beta(0.8, 0.8)
-    one, other = (encoder.collate([seen[row] for row in rows[at]])["pixels"].float()
-                  for at in (np.arange(ROWS), order))
-    soft = (share * np.eye(3)[given.targets[rows]] + (1 - share) * np.eye(3)[
-        given.targets[rows[order]]])
-    with torch.no_grad():
-        outputs = copy.deepcopy(network).train()({"pixels": share * one + (1 - share) * other})
+    found, outputs, soft = mixed_by_hand(network, task, given, np.eye(3)[given.targets])
     weights = None if task.weights is None else torch.from_numpy(task.weights).float()
     expected = torch.nn.functional.cross_entropy(
-        outputs, torch.from_numpy(soft).float(), weight=weights, reduction="sum",
+        outputs, soft, weight=weights, reduction="sum",
         label_smoothing=task.label_smoothing) / ROWS
-    assert found == pytest.approx(float(expected), rel=1e-4)
-    assert 0.02 < share < 0.98
+    assert found.loss == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+def test_several_labels_a_picture_are_mixed_as_soft_labels(network):
+    has = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 1], [1, 1, 1], [0, 0, 1], [1, 0, 0]], bool)
+    given = dataclasses.replace(lesson(), targets=has)
+    found, outputs, soft = mixed_by_hand(network, MultiLabel(CLASSES), given, has)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        outputs, soft, reduction="sum") / ROWS
+    assert found.loss == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+def test_mixed_numbers_teach_what_the_mixed_number_teaches(network):
+    network.set_head({**HEAD, "outputs": 1})
+    given = dataclasses.replace(lesson(), targets=np.linspace(-1.0, 4.0, ROWS))
+    task = Regression(Unit(1.0, 2.0))
+    found, outputs, soft = mixed_by_hand(network, task, given, given.targets)
+    error = torch.nn.functional.mse_loss(outputs[:, 0], (soft - 1.0) / 2.0)
+    gradients = torch.autograd.grad(error, list(network.parameters()), allow_unused=True)
+    norm = torch.nn.utils.get_total_norm([one for one in gradients if one is not None])
+    assert found.gradient_norm == pytest.approx(float(norm), rel=1e-3)
 
 
 @pytest.mark.parametrize("mixes", [{"mixup": 0.8}, {"cutmix": 1.0}])
