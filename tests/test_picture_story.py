@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from fettle.modalities.image import ImageEncoder
 from pictures import CLASSES, class_folders, drawn, encoded, timm_folder
 
 
@@ -106,3 +107,48 @@ def test_texts_and_pictures_are_not_mixed_up(place, fettle, monkeypatch, tiny):
     default = fettle("tune", "shapes")
     assert default.code == 2
     assert "hf download timm/" in default.err
+
+
+def test_pictures_are_augmented_as_asked_and_replay_sees_views(place, fettle, monkeypatch):
+    monkeypatch.chdir(place)
+    changed = spied(monkeypatch)
+    asked = ("tune", "shapes", "--model", "model", "--rungs", "features,top", "--name", "views",
+             "--augment", "trivial,mixup=0.2,erasing=0.25,views=2", "--set", "epochs=3", "--json")
+    tuned = fettle(*asked)
+    assert tuned.code == 0, tuned.err
+    plan = json.loads((place / tuned.json["run"] / "plan.json").read_text())
+    assert {name: plan["pictures"][name] for name in ("augment", "mixup", "erasing", "views")} == {
+        "augment": "trivial", "mixup": 0.2, "erasing": 0.25, "views": 2}
+    said = " ".join(plan["reasons"])
+    assert "see 2 views of each picture in turn" in said
+    assert "TrivialAugment" in said
+    encoder = json.loads((place / tuned.json["run"] / "version" / "encoder.json").read_text())
+    assert encoder["side"] == 32
+    tests = seen_by(place / tuned.json["run"] / "version", sorted(place.glob("shapes/test/*/*")))
+    learned = seen_by(place / tuned.json["run"] / "version", sorted(
+        one for one in place.glob("shapes/train/*/*") if one.name != "broken.png"))
+    assert len(changed & learned) > len(learned) / 2
+    assert not changed & tests, "a test picture was changed"
+    wrong = fettle("tune", "shapes", "--model", "model", "--augment", "deletion=0.1")
+    assert wrong.code == 2
+    assert "No augmentation of pictures is called 'deletion'" in wrong.err
+
+
+def spied(monkeypatch):
+    """The pixels of every picture that is augmented from now on."""
+    changed, views = set(), ImageEncoder.views
+
+    def spy(self, item, rng):
+        changed.add(item.tobytes())
+        return views(self, item, rng)
+
+    monkeypatch.setattr(ImageEncoder, "views", spy)
+    return changed
+
+
+def seen_by(version, paths):
+    """The pixels that the version's encoder makes of these pictures."""
+    encoder = ImageEncoder.load({"encoder.json": version / "encoder.json"})
+    cells = [f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+             for path in paths]
+    return {item.tobytes() for item in encoder.encode([(cell,) for cell in cells])}

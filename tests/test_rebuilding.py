@@ -1,16 +1,18 @@
 """The circle: a champion, new rows, a challenger; what it forgot, and the gate."""
 
 import shutil
+from dataclasses import asdict, replace
 
 import pytest
 
 from fettle import pipeline, rebuilding, upkeep
 from fettle.core.errors import SettingError
 from fettle.core.progress import finish
+from fettle.modalities import showing, wording
 from fettle.models.cards import card_of
 from fettle.models.handing_on import hand_on
 from fettle.models.network import open_network
-from fettle.store import arrow
+from fettle.store import arrow, records
 from fettle.store.registry import Registry
 from stories import texts_and_labels, write_rows
 
@@ -128,3 +130,25 @@ def test_what_cannot_be_retrained_is_said(fettle, here, new, tmp_path, rows):
     opened.paths.pop("rows.arrow")
     with pytest.raises(SettingError, match="without its rows"):
         rebuilding._rows(opened, None, 0)
+
+
+@pytest.mark.parametrize("asked", [
+    None, "none", "light,views=3", "trivial,mixup=0.2,cutmix=1,erasing=0.25", "rand,views=0",
+])
+def test_pictures_are_changed_as_the_champion_s_were(asked):
+    made = showing._changed(asked)
+    again = rebuilding._augment(records.to_plain({"pictures": made, "texts": None}))
+    assert showing._changed(again) == made
+    assert (again is None) == (asked is None)
+    few_epochs = replace(made, views=0, live=6)  # as allotting leaves six views in six epochs
+    assert showing._changed(rebuilding._augment({"pictures": asdict(few_epochs)})).views == 6
+
+
+@pytest.mark.parametrize("asked", [None, "deletion=0.1,swap=0.25", "mask=0.15"])
+def test_texts_are_changed_as_the_champion_s_were(asked, told):
+    opened = pipeline.open_version("tickets", registry=told.registry)
+    texts, _ = wording.changed(asked, columns=1)
+    opened = replace(opened, plan={**opened.plan, "texts": records.to_plain(texts)})
+    given = rebuilding._settings(opened, "tickets", told.registry, 0, None)
+    assert wording.changed(given.augment, columns=1)[0] == texts
+    assert (given.augment is None) == (asked is None)

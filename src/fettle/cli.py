@@ -26,6 +26,7 @@ from fettle.options import (
     HERE,
     Allow,
     Approved,
+    Augment,
     Blobs,
     Budget,
     CacheLimit,
@@ -105,7 +106,7 @@ def tune(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, slices: Slices = None, guard: Guard = None,
-    fixes: Approved = None, label_separator: LabelSeparator = None,
+    fixes: Approved = None, label_separator: LabelSeparator = None, augment: Augment = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
@@ -130,13 +131,13 @@ def tune(
                 "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
                 "--group": group, "--time": time, "--slices": slices, "--fixes": fixes,
                 "--keep-blocks": keep_blocks, "--label-separator": label_separator,
-                "A setting of the rungs": asked or None}
+                "--augment": augment, "A setting of the rungs": asked or None}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
         model=model, task=task, rungs=options.one_or_many(strategy, rungs), asked=asked,
-        keep_blocks=keep_blocks,
+        keep_blocks=keep_blocks, augment=augment,
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
         out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
         guard=tuple(map(str, guard or ())),
@@ -195,7 +196,7 @@ def plan(
     data: Data = None, target: Target = None, inputs: Inputs = None,
     validation: Validation = None, test: Test = None, encoding: Encoding = None,
     group: Group = None, time: Time = None, fixes: Approved = None,
-    label_separator: LabelSeparator = None,
+    label_separator: LabelSeparator = None, augment: Augment = None,
     task: Task = None, model: Model = None, strategy: Strategy = None, rungs: Rungs = None,
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
@@ -213,7 +214,7 @@ def plan(
         reading=_reading(data, target, inputs, validation, test, encoding, group, time,
                          fixes=fixes, label_separator=label_separator),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
-        asked=asked, keep_blocks=keep_blocks,
+        asked=asked, keep_blocks=keep_blocks, augment=augment,
         budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
     ))
     plain = records.to_plain(made)

@@ -12,10 +12,10 @@ from fettle.core.errors import SettingError
 from fettle.core.plan import Setting
 
 __all__ = [
-    "HERE", "Allow", "Approved", "Blobs", "Budget", "CacheLimit", "Data", "Encoding", "Group",
-    "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LabelSeparator", "LearningRate", "Loss",
-    "Model", "Name",
-    "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed", "Set", "Slices",
+    "HERE", "Allow", "Approved", "Augment", "Blobs", "Budget", "CacheLimit", "Data", "Encoding",
+    "Group", "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LabelSeparator", "LearningRate",
+    "Loss", "Model", "Name", "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed",
+    "Set", "Slices",
     "Smoothing", "StopBy", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version",
     "asked", "many", "one_or_many", "seconds", "size", "text", "texts",
 ]
@@ -70,6 +70,11 @@ Reinit = Annotated[
 ]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="A setting of the rungs, such as dropout=0.2")
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(help="Pictures: none, light, trivial, rand; mixup=A, cutmix=A, erasing=P, views=K."
+                      " Texts: deletion=P, swap=P, mask=P. With commas between them"),
 ]
 KeepBlocks = Annotated[
     int | None, typer.Option(help="The network's first so many blocks; the others are left away")

@@ -4,7 +4,7 @@ The ladder is climbed anew from the pre-trained model and from the champion's ow
 does best on the validation rows is published. The pointer moves through the gate, when asked.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +163,24 @@ def _settings(
     return Settings(
         reading=Reading(target=schema.target, inputs=schema.inputs), name=name, seed=seed,
         registry=registry, rungs=rungs, task=opened.plan["task"],
-        keep_blocks=opened.plan.get("keep_blocks"),
+        keep_blocks=opened.plan.get("keep_blocks"), augment=_augment(opened.plan),
     )
+
+
+def _augment(plan: Mapping[str, Any]) -> str | None:
+    """The `--augment` that changes rows as this plan does, None for what is usual.
+
+    Views that the plan gave up, because there were no more epochs than views, are its live epochs.
+    """
+    if texts := plan.get("texts"):
+        return ",".join(f"{name}={share}" for name, share in texts.items() if share)
+    pictures = plan.get("pictures") or {}
+    numbers = {name: pictures.get(name, 0) for name in ("erasing", "mixup", "cutmix")}
+    numbers["views"] = pictures.get("views", 0) or pictures.get("live", 0)
+    kind = pictures.get("augment", "light")
+    if kind == "light" and not any(numbers.values()):
+        return None
+    return ",".join((kind, *(f"{name}={number}" for name, number in numbers.items())))
 
 
 def _models(

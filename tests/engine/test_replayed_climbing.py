@@ -9,6 +9,7 @@ from engine.standing import climb, no_restarts, rung_of, same, stand, watched, w
 from fettle.core.progress import Note
 from fettle.core.run import Epoch
 from fettle.engine import costs
+from fettle.engine.views import Views
 from fettle.models.bert import Bert
 from fettle.strategies import DEFAULTS as STRATEGY_DEFAULTS
 from fettle.strategies import STRATEGIES
@@ -69,6 +70,35 @@ def test_a_rung_that_began_without_replay_goes_on_without_it_to_the_same_bits(tm
     climbed, _ = watched(climb(with_states(plain, 3), chosen, rung))
     assert same(climbed.network, whole.network)
     assert climbed.notes == ()
+
+
+def with_views(ground, block):
+    """With one view of each row beside the rows themselves, which is another."""
+    kept = with_states(ground, block)
+    states = kept.lesson.states[block]
+    views = Views({block: dataclasses.replace(states, values=1.5 * states.values)})
+    return dataclasses.replace(kept, lesson=dataclasses.replace(kept.lesson, views=views))
+
+
+def test_views_that_are_lost_while_a_rung_is_stopped_stand_in_its_record(tmp_path):
+    plain, chosen = stand(tmp_path, blocks=3)
+    rung = rung_of("top", top_blocks=1)
+    stopped_after_an_epoch(with_views(plain, 3), chosen, rung)
+    climbed, _ = watched(climb(with_states(plain, 3), chosen, rung))
+    assert "began with kept views at block 3, which are lost" in climbed.notes[0]
+
+
+def test_a_rung_that_began_without_views_goes_on_without_them_to_the_same_bits(tmp_path):
+    plain, chosen = stand(tmp_path, blocks=3)
+    rung = rung_of("top", top_blocks=1)
+    folders = (dataclasses.replace(plain, folder=tmp_path / one) for one in ("w", "v"))
+    whole, viewed = (watched(climb(kind(ground, 3), chosen, rung))[0]
+                     for kind, ground in zip((with_states, with_views), folders, strict=True))
+    assert not same(viewed.network, whole.network), "views are learned from"
+    stopped_after_an_epoch(with_states(plain, 3), chosen, rung)
+    climbed, _ = watched(climb(with_views(plain, 3), chosen, rung))
+    assert same(climbed.network, whole.network)
+    assert len(climbed.notes) == 1
 
 
 class Leaky(Bert):

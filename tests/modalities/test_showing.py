@@ -96,3 +96,34 @@ def test_a_side_is_a_multiple_of_the_networks_patch():
     card = replace(card_of(), picture=resized)
     with pytest.raises(SettingError, match="takes multiples of 14"):
         require(replace(made, side=96), card)
+
+
+def asked(text, **changes):
+    return shown(looks("left"), ["a"] * 60, card_of(**changes), seed=0, asked=text)
+
+
+def test_the_usual_augmentation_is_light_and_keeps_no_views():
+    found, (_, why) = asked(None)
+    assert (found.augment, found.views, found.mixup, found.erasing) == ("light", 0, 0.0, 0.0)
+    assert "see the middle alone" in why
+
+
+def test_what_is_asked_for_stands_in_the_plan_with_what_it_excludes():
+    found, (_, why) = asked("trivial,mixup=0.2,cutmix=1,erasing=0.25")
+    assert (found.augment, found.mixup, found.cutmix, found.erasing) == ("trivial", 0.2, 1.0, 0.25)
+    assert found.views == 4
+    for words in ("TrivialAugment", "135 degrees", "mixup", "cutmix", "25%", "replayed"):
+        assert words in why
+    assert asked("rand,views=0")[0].views == 0
+    assert asked("none")[0].augment == "none"
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("erasing=1.5", "pictures.erasing is 1.5"), ("views=2.5", "whole number"),
+    ("mixup=1e9", "pictures.mixup"), ("views=65", "pictures.views"),
+])
+def test_what_cannot_be_is_refused(text, says):
+    from fettle.core.errors import SettingError
+
+    with pytest.raises(SettingError, match=says):
+        asked(text)

@@ -13,6 +13,7 @@ from sklearn.metrics import (
 )  # fmt: skip
 
 from fettle.core.dataset import Dataset
+from fettle.core.plan import Texts
 from fettle.core.progress import finish
 from fettle.engine.asking import nearest_mean
 from fettle.engine.predict import outputs_of, taps_of
@@ -45,6 +46,16 @@ def predicted_by(told, rung):
 def truth(told):
     labels = told.dataset.targets(told.split.vault.sealed)
     return np.array([told.plan.classes.index(label) for label in labels])
+
+
+def test_no_row_is_augmented_where_rows_are_judged(told, monkeypatch):
+    def views(self, item, rng):
+        raise AssertionError("evaluating sees rows as they are")
+
+    monkeypatch.setattr(ENCODERS["text"], "views", views)
+    changing = replace(told.plan, texts=Texts(deletion=0.5))
+    made, plain = evaluated(told, plan=changing), evaluated(told)
+    assert made.contenders == plain.contenders
 
 
 def test_no_test_row_is_read_before_the_vault_is_opened(told, monkeypatch):

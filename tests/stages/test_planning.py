@@ -315,3 +315,19 @@ def test_the_range_test_is_in_the_predicted_seconds(told):
     steps = int(settings["epochs"]) * len(told.split.learners) / int(settings["batch_rows"])
     before, after = (one.predicted[0].seconds for one in (plain, found))
     assert after - before == pytest.approx(before * 100 / steps, rel=0.01)
+
+
+def test_texts_are_changed_in_training_only_where_it_is_asked_for(told):
+    from fettle.core.plan import Texts
+
+    plain, changed = planned(told), planned(told, augment="deletion=0.1,swap=0.1")
+    assert plain.texts is None
+    assert any("Wei and Zou" in reason for reason in plain.reasons)
+    assert changed.texts == Texts(deletion=0.1, swap=0.1)
+    assert any("replay" in reason for reason in changed.reasons)
+    assert changed.id != plain.id
+    with pytest.raises(UnknownName, match="augmentation of texts"):
+        planned(told, augment="trivial")
+    edited = replace(changed, texts=Texts(deletion=2.0))
+    with pytest.raises(SettingError, match="a share of the words"):
+        planning.check(edited, changed, told.card)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fettle.core.plan import Setting
+from fettle.core.plan import Pictures, Setting
 
 if TYPE_CHECKING:
     import torch
@@ -130,6 +130,15 @@ class Encoder(Protocol):
     def views(self, item: Item, rng: np.random.Generator) -> Item:
         """The item as training sees it this time; never called in serving."""
 
+    @property
+    def mixes(self) -> bool:
+        """Whether training mixes each row with another of its batch."""
+
+    def mix(
+        self, batch: Batch, other: Batch, rng: np.random.Generator
+    ) -> tuple[Batch, float]:
+        """A batch with another of the same size mixed into it, and the share of the first."""
+
     def size(self, item: Item) -> int:
         """What the item costs, for token budgets: tokens, or squares of 16 by 16 pixels."""
 
@@ -182,6 +191,9 @@ class Network(Protocol):
 
     def in_precision(self, precision: str) -> Network:
         """The network to run forward with: itself, or a copy whose backbone computes in bf16."""
+
+    def run_on(self, pictures: Pictures | None) -> None:
+        """Let pictures lie in memory, and norms be folded, as this says; nothing for texts."""
 
     def block_of(self, parameter: str) -> int:
         """The block that a parameter belongs to."""

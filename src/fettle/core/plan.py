@@ -9,7 +9,7 @@ from fettle.core.fixes import Fixes
 
 __all__ = [
     "Attention", "Cost", "Machine", "Pictures", "Plan", "Products", "Reading", "Rung", "Setting",
-    "Threads", "Unit",
+    "Texts", "Threads", "Unit",
 ]
 
 Setting = str | int | float | bool
@@ -137,10 +137,37 @@ class Pictures:
     side: int
     """Pixels a side."""
     augment: str = "none"
-    """What training changes in them: none, or light (a random part, mirrored where that is
-    allowed)."""
+    """What training changes in them: none, light (a random part, mirrored where that is allowed),
+    trivial (that and TrivialAugment), or rand (that and RandAugment)."""
     flip: bool = False
     """Whether left and right may be exchanged: not where they mean something."""
+    erasing: float = 0.0
+    """Share of pictures in which a rectangle is painted over."""
+    mixup: float = 0.0
+    """Both shapes of the beta distribution that says how much of two pictures is laid over each
+    other; 0 lays none."""
+    cutmix: float = 0.0
+    """The same for a rectangle of one picture that is put into another."""
+    views: int = 0
+    """Of each row that teaches, kept where frozen blocks are replayed; 0 replays the middle."""
+    live: int = 0
+    """Last epochs of a rung that replays, in which the frozen blocks run on views made anew."""
+    layout: str = "channels last"
+    """How feature maps lie in memory: channels last, or channels first."""
+    folded: bool = False
+    """Whether norms with fixed statistics are trained inside the kernels before them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What training changes in texts, as shares of their words; each for itself may be 0."""
+
+    deletion: float = 0.0
+    """Each word is left out with this probability."""
+    swap: float = 0.0
+    """So many times the number of words, two of them change places."""
+    mask: float = 0.0
+    """Each word is covered with this probability, by the tokenizer's own mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +214,8 @@ class Plan:
     """Longer texts are cut to this many tokens; the audit counts them."""
     pictures: Pictures | None = None
     """How pictures are shown; None where texts are read."""
+    texts: Texts | None = None
+    """What training changes in texts; None changes nothing."""
     precision: str
     """bf16 or fp32: what the probe found faster here."""
     threads: int
@@ -216,7 +245,7 @@ class Plan:
             key: value
             for key, value in asdict(self).items()
             if key not in ("name", "reading", "predicted", "reasons")
-            and not (key in ("pictures", "unit") and value is None)
+            and not (key in ("pictures", "texts", "unit") and value is None)
         }
         kept["inputs"] = self.reading.inputs
         text = json.dumps(kept, sort_keys=True, default=dict)

@@ -20,6 +20,8 @@ class Settings:
     rungs: tuple[str, ...] | None = None
     asked: Mapping[str, Setting] = field(default_factory=dict)
     """Settings of the rungs, by name, in place of the usual ones; each rung takes those it has."""
+    augment: str | None = None
+    """What training changes in rows, such as trivial,mixup=0.2 or deletion=0.1."""
     keep_blocks: int | None = None
     """The network's first so many blocks are used; all where not given."""
     budget_seconds: float | None = None

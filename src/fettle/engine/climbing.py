@@ -17,11 +17,11 @@ from fettle.core.plan import Plan, Rung, Setting
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Epoch, RungResult, Step
 from fettle.engine import costs, range_test, stopping
-from fettle.engine.faithful import compare
 from fettle.engine.ground import Ground, put_on, slowed, solve, start, taught
 from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson, Loop
 from fettle.engine.predict import outputs_of
+from fettle.engine.trusting import trusted
 from fettle.store import checkpoints, files
 
 __all__ = [
@@ -75,7 +75,7 @@ def tuned(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
 ) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
     """Every fold tuned from its own solved head; where there are several, one more on all rows."""
-    ground, notes = yield from _trusted(ground, plan, rung, strategy, chosen)
+    ground, notes = yield from trusted(ground, plan, rung, strategy, chosen)
     curve: tuple[tuple[float, float], ...] = ()
     picked: dict[str, Setting] = {}
     if rung.settings["rate_by"] == "find":
@@ -197,7 +197,7 @@ class One:
         strategy = slowed(self.strategy, 0.5**self.attempt)
         seed = plan.seed + self.attempt * OTHER_SEED
         network = start(ground, plan, self.rung, strategy, self.chosen, teach, seed=seed)
-        train, validation = ground.lesson.of(teach), ground.lesson.of(judge)
+        train, validation = ground.lesson.of(teach, taught=True), ground.lesson.of(judge)
         self.weights = costs.matrix_weights(network, strategy)
         task = strategy.objective or taught(ground, self.rung, train.targets)
         loop = Loop(network, ground.encoder, task, strategy=strategy,
@@ -278,6 +278,8 @@ class One:
             rates = self.strategy.rates(self.network.blocks, epoch)
             lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
             states = self.ground.lesson.states_below(lowest)
+            if epoch >= int(self.rung.settings["epochs"]) - self.ground.lesson.views.live:
+                states = None
             total += tokens * costs.operations(
                 every, learning, rates, start=0 if states is None else states.block)
         return total
@@ -332,55 +334,6 @@ class One:
                    **{f"memory.{name}": value for name, value in memory.items()}}
         facts = {"history": [dataclasses.asdict(epoch) for epoch in history]}
         checkpoints.save(self.folder, loop.steps_done, tensors, facts)
-
-
-def _trusted(
-    ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
-) -> Generator[Note, None, tuple[Ground, tuple[str, ...]]]:
-    """The ground with only those kept states that this network replays exactly, and what was
-    found; what cannot be used is said at once."""
-    wanted = costs.replayed_blocks(strategy, blocks=ground.network.blocks,
-                             epochs=int(rung.settings["epochs"]))
-    if not wanted:
-        return _without_states(ground), ()
-    path = ground.folder / "replayed" / f"{rung.strategy}.json"
-    has_begun = path.is_file() and any(
-        ground.folder.glob(f"checkpoints/{rung.strategy}-[0-9a]*/*.json"))
-    begun = files.read_json(path) if has_begun else wanted
-    states = {block: ground.lesson.states[block] for block in begun
-              if block in ground.lesson.states}
-    sentences = []
-    if has_begun and (lost := [block for block in begun if block not in states]):
-        sentences.append(_lost(rung, lost))
-        yield Note(sentences[0])
-    plain = dataclasses.replace(strategy, prepare=lambda one: one, reworks=False)
-    every = np.arange(len(ground.lesson.targets))
-    network: Any = states and start(ground, plan, rung, plain, chosen, every).eval()
-    for block in sorted(states):
-        found = compare(network, ground.encoder, ground.lesson.items, states[block],
-                        precision=plan.precision)
-        sentences.append(found.sentence)
-        if not found.holds:
-            yield Note(f"{rung.strategy}: {found.sentence}")
-            del states[block]
-    if not has_begun:  # a run that goes on starts where it started, whatever is kept by then
-        files.write_json(path, sorted(states))
-    lesson = dataclasses.replace(ground.lesson, states=states)
-    return dataclasses.replace(ground, lesson=lesson), tuple(sentences)
-
-
-def _lost(rung: Rung, blocks: Sequence[int]) -> str:
-    """For the report: from here on other batches went through the frozen blocks."""
-    named = ", ".join(map(str, blocks))
-    return (
-        f"{rung.strategy}: it began with replay from block {named}, which is lost and could not be "
-        "kept again: it went on without. Its weights differ from those of a run that nothing "
-        "stopped, as frozen blocks round otherwise in other batches."
-    )
-
-
-def _without_states(ground: Ground) -> Ground:
-    return dataclasses.replace(ground, lesson=dataclasses.replace(ground.lesson, states={}))
 
 
 def _best(history: Sequence[Epoch], rung: Rung, last: int | None = None) -> int:

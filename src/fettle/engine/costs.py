@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from fettle.core.parts import Card, Network, Strategy
 from fettle.core.plan import Cost, Rung
 
-__all__ = ["RANGE_STEPS", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks"]
+__all__ = [
+    "RANGE_STEPS", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks",
+    "state_bytes",
+]
 
 LOOKED_UP = ("embeddings", "word_embedding", "embed_tokens", "wte", "wpe", "shared")
 """Tables are read by row, not multiplied."""
@@ -106,7 +109,7 @@ def replayed_blocks(strategy: Strategy, *, blocks: int, epochs: int) -> tuple[in
     return tuple(sorted(found))
 
 
-def _state_bytes(card: Card, size: "Size", block: int) -> float:
+def state_bytes(card: Card, size: "Size", block: int) -> float:
     """What is kept of all rows where replay starts at this block, in bf16."""
     if not card.operations or card.picture is None:
         return 2 * size.tokens * size.rows * card.width
@@ -124,6 +127,10 @@ class Size:
     classes: int
     networks: int
     """That are tuned: one, or one a fold and one on all rows."""
+    views: int = 0
+    """Of each row, that frozen blocks run on once to be replayed."""
+    live: int = 0
+    """Last epochs in which they run all the same."""
 
 
 def predicted(
@@ -153,14 +160,16 @@ def predicted(
     epochs = int(rung.settings["epochs"])
     starts = tuple(
         block for block in replayed_blocks(strategy, blocks=len(every), epochs=epochs)
-        if _state_bytes(card, size, block) <= cache_limit
+        if (1 + size.views) * state_bytes(card, size, block) <= cache_limit
     )
     adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
     work, awake, lowest = 0.0, 0.0, len(every)
+    work += 2 * sum(every[: max(starts, default=0)]) * size.views * tokens
     for epoch in range(epochs):
         rates = strategy.rates(len(every), epoch)
         lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
         start = max((one for one in starts if one <= lowest), default=0)
+        start = 0 if epoch >= epochs - size.live else start
         work += operations(every, adapters, rates, start=start) * tokens
         awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
     share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)

@@ -5,6 +5,7 @@ What happens at a step is a pure function of the seed and the step's number, so 
 restored at a yield goes on to the same bits. Several processes give the losses of one.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from fettle.core.errors import NonFinite, NoTargets, OutOfMemory, SettingError
-from fettle.core.parts import Encoder, Item, Network, Objective, Strategy
+from fettle.core.parts import Encoder, Item, LossPart, Network, Objective, Strategy
 from fettle.core.plan import Setting
 from fettle.core.progress import Note, finish
 from fettle.core.run import Epoch, Step
@@ -26,11 +27,14 @@ from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import States
 from fettle.engine.schedules import share
+from fettle.engine.views import Views
 
 __all__ = ["Lesson", "Loop"]
 
 MICRO_TOKENS = 4096
 """Tokens that run at once: more fall out of the processor's cache, and take more memory."""
+VIEWED, MIXED = 11, 12
+"""First of the numbers that random numbers of each kind follow from."""
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -44,18 +48,27 @@ class Lesson:
     """For messages: which rows a failing batch held."""
     states: Mapping[int, States] = field(default_factory=dict)
     """What reaches some blocks, kept, for as long as the blocks below are frozen."""
+    views: Views = field(default_factory=Views)
+    """The same of views of these rows, in place of the rows themselves where they are taught."""
 
-    def of(self, rows: np.ndarray) -> "Lesson":
-        """Some of these rows."""
+    def of(self, rows: np.ndarray, *, taught: bool = False) -> "Lesson":
+        """Some of these rows; where they are taught, with their views."""
         return Lesson(
             [self.items[row] for row in rows], self.targets[rows], [self.ids[row] for row in rows],
             {block: states.of(rows) for block, states in self.states.items()},
+            self.views.of(rows) if taught else Views(),
         )
 
-    def states_below(self, block: int) -> States | None:
-        """The kept states that leave least to compute, if this block is the first that learned."""
-        known = [one for one in self.states if one <= block]
-        return self.states[max(known)] if known else None
+    def states_below(self, block: int, *, epoch: int | None = None) -> States | None:
+        """The kept states that leave least to compute, if this block is the first that learned.
+
+        Args:
+            block: that one.
+            epoch: of training, where views take the rows' place; None for the rows themselves.
+        """
+        kept = self.states if epoch is None else self.views.at(epoch) or self.states
+        known = [one for one in kept if one <= block]
+        return kept[max(known)] if known else None
 
 
 class Loop:
@@ -172,7 +185,9 @@ class Loop:
             begun = time.perf_counter()
             awake = wake(self.network, self.strategy, self.epoch)
             batches = self._batches(sizes, self.epoch)
-            states = train.states_below(self._first_learned())
+            is_live = self.epoch >= self.epochs - train.views.live
+            states = None if is_live else train.states_below(
+                self._first_learned(), epoch=self.epoch)
             before = sum(lengths[: self.epoch])
             while self.at < len(batches):
                 rows = batches[self.at]
@@ -253,8 +268,7 @@ class Loop:
             with seeded(self.seed, number, part, self.world.rank), autocast(
                 self.precision, device_of(self.network.module).type
             ):
-                outputs, batch = self._outputs(train, micro, states, number)
-                losses = self.task.loss(outputs, batch)
+                losses, outputs = self._losses(train, micro, rows, states, number)
                 loss = sum((one.sum * one.weight / counts[name] for name, one in losses.items()),
                            start=torch.zeros((), device=outputs.device))
                 total += float(loss.detach())
@@ -266,23 +280,48 @@ class Loop:
         self.world.sum_gradients(awake)
         return self.world.summed(total)[0]
 
-    def _outputs(
-        self, train: Lesson, rows: np.ndarray, states: States | None, number: int
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """What the network says of these rows, from the first block that is not kept on."""
+    def _losses(
+        self, train: Lesson, part: np.ndarray, rows: np.ndarray, states: States | None, number: int
+    ) -> tuple[Mapping[str, LossPart], torch.Tensor]:
+        """Each part of the loss of some rows of a batch, and the network's outputs.
+
+        Where rows are mixed, each has a partner among all rows of its batch, however these are cut
+        into parts; the loss of the mixture is that of both answers, each by its share, which for
+        losses that are linear in the answer, and for the gradients of squares, is that of the
+        mixed answer.
+        """
+        batch = self._batch(train, part, states)
+        if states is not None or not self.encoder.mixes or self.task.couples_rows:
+            hidden = None if states is None else states.batch(part).to(batch["target"].device)
+            outputs = self.network(batch, start=states.block if states else 0, hidden=hidden)
+            return self.task.loss(outputs, batch), outputs
+        order = np.random.default_rng((MIXED, self.seed, number, 0)).permutation(len(rows))
+        partner_of = dict(zip(rows.tolist(), rows[order].tolist(), strict=True))
+        partners = np.array([partner_of[row] for row in part.tolist()])
+        other = self._batch(train, partners, None)
+        mixture, part_of_own = self.encoder.mix(
+            batch, other, np.random.default_rng((MIXED, self.seed, number, 1)))
+        outputs = self.network(mixture)
+        own = self.task.loss(outputs, {**mixture, "target": batch["target"]})
+        foreign = self.task.loss(outputs, {**mixture, "target": other["target"]})
+        return {name: dataclasses.replace(
+            one, sum=part_of_own * one.sum + (1 - part_of_own) * foreign[name].sum,
+        ) for name, one in own.items()}, outputs
+
+    def _batch(
+        self, train: Lesson, rows: np.ndarray, states: States | None
+    ) -> dict[str, torch.Tensor]:
+        """These rows with their targets: as they are where kept states take their place, else as
+        training sees them in this epoch."""
         items = [train.items[row] for row in rows]
         if states is None:
-            items = [
-                self.encoder.views(item, np.random.default_rng((self.seed, number, int(row))))
-                for item, row in zip(items, rows, strict=True)
-            ]
+            items = [self.encoder.views(
+                item, np.random.default_rng((VIEWED, self.seed, self.epoch, int(row)))
+            ) for item, row in zip(items, rows, strict=True)]
         device = device_of(self.network.module)
         batch: dict[str, Any] = placed(self.encoder.collate(items), device)
         batch["target"] = torch.from_numpy(train.targets[rows]).to(device)
-        if states is None:
-            return self.network(batch), batch
-        hidden = states.batch(rows).to(device)
-        return self.network(batch, start=states.block, hidden=hidden), batch
+        return batch
 
     def _counts(self, train: Lesson, rows: np.ndarray) -> Mapping[str, int]:
         """What each part of the loss counts in the whole batch, on all ranks."""

@@ -10,6 +10,7 @@ from fettle.core.parts import Encoder, Item, Network
 from fettle.core.progress import Progress
 from fettle.engine.batches import by_length
 from fettle.engine.device import device_of, placed
+from fettle.engine.several import sizes_of
 
 if TYPE_CHECKING:
     from fettle.engine.replay import States
@@ -30,7 +31,7 @@ def taps_by_batch(
     """
     ready = network.in_precision(precision)
     device = device_of(ready.module)
-    for rows in by_length([encoder.size(item) for item in items], budget=BUDGET):
+    for rows in by_length(sizes_of(encoder, items), budget=BUDGET):
         batch = placed(encoder.collate([items[row] for row in rows]), device)
         with torch.inference_mode():
             yield rows, {name: tap.cpu() for name, tap in ready.taps(batch, names).items()}
@@ -68,7 +69,7 @@ def outputs_of(
     device = device_of(ready.module)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     done = 0
-    for rows in by_length([encoder.size(item) for item in items], budget=BUDGET):
+    for rows in by_length(sizes_of(encoder, items), budget=BUDGET):
         batch = placed(encoder.collate([items[row] for row in rows]), device)
         with torch.inference_mode():
             if states is None:

@@ -18,6 +18,7 @@ from fettle.core.parts import Encoder, Item, Network, tap_of_block
 from fettle.core.progress import Note, Progress
 from fettle.engine.batches import by_length
 from fettle.engine.predict import BUDGET, taps_by_batch
+from fettle.engine.several import sizes_of
 from fettle.store import arrays, folders
 
 __all__ = ["CODE", "Kept", "States", "features", "prefix", "remembered"]
@@ -64,7 +65,9 @@ class Kept:
     states: Mapping[int, States]
     """By block."""
     key: str = ""
-    """Under which all of it is kept."""
+    """Under which all of it is kept: of everything that determines it."""
+    files: tuple[str, ...] = ()
+    """The names of its arrays in the folder."""
 
 
 def features(
@@ -87,6 +90,8 @@ def prefix(
     precision: str,
     folder: Path,
     limit: int,
+    named: str = "",
+    beside: Sequence[str] = (),
 ) -> Generator[Progress | Note, None, Kept]:
     """Pooled vectors, and what reaches these blocks: kept ones, or computed now in one pass.
 
@@ -98,8 +103,11 @@ def prefix(
         precision: bf16 or fp32; what is kept has this type.
         folder: where it is kept.
         limit: bytes that the states may take there.
+        named: everything that the items follow from, where they are made anew when asked for; in
+            place of their content.
+        beside: names of other arrays that stay there, whatever their age.
     """
-    key = _key(network, items, precision)
+    key = _key(network, items, precision, named)
     vectors: dict[str, np.ndarray] = {}
     states: dict[int, States] = {}
     names = [*poolings, *(tap_of_block(block) for block in sorted(blocks, reverse=True))]
@@ -118,12 +126,13 @@ def prefix(
                and not any(name == tap_of_block(block) for block in states)]
     if not missing:
         yield Progress("features (kept)", len(items), len(items))
-        return Kept(vectors, states, key)
-    keep = [_file(key, name) for name in names if name not in missing]
+        return Kept(vectors, states, key, tuple(_file(key, name) for name in names))
+    keep = [*beside, *(_file(key, name) for name in names if name not in missing)]
     computed = yield from _computed(network, encoder, items, missing, precision, folder, key, limit,
                                     keep)
     vectors.update(computed.vectors)
-    return Kept({name: vectors[name] for name in poolings}, {**states, **computed.states}, key)
+    return Kept({name: vectors[name] for name in poolings}, {**states, **computed.states},
+                key, tuple(_file(key, name) for name in names))
 
 
 def remembered(folder: Path, key: str, pooling: str) -> np.ndarray | None:
@@ -143,7 +152,7 @@ def _computed(
     precision: str, folder: Path, key: str, limit: int, keep: Sequence[str],
 ) -> Generator[Progress | Note, None, Kept]:
     """One pass over all rows; what does not fit is left out, aloud."""
-    sizes = np.array([encoder.size(item) for item in items])
+    sizes = np.array(sizes_of(encoder, items))
     vectors: dict[str, np.ndarray] = {}
     filling: dict[str, arrays.Filling] = {}
     starts: dict[str, np.ndarray] = {}
@@ -249,13 +258,13 @@ def _file(key: str, name: str) -> str:
     return f"{key}-{name.replace(' ', '')}"
 
 
-def _key(network: Network, items: Sequence[Item], precision: str) -> str:
+def _key(network: Network, items: Sequence[Item], precision: str, named: str) -> str:
     """Sixteen hex digits over everything that determines what the frozen network gives."""
     digest = hashlib.sha256()
     card = network.card
     facts = (CODE, card.sha256, card.definition, precision, str(BUDGET), torch.__version__,
              str(by_length.__defaults__ or by_length.__kwdefaults__))
-    digest.update("|".join(facts).encode())
-    for item in items:
+    digest.update("|".join(facts).encode() + (f"|{named}".encode() if named else b""))
+    for item in () if named else items:
         digest.update(np.asarray(item).tobytes() + b"|")
     return digest.hexdigest()[:16]

@@ -20,8 +20,9 @@ import numpy as np
 from fettle.core.errors import InputError, StoreError
 from fettle.core.parts import Card
 from fettle.core.pictures import cell_of_bytes, hash_in
-from fettle.core.plan import Pictures
+from fettle.core.plan import Pictures, Texts
 from fettle.measures.traits import picture_traits
+from fettle.modalities.altering import RECIPES, altered, mixed
 from fettle.store import arrays, decoding, files, folders, pictures
 
 if TYPE_CHECKING:
@@ -57,13 +58,13 @@ class ImageEncoder:
     @classmethod
     def fit(
         cls, card: Card, material: str = "", *, fields: tuple[str, ...], max_tokens: int = 0,
-        pictures: Pictures | None = None,
+        pictures: Pictures | None = None, texts: Texts | None = None,
     ) -> "ImageEncoder":
         """The encoder for this network, this column of pictures and this size.
 
         Args:
             card: of a network of pictures.
-            material, max_tokens: of texts; not used.
+            material, max_tokens, texts: of texts; not used.
             fields: the one column of pictures.
             pictures: what the plan says of size and augmentation; None for the card's size and
                 none.
@@ -79,6 +80,10 @@ class ImageEncoder:
             "interpolation": card.picture.interpolation,
             "augment": made.augment,
             "flip": made.flip,
+            "erasing": made.erasing,
+            "mixup": made.mixup,
+            "cutmix": made.cutmix,
+            "fill": _unseen(card.picture.mean),
         })
 
     @classmethod
@@ -108,12 +113,37 @@ class ImageEncoder:
 
     def views(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The picture as training sees it this time, uint8 (side, side, 3)."""
-        if self.settings["augment"] == "none":
+        kind, erasing = self.settings["augment"], float(self.settings.get("erasing", 0.0))
+        if kind == "none" and not erasing:
             return item
-        crop = _random_crop(item, rng)
-        if self.settings["flip"] and rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        return _resized(crop, self.side, self.side, self.settings["interpolation"])
+        seen = self._middle(item)
+        if kind != "none":
+            crop = _random_crop(item, rng)
+            if self.settings["flip"] and rng.random() < 0.5:
+                crop = crop[:, ::-1]
+            seen = _resized(crop, self.side, self.side, self.settings["interpolation"])
+        if kind in RECIPES or erasing:
+            seen = altered(seen, kind=kind, erasing=erasing, fill=self.settings["fill"], rng=rng)
+        return seen
+
+    @property
+    def mixes(self) -> bool:
+        """Whether training mixes pictures of a batch with each other."""
+        return bool(self.settings.get("mixup") or self.settings.get("cutmix"))
+
+    def mix(
+        self, batch: "dict[str, torch.Tensor]", other: "dict[str, torch.Tensor]",
+        rng: np.random.Generator,
+    ) -> "tuple[dict[str, torch.Tensor], float]":
+        """A batch with another of the same size mixed into it, and the share of the first."""
+        pixels, share = mixed(batch["pixels"], other["pixels"], mixup=self.settings["mixup"],
+                              cutmix=self.settings["cutmix"], rng=rng)
+        return {**batch, "pixels": pixels}, share
+
+    def _middle(self, item: np.ndarray) -> np.ndarray:
+        """What is seen of an item without any change, (side, side, 3)."""
+        start = (item.shape[0] - self.side) // 2
+        return item[start : start + self.side, start : start + self.side]
 
     def size(self, item: np.ndarray) -> int:
         """Squares of 16 by 16 pixels of what the network sees."""
@@ -125,8 +155,7 @@ class ImageEncoder:
 
         made = np.empty((len(items), self.side, self.side, 3), np.uint8)
         for row, item in enumerate(items):
-            start = (item.shape[0] - self.side) // 2
-            made[row] = item[start : start + self.side, start : start + self.side]
+            made[row] = self._middle(item)
         return {"pixels": torch.from_numpy(made)}
 
     def plain(self, rows: Sequence[tuple[str, ...]]) -> list[np.ndarray]:
@@ -149,8 +178,7 @@ class ImageEncoder:
 
     def covered(self, item: np.ndarray, cells: int) -> list[np.ndarray]:
         """What the network sees of an item, then the same with each square of a grid in grey."""
-        start = (item.shape[0] - self.side) // 2
-        seen = np.ascontiguousarray(item[start : start + self.side, start : start + self.side])
+        seen = np.ascontiguousarray(self._middle(item))
         edges = np.linspace(0, self.side, cells + 1).astype(int)
         made = [seen]
         for top, bottom in pairwise(edges):
@@ -237,6 +265,11 @@ def _resized(pixels: np.ndarray, width: int, height: int, interpolation: str) ->
 def _small(item: np.ndarray) -> np.ndarray:
     """16 by 16 pixels in color, laid out flat."""
     return _resized(item, UNIT, UNIT, "bilinear").ravel()
+
+
+def _unseen(mean: Sequence[float]) -> list[float]:
+    """The color, from 0 to 255, that the network sees as nothing: its mean."""
+    return [255 * one for one in (mean if len(mean) == 3 else [sum(mean) / len(mean)] * 3)]
 
 
 def _random_crop(item: np.ndarray, rng: np.random.Generator) -> np.ndarray:

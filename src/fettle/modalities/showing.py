@@ -5,6 +5,8 @@ class: digits, letters, left and right turns and the sides of a body give themse
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from fettle.core.errors import SettingError, unknown_name
 from fettle.core.parts import Card
 from fettle.core.pictures import Look
 from fettle.core.plan import Pictures
+from fettle.modalities.altering import RECIPES
+from fettle.modalities.asked import asked_for
 
 __all__ = ["mirrored_share", "require", "shown", "units"]
 
@@ -26,7 +30,12 @@ UNIT = 16
 GREY = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
 """How Pillow calls pictures without color."""
 RESIZED = " Its vectors for places are resized to that, bicubic, at each pass."
-AUGMENTATIONS = ("none", "light")
+AUGMENTATIONS = ("none", "light", *RECIPES)
+NUMBERS = ("mixup", "cutmix", "erasing", "views")
+VIEWS = 4
+"""Kept of each row where pictures are altered by more than a light augmentation."""
+LAYOUTS = ("channels last", "channels first")
+MOST_SHAPE, MOST_VIEWS = 32.0, 64
 SMALLEST, LARGEST = 16, 2048
 
 
@@ -36,7 +45,8 @@ def units(side: int) -> int:
 
 
 def shown(
-    looks: Sequence[Look], labels: Sequence[str], card: Card, *, seed: int
+    looks: Sequence[Look], labels: Sequence[str], card: Card, *, seed: int,
+    asked: str | None = None,
 ) -> tuple[Pictures, tuple[str, ...]]:
     """How pictures like these are shown to this network, and why.
 
@@ -45,14 +55,56 @@ def shown(
         labels: of the same rows.
         card: of a network of pictures.
         seed: of the halves that mirroring is measured on.
+        asked: `--augment`; None for a light augmentation.
+
+    Raises:
+        SettingError: it asks for what cannot be.
     """
     assert card.picture is not None, "a network of pictures says what it takes"
     side, why_side = _side(looks, card)
     flip, why_flip = _flip(looks, labels, seed)
-    return Pictures(side, "light", flip), (why_side, (
-        "Augmentation is light: a random part of 35% to 100% of each picture, which suits runs of "
-        f"a few epochs; rungs that replay frozen blocks see the middle alone. {why_flip}"
-    ))
+    made = replace(_changed(asked), side=side, flip=flip)
+    require(made, card)
+    why = _why_augmented(made, asked)
+    return made, (why_side, why if made.augment == "none" else f"{why} {why_flip}")
+
+
+def _changed(asked: str | None) -> Pictures:
+    """What training changes, of pictures of any size."""
+    if asked is None:
+        return Pictures(0, "light")
+    name, numbers = asked_for(asked, names=AUGMENTATIONS, numbers=NUMBERS, kind="pictures")
+    views = numbers.get("views")
+    if views is not None and views != int(views):
+        raise SettingError(f"--augment says views={views:g}; a whole number is what it takes.")
+    made = Pictures(0, name or "light", mixup=numbers.get("mixup", 0.0),
+                    cutmix=numbers.get("cutmix", 0.0), erasing=numbers.get("erasing", 0.0))
+    is_more = made.augment in RECIPES or made.erasing > 0
+    return replace(made, views=int(views if views is not None else VIEWS * is_more))
+
+
+def _why_augmented(made: Pictures, asked: str | None) -> str:
+    """What training changes in pictures, and why."""
+    said = {
+        "none": "No part of a picture is cut out at random and none is mirrored, as asked",
+        "light": "Augmentation is light: a random part of 35% to 100% of each picture",
+        "trivial": "Of each picture a random part of 35% to 100% is taken, and one operation at a "
+        "random strength changes it (TrivialAugment, wide); among them are turns by up to 135 "
+        "degrees, so where up and down mean something, light is better",
+        "rand": "Of each picture a random part of 35% to 100% is taken, and two operations change "
+        "it (RandAugment, 2 of strength 9 in 30); among them are turns by up to 9 degrees",
+    }[made.augment]
+    if made.erasing:
+        said += f"; in {made.erasing:.0%} of them a rectangle is painted over (random erasing)"
+    for name in ("mixup", "cutmix"):
+        if shape := getattr(made, name):
+            said += (f"; pictures of a batch are mixed by {name} (shapes {shape:g}), and answers "
+                     "with them, but not where frozen blocks are replayed: what is kept is of one "
+                     "picture")
+    if asked is None:
+        said += (", which suits runs of a few epochs; rungs that replay frozen blocks see the "
+                 "middle alone (`--augment light,views=4` keeps views of each picture for them)")
+    return f"{said}."
 
 
 def require(given: Pictures, card: Card) -> None:
@@ -64,6 +116,18 @@ def require(given: Pictures, card: Card) -> None:
     assert card.picture is not None, "a network of pictures says what it takes"
     if given.augment not in AUGMENTATIONS:
         raise unknown_name("augmentation", given.augment, AUGMENTATIONS)
+    for name, most in (("erasing", 1.0), ("mixup", MOST_SHAPE), ("cutmix", MOST_SHAPE),
+                       ("views", MOST_VIEWS), ("live", np.inf)):
+        if not 0 <= getattr(given, name) <= most:
+            raise SettingError(
+                f"pictures.{name} is {getattr(given, name)}; 0 to {most:g} is what it takes.")
+    if given.layout not in LAYOUTS:
+        raise unknown_name("layout", given.layout, LAYOUTS)
+    if (given.augment in RECIPES or given.erasing) and find_spec("torchvision") is None:
+        raise SettingError(
+            f"{given.augment} and erasing are torchvision's, which is not installed here. Install "
+            "it with pip install 'fettle[timm]', or take light."
+        )
     usual = card.picture.side
     if card.picture.fixed and given.side != usual:
         raise SettingError(

@@ -13,7 +13,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from fettle.core.parts import Card
-from fettle.core.plan import Pictures
+from fettle.core.plan import Pictures, Texts
+from fettle.modalities.rewording import Rewording
 from fettle.store import files
 
 if TYPE_CHECKING:
@@ -43,16 +44,29 @@ class TextEncoder:
         self.settings = dict(settings)
         self._json = tokenizer_json
         self.tokenizer = Tokenizer.from_str(tokenizer_json)
+        self.rewording: Rewording | None = None
+        """What training changes in texts; serving knows nothing of it."""
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.settings["max_tokens"])
 
     @classmethod
     def fit(
         cls, card: Card, tokenizer_json: str, *, fields: tuple[str, ...], max_tokens: int,
-        pictures: Pictures | None = None,
+        pictures: Pictures | None = None, texts: Texts | None = None,
     ) -> "TextEncoder":
-        """The encoder for this network, these input columns and this length; no pictures."""
-        return cls(
+        """The encoder for this network, these input columns and this length; no pictures.
+
+        Args:
+            card, tokenizer_json: of the network.
+            fields: the columns that are read, in order.
+            max_tokens: longer texts are cut.
+            pictures: not used.
+            texts: what training changes; None for nothing.
+
+        Raises:
+            SettingError: words are to be covered, and the tokenizer has no token for that.
+        """
+        made = cls(
             tokenizer_json,
             {
                 "fields": list(fields),
@@ -61,6 +75,9 @@ class TextEncoder:
                 "token_types": card.token_types,
             },
         )
+        if texts is not None:
+            made.rewording = Rewording(made.tokenizer, texts)
+        return made
 
     @classmethod
     def load(cls, paths: Mapping[str, Path]) -> "TextEncoder":
@@ -96,8 +113,20 @@ class TextEncoder:
         ]
 
     def views(self, item: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The item itself: texts are not augmented."""
-        return item
+        """The item, with words changed where that was asked for."""
+        return item if self.rewording is None else self.rewording(item, rng)
+
+    @property
+    def mixes(self) -> bool:
+        """Texts are never mixed with each other: half a word is none."""
+        return False
+
+    def mix(
+        self, batch: "dict[str, torch.Tensor]", other: "dict[str, torch.Tensor]",
+        rng: np.random.Generator,
+    ) -> "tuple[dict[str, torch.Tensor], float]":
+        """The batch itself."""
+        return batch, 1.0
 
     def size(self, item: np.ndarray) -> int:
         """Its tokens."""

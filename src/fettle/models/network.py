@@ -14,6 +14,7 @@ from torch import nn
 
 from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card, block_of_tap
+from fettle.core.plan import Pictures
 from fettle.models.bert import Bert, can_open
 from fettle.models.cutting import config_of
 from fettle.models.dropout import set_dropout
@@ -81,6 +82,9 @@ class BlockNetwork(nn.Module):
         """Train rows of up to so many tokens with plain products, where the network can choose."""
         if isinstance(self.backbone, Bert):
             self.backbone.math_below = below
+
+    def run_on(self, pictures: Pictures | None) -> None:
+        """Let pictures lie in memory, and norms be folded, as this says; nothing for texts."""
 
     def set_dropout(self, p: float) -> None:
         """Every dropout drops this share from now on."""
@@ -183,6 +187,14 @@ class PictureNetwork(BlockNetwork):
     ) -> torch.Tensor:
         """What the network pooled by itself."""
         return hidden.float()
+
+    def run_on(self, pictures: Pictures | None) -> None:
+        """Let pictures lie in memory, and norms be folded, as this says."""
+        from fettle.models.pictures import PictureBackbone
+
+        assert isinstance(self.backbone, PictureBackbone)
+        assert pictures is not None, "a plan of pictures says how they are shown"
+        self.backbone.run(layout=pictures.layout, folded=pictures.folded)
 
     def _config(self) -> bytes:
         if self.card.source == "module" and self.card.folder == ".":

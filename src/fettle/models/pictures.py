@@ -7,7 +7,7 @@ right shape, and what was kept stands in place of what arrives.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from fettle.core.errors import ModelUnavailable
 from fettle.core.parts import PictureInput
+from fettle.models.folding import Folding
 
 __all__ = ["PictureBackbone"]
 
@@ -65,6 +66,8 @@ class PictureBackbone(nn.Module):
         self.picture = picture
         self.block_names = tuple(block_names)
         self._ways: dict[Shape, _Way] = {}
+        self._layout = torch.channels_last
+        self._folding: Folding | None = None
         mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (picture.mean, picture.std))
         self.register_buffer("mean", mean * 255, persistent=False)
         self.register_buffer("std", std * 255, persistent=False)
@@ -72,6 +75,14 @@ class PictureBackbone(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
+
+    def run(self, *, layout: str, folded: bool) -> None:
+        """Let feature maps lie with their channels last or first, and fold norms in training."""
+        self._layout = (torch.channels_last if layout == "channels last"
+                        else torch.contiguous_format)
+        self.model.to(memory_format=self._layout)
+        self._ways.clear()
+        self._folding = Folding() if folded else None
 
     def forward(
         self,
@@ -92,9 +103,11 @@ class PictureBackbone(nn.Module):
         self._hold_statistics()
         pixels = batch["pixels"]
         if not start and not seen:
-            return self.model(self._normalised(pixels))
+            with self._folded(pixels):
+                return self.model(self._normalised(pixels))
         way = self._way(pixels)
-        with self._passing(way, start, hidden, seen, rows=len(pixels)):
+        folded = nullcontext() if seen else self._folded(pixels)
+        with folded, self._passing(way, start, hidden, seen, rows=len(pixels)):
             return self.model(self._normalised(pixels[:, :1, :1]).expand(
                 -1, -1, *pixels.shape[1:3]) if start else self._normalised(pixels))
 
@@ -117,6 +130,15 @@ class PictureBackbone(nn.Module):
             if isinstance(one, _BatchNorm) and not getattr(one, "learns_statistics", False):
                 one.training = False
 
+    def _folded(self, pixels: torch.Tensor) -> AbstractContextManager[object]:
+        """Inside, norms run in the kernels before them: in training, where that was asked for."""
+        if self._folding is None or not torch.is_grad_enabled():
+            return nullcontext()
+        if not self._folding.is_ready:
+            with self._at_rest(pixels):
+                self._folding.learn(self.model, self._normalised(pixels[:1]))
+        return self._folding.inside()
+
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """(rows, channels, height, width) as the network was trained on, channels last."""
         scaled = pixels.permute(0, 3, 1, 2).to(torch.float32)
@@ -125,25 +147,32 @@ class PictureBackbone(nn.Module):
         elif self.picture.channels != 3:
             scaled = scaled.mean(dim=1, keepdim=True).expand(-1, self.picture.channels, -1, -1)
         made = (scaled - self.mean.float()) / self.std.float()
-        return made.to(next(self.model.parameters()).dtype)
+        made = made.to(next(self.model.parameters()).dtype)
+        return made.contiguous(memory_format=self._layout)
 
     def _way(self, pixels: torch.Tensor) -> _Way:
         """What is known of passes at this size; learned from one row."""
         size = tuple(pixels.shape[1:])
         if size not in self._ways:
-            mode = {one: one.training for one in self.model.modules()}
-            self.model.eval()
-            mine = [pixels.device] if pixels.device.type == "cuda" else []
-            try:
-                with torch.no_grad(), torch.random.fork_rng(devices=mine), torch.autocast(
-                    pixels.device.type, enabled=False
-                ):
-                    self._ways[size] = _learned(
-                        self.model, self.block_names, self._normalised(pixels[:1]))
-            finally:
-                for one, training in mode.items():
-                    one.training = training
+            with self._at_rest(pixels), torch.no_grad():
+                self._ways[size] = _learned(
+                    self.model, self.block_names, self._normalised(pixels[:1]))
         return self._ways[size]
+
+    @contextmanager
+    def _at_rest(self, pixels: torch.Tensor) -> Iterator[None]:
+        """Inside, the model is as when it is asked; afterwards nothing has changed."""
+        mode = {one: one.training for one in self.model.modules()}
+        self.model.eval()
+        mine = [pixels.device] if pixels.device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices=mine), torch.autocast(
+                pixels.device.type, enabled=False
+            ):
+                yield
+        finally:
+            for one, training in mode.items():
+                one.training = training
 
     @contextmanager
     def _passing(

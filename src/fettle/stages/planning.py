@@ -4,24 +4,30 @@ A Plan depends on the learning rows, the model and the machine, never on a test 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.parts import Card
-from fettle.core.plan import Cost, Machine, Pictures, Plan, Rung, Setting
+from fettle.core.plan import Cost, Machine, Pictures, Plan, Rung, Setting, Texts
 from fettle.core.settings import Settings
 from fettle.core.split import Split
 from fettle.core.task import Task
 from fettle.engine import costs
+from fettle.engine.allotting import allotted
 from fettle.engine.costs import Size
-from fettle.modalities import ENCODERS, showing
+from fettle.modalities import ENCODERS, showing, wording
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
+from fettle.strategies.reasons import rung_reason, unused_reasons
 from fettle.strategies.settings import require, require_for, with_asked
 from fettle.tasks import TASKS
 from fettle.tasks.making import task_of
+
+if TYPE_CHECKING:
+    from fettle.engine.trying import Tried
 
 __all__ = ["check", "name_of", "plan", "settings_of"]
 
@@ -34,17 +40,12 @@ SHARE_ON_TOP = 1 / 3
 """Of the blocks, that `top` tunes."""
 MODALITIES = tuple(ENCODERS)
 PRECISIONS = ("fp32", "bf16")
-MOST_TOKENS = 256
-GAIN = 1.1
-"""Times as fast that a network of pictures must be in bf16 to run in it."""
-LENGTH_SAMPLE = 2_000
 WIDTH = 384
 """Full fine-tuning's rate is measured at this width; wider networks take (384 / width)^2 of it,
 which gives the field's usual 4e-5 at 768 and 2e-5 at 1,024."""
 OF_PICTURES: dict[str, Setting] = {"rate": 3e-4}
 """Settings that pictures take in place of those of texts, whatever the network's width."""
 FEWEST_EPOCHS = 2
-TOKENS_A_CHARACTER = 0.25
 CACHE_LIMIT = 8 << 30
 BUSY = (
     "The machine was busy when it was measured: predicted seconds and the choices of precision, "
@@ -64,21 +65,24 @@ def plan(
     asked, metric, why = TASKS[dataset.schema.task].proposed(
         dataset.targets(split.learners), dataset.targets(split.train))
     reasons.append(why)
-    tokens, mean_tokens, pictures, why_shown = _read(dataset, split, card, settings.seed)
+    tokens, mean_tokens, pictures, texts, why_shown = _read(dataset, split, card, settings)
     reasons += why_shown
-    precision, why = _precision(machine, card, pictures)
-    reasons.append(why)
+    precision, pictures, why_so = _precision(machine, card, pictures)
+    reasons += why_so
     reasons += [] if machine.calm else [BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
-    rungs, predicted = _rungs(settings, asked, card, size, peak=machine.flops(precision),
-                              cache_limit=cache_limit)
+    rungs = _rungs(settings, asked, card, size.rows)
+    pictures, size, why_views = _viewed(pictures, rungs, size, card, cache_limit)
+    reasons += why_views
+    rungs, predicted = _costed(rungs, card, size, peak=machine.flops(precision),
+                               cache_limit=cache_limit)
     rungs, kept_costs, why_rungs = _affordable(rungs, predicted, settings.budget_seconds)
     if card.kept_blocks:
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
-    reasons += why_rungs + _rung_reasons(rungs, len(split.learners))
-    reasons += _unused_reasons(rungs, settings.asked)
+    reasons += why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
+    reasons += unused_reasons(rungs, settings.asked)
     return Plan(
         task=asked.name,
         modality=dataset.schema.modality,
@@ -92,6 +96,7 @@ def plan(
         rungs=tuple(rungs),
         max_tokens=tokens,
         pictures=pictures,
+        texts=texts,
         precision=precision,
         threads=machine.threads,
         math_below=machine.math_below(precision),
@@ -157,6 +162,8 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
         )
     if given.pictures is not None:
         showing.require(given.pictures, card)
+    if given.texts is not None:
+        wording.require(given.texts, columns=len(made.reading.inputs))
     if given.threads < 1:
         raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
     _require_rungs([rung.strategy for rung in given.rungs])
@@ -178,22 +185,26 @@ def _require_rungs(names: Sequence[str]) -> None:
         raise SettingError(f"The rung {twice} is named twice; a rung is climbed once.")
 
 
-def _rungs(
-    settings: Settings, task: Task, card: Card, size: Size, *, peak: float, cache_limit: int
-) -> tuple[list[Rung], list[Cost]]:
-    """The rungs to climb, the features first and then from the cheapest, and what each costs.
-
-    The others start from the features and from the solved head.
-    """
+def _rungs(settings: Settings, task: Task, card: Card, rows: int) -> list[Rung]:
+    """The rungs to climb, with their settings."""
     names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
     _require_rungs(names)
     rungs = with_asked(
         [Rung(name, settings_of(name, card)) for name in names], settings.asked, DEFAULTS
     )
-    rungs = [_in_steps(rung, size.rows) if "epochs" not in settings.asked else rung
-             for rung in rungs]
+    rungs = [_in_steps(rung, rows) if "epochs" not in settings.asked else rung for rung in rungs]
     for rung in rungs:
         require_for(rung, task)
+    return rungs
+
+
+def _costed(
+    rungs: list[Rung], card: Card, size: Size, *, peak: float, cache_limit: int
+) -> tuple[list[Rung], list[Cost]]:
+    """The rungs, the features first and then from the cheapest, and what each costs.
+
+    The others start from the features and from the solved head.
+    """
     predicted = {
         rung.strategy: costs.predicted(
             rung, STRATEGIES[rung.strategy](rung.settings), _size(size, rung), card, peak=peak,
@@ -203,6 +214,17 @@ def _rungs(
     }
     rungs.sort(key=lambda one: (one.strategy != "features", predicted[one.strategy].seconds))
     return rungs, [predicted[rung.strategy] for rung in rungs]
+
+
+def _viewed(
+    pictures: Pictures | None, rungs: list[Rung], size: Size, card: Card, limit: int
+) -> tuple[Pictures | None, Size, tuple[str, ...]]:
+    """How many views of pictures are kept, what that costs, and why."""
+    if pictures is None:
+        return None, size, ()
+    each = [(rung, STRATEGIES[rung.strategy](rung.settings)) for rung in rungs]
+    made, whys = allotted(pictures, each, size, card, limit=limit)
+    return made, replace(size, views=made.views, live=made.live), whys
 
 
 def _size(size: Size, rung: Rung) -> Size:
@@ -218,59 +240,48 @@ def name_of(settings: Settings, dataset: Dataset) -> str:
 
 
 def _read(
-    dataset: Dataset, split: Split, card: Card, seed: int
-) -> tuple[int, float, Pictures | None, list[str]]:
-    """The longest row that is read, the mean, how pictures are shown, and why."""
+    dataset: Dataset, split: Split, card: Card, settings: Settings
+) -> tuple[int, float, Pictures | None, Texts | None, list[str]]:
+    """The longest row that is read, the mean, how rows are shown and changed, and why."""
     if dataset.schema.modality == "text":
-        tokens, mean_tokens, why = _length(dataset, split, card)
-        return tokens, mean_tokens, None, [why]
+        tokens, mean_tokens, why = wording.length(dataset.fields(split.learners), card)
+        texts, why_changed = wording.changed(settings.augment, columns=len(dataset.schema.inputs))
+        return tokens, mean_tokens, None, texts, [why, why_changed]
     looks = [dataset.looks[row[0]] for row in dataset.fields(split.train)]
     labels = [label or "" for label in dataset.targets(split.train)]
-    pictures, reasons = showing.shown(looks, labels, card, seed=seed)
-    return card.max_tokens, float(showing.units(pictures.side)), pictures, list(reasons)
+    pictures, reasons = showing.shown(looks, labels, card, seed=settings.seed,
+                                      asked=settings.augment)
+    return card.max_tokens, float(showing.units(pictures.side)), pictures, None, list(reasons)
 
 
-def _length(dataset: Dataset, split: Split, card: Card) -> tuple[int, float, str]:
-    """The longest text in tokens that is read, and the mean, both estimated from characters."""
-    rows = split.learners[:: max(len(split.learners) // LENGTH_SAMPLE, 1)]
-    sizes = sorted(sum(map(len, row)) * TOKENS_A_CHARACTER + 2 for row in dataset.fields(rows))
-    most = min(card.max_tokens, MOST_TOKENS)
-    longer = sum(size > most for size in sizes) / len(sizes)
-    mean = sum(min(size, most) for size in sizes) / len(sizes)
-    return most, mean, (
-        f"Texts are read up to {most} tokens: {card.name} allows {card.max_tokens}, and about "
-        f"{longer:.1%} of the texts are longer and are cut."
-    )
-
-
-def _precision(machine: Machine, card: Card, pictures: Pictures | None) -> tuple[str, str]:
-    if pictures is not None and machine.bf16:
-        gain = _tried(card, pictures, machine)
-        return ("bf16" if gain >= GAIN else "fp32"), (
-            f"{card.name} runs in {'bf16' if gain >= GAIN else 'fp32'}: in bf16 it was "
-            f"{gain:.1f} times as fast here on a few pictures, and {GAIN} is asked for."
-        )
+def _precision(
+    machine: Machine, card: Card, pictures: Pictures | None
+) -> tuple[str, Pictures | None, list[str]]:
+    """bf16 or fp32, how pictures lie in memory, and why."""
+    if pictures is not None:
+        found = _tried(card, pictures, machine)
+        made = replace(pictures, layout=found.layout, folded=found.folded)
+        return found.precision, made, [f"{card.name}: {found.sentence}"]
     speed = machine.flops_bf16 / machine.flops_fp32
-    measured = (
-        f"measured {machine.flops_bf16 / 1e9:.0f} against {machine.flops_fp32 / 1e9:.0f} "
-        f"GFLOP/s in fp32"
-    )
+    measured = (f"measured {machine.flops_bf16 / 1e9:.0f} against {machine.flops_fp32 / 1e9:.0f} "
+                f"GFLOP/s in fp32")
+    why = f"Everything runs in fp32: bf16 is not faster here ({measured})."
     if machine.bf16:
-        return "bf16", f"Matrix products run in bf16: {measured} on this machine ({speed:.1f}x)."
-    return "fp32", f"Everything runs in fp32: bf16 is not faster here ({measured})."
+        why = f"Matrix products run in bf16: {measured} on this machine ({speed:.1f}x)."
+    return "bf16" if machine.bf16 else "fp32", None, [why]
 
 
-def _tried(card: Card, pictures: Pictures, machine: Machine) -> float:
-    """How many times as fast the network is in bf16, on the sample pictures of its encoder."""
+def _tried(card: Card, pictures: Pictures, machine: Machine) -> "Tried":
+    """What the network is fastest in, on the sample pictures of its encoder."""
     from fettle.engine.device import set_threads  # late: planning texts needs no torch
-    from fettle.engine.trying import gain_of_bf16
+    from fettle.engine.trying import tried
     from fettle.models.network import open_network
 
     set_threads(machine.threads)
     encoder = ENCODERS[card.modality].fit(card, "", fields=("picture",), max_tokens=1,
                                           pictures=pictures)
     batch = encoder.collate(encoder.encode(encoder.samples() * 2))
-    return gain_of_bf16(open_network(card), batch)
+    return tried(open_network(card), batch, bf16=machine.bf16)
 
 
 def _in_steps(rung: Rung, rows: int) -> Rung:
@@ -327,67 +338,3 @@ def _affordable(
                 f"{left:.0f} s of the budget of {budget:.0f} s are left."
             )
     return [rung for rung, _ in kept], [cost for _, cost in kept], reasons
-
-
-def _rung_reasons(rungs: list[Rung], rows: int) -> list[str]:
-    """Why each rung's settings are what they are."""
-    return [_rung_reason(rung, rows) for rung in rungs]
-
-
-def _unused_reasons(rungs: Sequence[Rung], asked: Mapping[str, Setting]) -> list[str]:
-    """For each setting that was asked for: the rungs that have no such setting."""
-    without = {name: [rung.strategy for rung in rungs if name not in rung.settings]
-               for name in asked}
-    return [f"{name} {asked[name]} was asked for; without such a setting: {', '.join(names)}."
-            for name, names in without.items() if names]
-
-
-def _rung_reason(rung: Rung, rows: int) -> str:
-    settings = rung.settings
-    if rung.strategy == "features":
-        return (
-            "features: the backbone runs once over each row; pooling and the head's L2 are chosen "
-            "on validation, and the head is solved once more on all learning rows."
-        )
-    if rung.strategy == "contrastive":
-        return (
-            f"contrastive: all blocks are tuned on every pair of rows in batches of "
-            f"{settings['batch_rows']}, at rate {settings['rate']:g} over {settings['epochs']} "
-            f"epochs of {rows:,} rows (30 steps, and one more for ten rows); then the head is "
-            "solved. It is made for 8 to 64 rows a class."
-        )
-    return (
-        f"{rung.strategy}: {_who_learns(rung)} at rate {settings['rate']:g} for the top "
-        f"block, {settings['slower']:g} of that for each block below, "
-        f"{settings['head_rate']:g} for the head, over at most {settings['epochs']} "
-        f"epochs of {rows:,} rows {_how(rung)}, stopped when validation has not "
-        f"improved for {settings['patience']} epochs."
-    )
-
-
-def _how(rung: Rung) -> str:
-    """The schedule, and what else was asked to be other than usual."""
-    usual, told = DEFAULTS[rung.strategy], []
-    for name in ("loss", "label_smoothing", "stop_by"):
-        if rung.settings[name] != usual[name]:
-            told.append(f", {name.replace('_', ' ')} {rung.settings[name]}")
-    return f"with warm-up and the schedule {rung.settings['schedule']}{''.join(told)}"
-
-
-def _who_learns(rung: Rung) -> str:
-    all_blocks = "the solved head is tuned with all blocks"
-    return {
-        "l2sp": f"{all_blocks}, which are pulled back to where they began (L2-SP),",
-        "wise": f"{all_blocks}; then validation chooses a point between start and end (WiSE-FT);",
-        "ema": f"{all_blocks}, and a moving average of the weights is tried,",
-        "soup": f"{all_blocks}, and the best epochs are averaged where that does no harm,",
-        "bitfit": "of the network only the biases are tuned, with the solved head,",
-        "scratch": "a network of the same architecture learns from random weights, for comparison,",
-        "full": "the solved head is tuned with all blocks (LP-FT)",
-        "top": f"the solved head is tuned with the last {rung.settings.get('top_blocks')} blocks; "
-        "what is below runs once for each row and is replayed,",
-        "gradual": "the solved head is tuned with the last block, and one more block wakes in each "
-        "epoch,",
-        "lora": f"adapters of rank {rung.settings.get('rank')} beside every linear map are tuned "
-        "with the solved head",
-    }.get(rung.strategy, "tuned from the solved head")

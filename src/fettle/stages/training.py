@@ -20,7 +20,7 @@ from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, Run, RungResult, Step
 from fettle.core.split import Split
 from fettle.core.task import Task
-from fettle.engine import climbing, contrast
+from fettle.engine import climbing, contrast, views
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
@@ -137,8 +137,9 @@ def _ground(
     network.attend_plainly(below=plan.math_below)
     encoder = ENCODERS[plan.modality].fit(
         card, preprocessing(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens,
-        pictures=plan.pictures,
+        pictures=plan.pictures, texts=plan.texts,
     )
+    network.run_on(plan.pictures)
     learners = split.learners
     items = encoder.encode(dataset.fields(learners))
     first_batch: float | None = None
@@ -156,6 +157,9 @@ def _ground(
         if first_batch is None:
             first_batch = time.process_time()
         yield event
+    seen = yield from views.kept(
+        network, encoder, items[: len(split.train)] if split.validation else items, kept, plan,
+        folder=folders.cache() / "replay")
     task = task_of(plan)
     targets = task.targets(dataset.targets(learners))
     sides = _folds(dataset, split, plan, task.strata(targets))
@@ -167,7 +171,7 @@ def _ground(
         network=network,
         encoder=encoder,
         task=task,
-        lesson=Lesson(items, targets, [dataset.ids[row] for row in learners], kept.states),
+        lesson=Lesson(items, targets, [dataset.ids[row] for row in learners], kept.states, seen),
         vectors=kept.vectors,
         folds=sides,
         held_out=bool(split.validation),

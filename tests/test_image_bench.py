@@ -1,0 +1,68 @@
+"""What bench/image_speed.py makes of its sides, without measuring anything."""
+
+import json
+
+import pytest
+
+import image_speed
+from peer_pictures import Watch
+from peers import Peer
+
+
+def run(*epochs, speed=10.0):
+    return {"images_per_second": speed,
+            "epochs": [{"seconds": seconds, "accuracy": accuracy} for seconds, accuracy in epochs]}
+
+
+RUNS = {
+    "torch": [run((10.0, 0.5), (20.0, 0.8), (30.0, 0.9), speed=100.0)],
+    "full": [run((5.0, 0.9), speed=230.0)],
+    "top": [run((4.0, 0.7), (5.0, 0.895))],
+    "fastai": [run((20.0, 0.6), (40.0, 0.89))],
+    "transformers": [run((50.0, 0.88))],
+}
+
+
+def test_figures_by_hand():
+    """The target is 0.90 - 0.01: the loop has it after 30 s, top after 5, fastai after 40."""
+    found = image_speed.figures_of(RUNS)
+    assert found["full_speedup"] == pytest.approx(2.3)
+    assert found["time_to_target_ratio"] == pytest.approx(6.0)
+    assert found["time_to_target_ratio_fastai"] == pytest.approx(8.0)
+    assert found["time_to_target_ratio_transformers"] == 0.0  # never there
+    assert found["accuracy_top"] == 0.895
+
+
+def test_medians_over_repeats_and_no_ratio_where_one_repeat_does_not_arrive():
+    several = {**RUNS, "torch": [run((30.0, 0.9), speed=speed) for speed in (90.0, 100.0, 300.0)]}
+    assert image_speed.figures_of(several)["images_per_second_torch"] == 100.0
+    late = {**RUNS, "top": [*RUNS["top"], run((9.0, 0.5))]}
+    assert image_speed.figures_of(late)["time_to_target_ratio"] == 0.0
+
+
+def test_a_peer_that_cannot_be_installed_is_not_run_and_that_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(image_speed, "environment_of",
+                        lambda name: Peer(name, None, "no such version"))
+    job = {"rows": 1, "test_rows": 1}
+    found = image_speed.commands(tmp_path, job, ("torch", "fastai"))
+    assert list(found) == ["torch"]
+    assert "fastai is not run: no such version" in capsys.readouterr().out
+    assert json.loads((tmp_path / "job.json").read_text()) == job
+
+
+def test_a_clock_counts_only_what_is_on_it(monkeypatch):
+    import peer_pictures
+
+    now = iter([0.0, 10.0, 100.0, 104.0, 200.0, 203.0])
+    monkeypatch.setattr(peer_pictures.time, "perf_counter", lambda: next(now))
+    watch = Watch()       # on from 0
+    watch.stop()          # off at 10
+    watch.stop()
+    watch.seen(0.5)       # on again from 100
+    watch.stop()          # 104
+    watch.seen(0.7)       # from 200
+    watch.stop()          # 203
+    told = watch.told(28)
+    assert [one["seconds"] for one in told["epochs"]] == [10.0, 14.0]
+    assert told["images_per_second"] == 7.0  # the second epoch took 4 s
+    assert watch.seconds == 17.0
