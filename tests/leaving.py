@@ -52,7 +52,7 @@ def leaving(
     arrow.write(made / "rows.arrow", table)
     return exporting.Leaving(
         id="tickets@1", network=network, encoder=encoder, classes=classes,
-        temperature=temperature, precision=precision, rung=rung,
+        temperature=temperature, unit=None, precision=precision, rung=rung,
         plan={"rungs": [{"strategy": "lora", "settings": SETTINGS}]},
         paths={path.name: path for path in made.iterdir()},
     )

@@ -94,6 +94,7 @@ def leaving(
     arrow.write(made / "rows.arrow", table)
     return exporting.Leaving(
         id="shapes@1", network=network, encoder=encoder, classes=CLASSES, temperature=1.7,
+        unit=None,
         precision="fp32", rung="features", plan={"rungs": []},
         paths={path.name: path for path in made.iterdir()},
     )

@@ -50,6 +50,7 @@ def leaving(folder, place, *, side=32, normalise=False):
         "picture": rows, "label": ["disc"] * 12, "side": ["train"] * 12}))
     return exporting.Leaving(
         id="shapes@1", network=network, encoder=encoder, classes=CLASSES, temperature=1.7,
+        unit=None,
         precision="fp32", rung="features", plan={"rungs": []},
         paths={path.name: path for path in made.iterdir()},
     )
