@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "remember",
-    "request", "require_ours",
+    "request", "require_ours", "too_late",
 ]
 
 JUDGED = "judged.json"
@@ -61,20 +61,20 @@ def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
         files.write_json(pointer, {"folder": str(folder), "plan": made.id, "by": _libraries()})
 
 
-def begun(settings: Settings, asked: str) -> tuple[Plan | None, str]:
-    """The plan of the run that an earlier command with the same request began, and, where other
-    versions than today's planned it, which; None and nothing where there is no such run."""
+def begun(settings: Settings, asked: str) -> tuple[Path, str] | None:
+    """The folder of the run that an earlier command with the same request began, and which other
+    versions than today's planned it, "" where none did; None where there is no such run."""
     pointer = _pointer(settings, asked)
     if not pointer.is_file():
-        return None, ""
+        return None
     held = files.read_json(pointer)
-    path = Path(held["folder"]) / "plan.json"
-    if not path.is_file():
-        return None, ""
+    folder = Path(held["folder"])
+    if not (folder / "plan.json").is_file():
+        return None
     before, now = held.get("by", {}), _libraries()
     others = [f"{name} {before[name]} (now {now[name]})" for name in now
               if name in before and before[name] != now[name]]
-    return records.load(path, Plan), ", ".join(others)
+    return folder, ", ".join(others)
 
 
 def _libraries() -> dict[str, str]:
@@ -132,6 +132,25 @@ def _sha256(place: str) -> str:
     return files.sha256(Path(place)) if Path(place).is_file() else ""
 
 
+def _judged_on(folder: Path, split: Split) -> Version | None:
+    """The version that a finished run made, where these test rows judged it.
+
+    What stands in split.json says nothing of that: it is written before the rows are judged.
+    """
+    if not is_finished(folder):
+        return None
+    made = records.load(folder / "version.json", Version)
+    return made if made.lineage.get("test_rows") == split.vault.fingerprint else None
+
+
+def too_late(settings: Settings, folder: Path) -> tuple[str, ...]:
+    """What this command asks for that a finished run cannot give any more."""
+    if settings.keep_rows or not (folder / "version" / "rows.arrow").is_file():
+        return ()
+    return ("--no-keep-rows comes too late: the version of this run was published with its rows. "
+            "Name another folder with --out to publish one without.",)
+
+
 def begin(
     folder: Path, made: Plan, found: Audit, split: Split, *, guards: Sequence[str] = ()
 ) -> Version | None:
@@ -156,10 +175,8 @@ def begin(
                 f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
                 "Name another folder with --out, or leave --out away."
             )
-        same = is_finished(folder) and (
-            records.load(folder / "split.json", Split).vault == split.vault)
-        if same and _covers(folder, made.reading.slices, guards):
-            made_before = records.load(folder / "version.json", Version)
+        made_before = _judged_on(folder, split)
+        if made_before is not None and _covers(folder, made.reading.slices, guards):
             report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
             return replace(made_before, folder=str(folder / "version"), report=report)
     records.save(path, made)
