@@ -13,7 +13,7 @@ from fettle import witnesses
 from fettle.core.audit import Audit
 from fettle.core.compared import Compared
 from fettle.core.dataset import Dataset
-from fettle.core.errors import CorruptFile, SettingError, unknown_name
+from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Machine, Plan, Reading
 from fettle.core.progress import Note, Progress, finish
@@ -335,25 +335,21 @@ def _plan_of(
     """The plan that the same command made when it began this run, and the run's folder; a new one
     where there is none, or where another fettle made one that this one cannot follow."""
     begun = runs.begun(settings, request)
-    if begun is not None:
-        folder, others = begun
+    if begun is None:
+        made = _planned(settings, given, dataset, split, card)
+        return made, runs.folder_of(settings, made)
+    before, folder, others = begun
+    if others:
         try:
-            before = records.load(folder / "plan.json", Plan)
-            if others:
-                _planned(settings, before, dataset, split, card)
-        except (CorruptFile, SettingError) as error:
-            if not others:
-                raise
+            _planned(settings, before, dataset, split, card)
+        except SettingError as error:
             yield Note(f"The run that {others} began cannot go on, and begins anew: {error}")
-        else:
-            if others:
-                yield Note(
-                    f"Going on with plan {before.id}, made with {others}." + ("" if runs.is_finished(
-                        folder) else " What is trained from here on may differ in its last digits.")
-                )
-            return _read_as(before, given.reading if given else settings.reading, dataset), folder
-    made = _planned(settings, given, dataset, split, card)
-    return made, runs.folder_of(settings, made)
+            made = _planned(settings, given, dataset, split, card)
+            return made, runs.folder_of(settings, made)
+        more = ("" if runs.is_finished(folder) else
+                " What is trained from here on may differ in its last digits.")
+        yield Note(f"Going on with plan {before.id}, made with {others}.{more}")
+    return _read_as(before, given.reading if given else settings.reading, dataset), folder
 
 
 def _read_as(made: Plan, reading: Reading, dataset: Dataset) -> Plan:

@@ -9,8 +9,8 @@ from fettle.core.audit import Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import Blocked, InputError, ShapeError
 from fettle.core.fixes import Action, Proposal
-from fettle.core.split import Split, Vault
 from fettle.core.labels import packed
+from fettle.core.split import Split, Vault
 from fettle.measures.label_noise import label_noise
 from fettle.stages import auditing
 from fettle.stages.auditing import afterwards, audit, held_out

@@ -53,8 +53,8 @@ def near_features(evidence: Evidence) -> Found:
 def near_twins(evidence: Evidence) -> tuple[NearTwins, ...]:
     """One pair of each cluster of near twins, at most 15.
 
-    Those whose labels (not numbers) contradict each other come first, then those of a learning and a test row,
-    then the likest.
+    Those whose labels contradict each other come first (numbers never do), then those of a learning
+    and a test row, then the likest.
     """
     assert evidence.features is not None
     used = np.flatnonzero(evidence.used)

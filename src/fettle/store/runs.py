@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fettle.core.audit import Audit
-from fettle.core.errors import SettingError
+from fettle.core.errors import CorruptFile, SettingError
 from fettle.core.plan import Plan
 from fettle.core.settings import Settings
 from fettle.core.split import Split
@@ -61,9 +61,13 @@ def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
         files.write_json(pointer, {"folder": str(folder), "plan": made.id, "by": _libraries()})
 
 
-def begun(settings: Settings, asked: str) -> tuple[Path, str] | None:
-    """The folder of the run that an earlier command with the same request began, and which other
-    versions than today's planned it, "" where none did; None where there is no such run."""
+def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str] | None:
+    """The plan and the folder of the run that an earlier command with the same request began, and
+    which other versions than today's planned it, "" where none did; None where there is none.
+
+    Raises:
+        CorruptFile: the plan cannot be read, such as that of a later fettle.
+    """
     pointer = _pointer(settings, asked)
     if not pointer.is_file():
         return None
@@ -74,7 +78,13 @@ def begun(settings: Settings, asked: str) -> tuple[Path, str] | None:
     before, now = held.get("by", {}), _libraries()
     others = [f"{name} {before[name]} (now {now[name]})" for name in now
               if name in before and before[name] != now[name]]
-    return folder, ", ".join(others)
+    try:
+        return records.load(folder / "plan.json", Plan), folder, ", ".join(others)
+    except CorruptFile as error:
+        raise CorruptFile(
+            f"{error} It was written with {', '.join(others) or 'these versions'}. Name another "
+            "folder with --out to begin anew."
+        ) from error
 
 
 def _libraries() -> dict[str, str]:
