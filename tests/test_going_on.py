@@ -1,6 +1,7 @@
 """Plans that a person hands back, and plans that a run goes on with."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,7 +58,9 @@ def planned_by(settings, monkeypatch, given=None, **versions):
     return made, notes
 
 
-@pytest.mark.parametrize("versions", [{}, {"fettle": "0.0.1"}, {"torch": "1.0"}])
+@pytest.mark.parametrize("versions", [
+    {}, {"fettle": "0.0.1"}, {"torch": "1.0"}, {"tokenizers": "0.1"},
+])
 @pytest.mark.usefixtures("on_this_machine")
 def test_a_run_goes_on_with_its_plan_whatever_would_be_planned_today_and_says_who_made_it(
     told, tmp_path, monkeypatch, versions
@@ -94,6 +97,20 @@ def test_slices_that_are_written_into_the_plan_of_a_begun_run_are_taken(
     sliced = replace(given, reading=replace(given.reading, slices=("label",)))
     made, _ = planned_by(settings, monkeypatch, sliced)
     assert (made.id, made.reading.slices) == (given.id, ("label",))
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_the_same_rows_by_another_name_are_another_model(told, tmp_path, monkeypatch):
+    """The id of a plan covers no name: the run of one could be taken for that of another."""
+    registry = str(tmp_path / "r")
+    first, _ = planned_by(asked(told, registry=registry), monkeypatch)
+    data = tmp_path / "orders.csv"
+    data.write_bytes(Path(told.plan.reading.data).read_bytes())
+    reading = replace(told.plan.reading, data=str(data))
+    other, _ = planned_by(asked(told, registry=registry, reading=reading), monkeypatch)
+    named, _ = planned_by(asked(told, registry=registry), monkeypatch, replace(first, name="calls"))
+    assert [one.name for one in (first, other, named)] == ["tickets", "orders", "calls"]
+    assert len({path.name for path in (tmp_path / "r" / "runs").iterdir()}) == 3
 
 
 @pytest.mark.usefixtures("on_this_machine")

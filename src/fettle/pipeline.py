@@ -51,7 +51,7 @@ def build(
         Report, and at last the Version, which is returned too.
     """
     dataset, found, split, card = yield from _before_planning(settings, given, source)
-    request = runs.request(settings, given, split, card)
+    request = runs.request(settings, given, dataset.name, split, card)
     made, folder = yield from _plan_of(settings, request, given, dataset, split, card)
     asked = settings.guard
     settings, made = witnesses.called(settings, made, folder)
@@ -81,7 +81,7 @@ def climb(
     from fettle.stages import training
 
     dataset, found, split, card = yield from _before_planning(settings, None, source)
-    request = runs.request(settings, None, split, card)
+    request = runs.request(settings, None, dataset.name, split, card)
     made, folder = yield from _plan_of(settings, request, None, dataset, split, card)
     runs.require_ours(folder)
     with locks.hold(folder):

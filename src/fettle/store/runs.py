@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ __all__ = [
     "request", "require_ours", "too_late",
 ]
 
+LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "numpy", "scipy", "pillow", "timm",
+             "keras")
 JUDGED = "judged.json"
 """By what beside the test rows a finished run was judged: columns, and files of other tasks."""
 
@@ -34,8 +37,10 @@ def folder_of(settings: Settings, made: Plan) -> Path:
     return Path(settings.out or runs_folder(settings.registry) / f"{made.name}-{made.id}")
 
 
-def request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
-    """Twelve hex digits over what was asked for, of which rows and which model.
+def request(
+    settings: Settings, given: Plan | None, name: str, split: Split, card: "Card"
+) -> str:
+    """Twelve hex digits over what was asked for, by which name, of which rows and which model.
 
     The same command finds by it the run that it began, and goes on with the plan that lies there:
     a new plan might differ, since it depends on the machine, on how busy it is, and on what this
@@ -48,7 +53,8 @@ def request(settings: Settings, given: Plan | None, split: Split, card: "Card") 
         if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows", "guard")
         and value != usual[key]
     }
-    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id]
+    whole = [asked, given.name if given else name, split.learning,
+             (card.sha256, card.definition), given and given.id]
     text = json.dumps(whole, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -89,7 +95,11 @@ def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str] | None:
 
 def _libraries() -> dict[str, str]:
     """Of which another version may plan otherwise, or train to other bits."""
-    return {name: version(name) for name in ("fettle", "torch", "transformers")}
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # of an extra that is not installed
+            found[name] = version(name)
+    return found
 
 
 def _pointer(settings: Settings, asked: str) -> Path:
