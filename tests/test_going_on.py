@@ -9,7 +9,8 @@ from fettle import pipeline
 from fettle.core.errors import CorruptFile, SettingError
 from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note
-from fettle.stages import planning, training
+from fettle.modalities import wording
+from fettle.stages import training
 from fettle.store import records, runs
 from fettle.strategies import DEFAULTS
 from stories import asked, last_of, write_rows
@@ -67,7 +68,7 @@ def test_a_run_goes_on_with_its_plan_whatever_would_be_planned_today_and_says_wh
 ):
     settings = asked(told, registry=str(tmp_path / "r"))
     before, _ = planned_by(settings, monkeypatch, **versions)
-    monkeypatch.setattr(planning, "MOST_TOKENS", before.max_tokens - 1)  # as a new default would
+    monkeypatch.setattr(wording, "MOST_TOKENS", before.max_tokens - 1)  # as a new default would
     assert pipeline.plan(settings).id != before.id
     made, notes = planned_by(settings, monkeypatch)
     assert made.id == before.id
