@@ -96,7 +96,7 @@ def _side(evidence: Evidence, row: int) -> str:
 
 def _answer(evidence: Evidence, row: int) -> str:
     """As a person writes it: several labels with a comma between them."""
-    return ", ".join(evidence.labels_of(row))
+    return ", ".join(evidence.labels_of(row)) or ("(no label)" if evidence.several else "")
 
 
 def _told(
