@@ -211,6 +211,20 @@ def copy_of(told: Told, folder: Path) -> Told:
     return Told(folder, {**told.nouns, "run": run}, list(told.notes))
 
 
+def asked(told: Told, **changed: Any) -> Any:
+    """The settings of the same command, with what is asked for otherwise."""
+    from fettle.core.settings import Settings
+
+    given = {"reading": told.plan.reading, "model": told.plan.model,
+             "registry": str(told.registry), **changed}
+    return Settings(**given)
+
+
+def last_of(story: Iterable[Any]) -> Any:
+    """What a story ends with."""
+    return list(story)[-1]
+
+
 def flip_byte(path: Path, at: int = -1) -> None:
     """Another byte there, the rest as it was."""
     content = bytearray(path.read_bytes())

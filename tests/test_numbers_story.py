@@ -10,7 +10,8 @@ from fettle import pipeline, upkeep, watching
 from fettle.core.errors import SettingError
 from fettle.core.progress import finish
 from fettle.models.sources import DEFAULT_TEXT_MODEL
-from stories import texts_and_labels
+from pictures import encoded, timm_folder
+from stories import texts_and_labels, write_rows
 
 WORTH = {"card": 30.0, "lost": 12.0, "stolen": 18.0, "top": -9.0, "money": -14.0, "late": 5.0}
 
@@ -135,3 +136,23 @@ def test_pairs_of_sentences_with_a_score_are_learned_and_judged(tmp_path, tell, 
     assert made.contender("mean").score("r2").value < 0.05
     assert made.residuals.half_width < 2.6  # the mean alone would need about that
     assert {one.by for one in made.slices} <= {"genre", "length", "cluster"}
+
+
+def test_a_picture_may_have_a_number_too(tmp_path, fettle, monkeypatch):
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(90):
+        light = int(rng.integers(20, 200))
+        picture = np.clip(light + rng.integers(-20, 21, (24, 24, 3)), 0, 255).astype(np.uint8)
+        (tmp_path / f"{row}.png").write_bytes(encoded(picture))
+        lines.append((f"{row}.png", f"{light / 7:.3f}"))
+    write_rows(tmp_path / "light.csv", lines, header=("path", "lux"))
+    timm_folder(tmp_path / "model", "test_resnet", side=32)
+    monkeypatch.chdir(tmp_path)
+    done = fettle("tune", "light.csv", "--target", "lux", "--model", "model", "--rungs", "features",
+                  "--json")
+    assert done.code == 0, done.err
+    assert done.json["task"] == "regression"
+    assert {one["name"] for one in done.json["test"]} == {"mae", "rmse", "r2", "spearman"}
+    asked = fettle("predict", "light", "0.png", "--json")
+    assert 0 < json.loads(asked.out)["value"] < 200 / 7 + 10

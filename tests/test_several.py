@@ -11,7 +11,7 @@ from fettle.core.errors import FettleError
 from fettle.core.labels import unpacked
 from fettle.store import files
 from pictures import CLASSES, drawn, encoded, timm_folder
-from stories import OWN, write_rows
+from stories import OWN, copy_of, write_rows
 
 NAMES = tuple(OWN)
 
@@ -122,6 +122,16 @@ def test_predict_prints_labels_and_json_lists(fettle, story):
     assert set(told["value"]) <= set(NAMES)
     done = fettle("predict", story.version.folder, "my is my is")
     assert done.code == 0
+
+
+def test_a_second_version_is_held_against_the_first_on_the_same_rows(story, tell, tiny, tmp_path):
+    here = copy_of(story, tmp_path / "copy")
+    second = tell(here.folder, Path(story.plan.reading.data), model=tiny, rungs=("features",))
+    flips = second.evaluation.forgetting.flips
+    first, other = (one.evaluation.contender(one.evaluation.kept).score("row_f1").value
+                    for one in (story, second))
+    assert flips.first == "tickets@1"
+    assert flips.difference == pytest.approx(other - first)
 
 
 def test_a_challenger_is_asked_at_the_gate_and_may_pass(story, fettle, tell, tiny, tmp_path):

@@ -15,7 +15,7 @@ from fettle.core.compared import Compared
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
-from fettle.core.plan import Machine, Plan
+from fettle.core.plan import Machine, Plan, Reading
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
@@ -51,17 +51,17 @@ def build(
         Report, and at last the Version, which is returned too.
     """
     dataset, found, split, card = yield from _before_planning(settings, given, source)
-    request = runs.request(settings, given, split, card)
-    made = yield from _plan_of(settings, request, given, dataset, split, card)
-    folder = runs.folder_of(settings, made)
+    request = runs.request(settings, given, dataset.name, split, card)
+    made, folder = yield from _plan_of(settings, request, given, dataset, split, card)
+    asked = settings.guard
     settings, made = witnesses.called(settings, made, folder)
     yield made
     runs.require_ours(folder)
     with locks.hold(folder):
-        moot = witnesses.moot(settings.guard, folder)
-        finished = runs.begin(folder, made, found, split, guards=() if moot else settings.guard)
+        moot = witnesses.moot(asked, folder)
+        finished = runs.begin(folder, made, found, split, guards=() if moot else asked)
         if finished is not None:
-            yield from (Note(sentence) for sentence in moot)
+            yield from (Note(sentence) for sentence in (*moot, *runs.too_late(settings, folder)))
             yield Note(f"This run is finished; {folder} holds its result.")
             yield finished
             return finished
@@ -81,9 +81,8 @@ def climb(
     from fettle.stages import training
 
     dataset, found, split, card = yield from _before_planning(settings, None, source)
-    request = runs.request(settings, None, split, card)
-    made = yield from _plan_of(settings, request, None, dataset, split, card)
-    folder = runs.folder_of(settings, made)
+    request = runs.request(settings, None, dataset.name, split, card)
+    made, folder = yield from _plan_of(settings, request, None, dataset, split, card)
     runs.require_ours(folder)
     with locks.hold(folder):
         if runs.begin(folder, made, found, split) is not None:
@@ -163,9 +162,7 @@ def _looked_again(
             "`fettle audit --deep` compares all features, too."
         )
     yield Progress("audit of features", 0, 1, "looks")
-    found = auditing.afterwards(
-        dataset, found, split, features, classes=bool(made.classes), seed=made.seed
-    )
+    found = auditing.afterwards(dataset, found, split, features, seed=made.seed)
     yield Progress("audit of features", 1, 1, "looks")
     records.save(folder / "audit.json", found)
     if found.afterwards or found.near_twins:
@@ -334,23 +331,35 @@ def _before_planning(
 def _plan_of(
     settings: Settings, request: str, given: Plan | None, dataset: Dataset, split: Split,
     card: "Card",
-) -> Generator[Note, None, Plan]:
-    """The plan that the same command made when it began this run; a new one where there is none,
-    or where another fettle made one that this one cannot follow."""
-    before, others = runs.begun(settings, request)
-    if before is None:
-        return _planned(settings, given, dataset, split, card)
+) -> Generator[Note, None, tuple[Plan, Path]]:
+    """The plan that the same command made when it began this run, and the run's folder; a new one
+    where there is none, or where another fettle made one that this one cannot follow."""
+    begun = runs.begun(settings, request)
+    if begun is None:
+        made = _planned(settings, given, dataset, split, card)
+        return made, runs.folder_of(settings, made)
+    before, folder, others = begun
     if others:
         try:
             _planned(settings, before, dataset, split, card)
         except SettingError as error:
             yield Note(f"The run that {others} began cannot go on, and begins anew: {error}")
-            return _planned(settings, given, dataset, split, card)
-        yield Note(
-            f"Going on with plan {before.id}, made with {others}. What is trained from here on may "
-            "differ in its last digits."
-        )
-    return before
+            made = _planned(settings, given, dataset, split, card)
+            return made, runs.folder_of(settings, made)
+        more = ("" if runs.is_finished(folder) else
+                " What is trained from here on may differ in its last digits.")
+        yield Note(f"Going on with plan {before.id}, made with {others}.{more}")
+    return _read_as(before, given.reading if given else settings.reading, dataset), folder
+
+
+def _read_as(made: Plan, reading: Reading, dataset: Dataset) -> Plan:
+    """The plan with where this command's rows come from: the test rows, slices and fixes may be
+    others than when the run began."""
+    schema = dataset.schema
+    return replace(made, reading=replace(
+        reading, target=schema.target, inputs=schema.inputs, label_separator=schema.several,
+        fixes=dataset.fixes,
+    ))
 
 
 def _planned(

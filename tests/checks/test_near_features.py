@@ -1,5 +1,7 @@
 """Rows that only their features tie, once the sides are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,15 @@ def test_near_twins_stand_with_two_labels_first_then_those_across_sides():
     assert found[1].sides == ("train", "test")
     assert [one.likeness for one in found[:3]] == pytest.approx([1, 1, 1])
     assert found[3].likeness < 0.9  # tied by letters: the features do not say so
+
+
+def test_numbers_do_not_contradict_each_other():
+    given = seen([f"{row}.0" for row in range(40)], equal=[(3, 31), (8, 9)])
+    schema = replace(given.dataset.schema, task="regression")
+    found = near_twins(replace(given, dataset=replace(given.dataset, schema=schema)))
+    assert found[0].sides == ("train", "test")
+    labels = ["a", "b"] * 20
+    assert near_twins(seen(labels, equal=[(3, 31), (8, 9)]))[0].sides == ("train", "train")
 
 
 def test_rows_that_say_the_same_are_no_near_twins():

@@ -25,7 +25,28 @@ def test_rows_that_are_alone_have_no_groups():
 
 
 def test_a_row_that_is_alone_is_worth_a_row():
-    assert effective_rows(ALONE % 3 == 0, ALONE) == pytest.approx(40, rel=0.03)
+    assert effective_rows(ALONE % 3 == 0, ALONE) == 40
+
+
+def test_of_a_part_in_which_every_row_is_alone_all_is_as_without_groups():
+    """A slice, or the rows of one class, may hold one row of each group."""
+    first, second = ALONE % 3 == 0, ALONE % 4 == 0
+    here = 100 + 3 * ALONE
+    assert intervals.share_interval(first, here) == intervals.share_interval(first, None)
+    assert judging.compare("a", "b", first, second, here) == judging.compare(
+        "a", "b", first, second)
+
+
+def test_rows_of_one_group_alone_say_next_to_nothing():
+    targets, one = np.arange(40) % 2, np.zeros(40, dtype=int)
+    right, wrong = targets, 1 - targets
+    assert paired_interval(classification.macro_f1_of, targets, wrong, right, rng=RNG(0),
+                           groups=one) == (1.0, -1.0, 1.0)
+    for score in judging.scores(targets, right, 2, rng=RNG(0), groups=one)[1:]:
+        assert (score.low, score.high) == (0.0, 1.0)
+    made = judging.compare("a", "b", wrong == targets, right == targets, one)
+    assert made.verdict == "cannot tell"
+    assert (made.p, made.groups) == (1.0, 1)
 
 
 def test_a_pair_of_copies_is_worth_little_more_than_half_by_hand():

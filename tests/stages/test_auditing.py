@@ -9,8 +9,10 @@ from fettle.core.audit import Severity
 from fettle.core.dataset import Dataset, Refused, Schema
 from fettle.core.errors import Blocked, InputError, ShapeError
 from fettle.core.fixes import Action, Proposal
+from fettle.core.labels import packed
 from fettle.core.split import Split, Vault
 from fettle.measures.label_noise import label_noise
+from fettle.stages import auditing
 from fettle.stages.auditing import afterwards, audit, held_out
 from patience import calls
 
@@ -260,10 +262,35 @@ def test_what_the_features_show_is_the_same_each_time(seen):
         dataset, first, split, features)
 
 
-def test_answers_that_are_no_classes_are_not_doubted(seen):
+def test_where_a_row_may_have_several_labels_no_probe_is_asked_for_one(seen, monkeypatch):
     dataset, split, features, _ = seen
-    made = afterwards(dataset, audit(dataset), split, features, classes=False)
+    table = dataset.table.set_column(
+        1, "label", pa.array([packed([label]) for label in dataset.targets()], pa.string()))
+    schema = replace(dataset.schema, task="multi-label", several="|")
+    several = replace(dataset, table=table, schema=schema)
+    monkeypatch.setattr(auditing, "held_out", None)  # would fail if it were asked
+    features = features.copy()
+    features[1] = features[0]
+    made = afterwards(several, audit(several), split, features)
     assert "label_errors" not in [one.check for one in made.afterwards]
+    (twins,) = [one for one in made.near_twins if several.ids[0] in one.ids]
+    assert set(twins.labels) <= set(dataset.targets())  # as a person writes them
+
+
+def test_numbers_that_the_features_do_not_explain_are_found_afterwards_and_none_of_a_test_row(seen):
+    dataset, split, features, _ = seen
+    numbers = features @ np.random.default_rng(1).normal(size=features.shape[1])
+    odd = [5, 50, 239]
+    numbers[odd] += 500 * numbers.std()
+    rows = np.array(split.learners + split.vault.sealed)
+    cells = np.empty(dataset.rows, dtype=object)
+    cells[rows] = [repr(float(one)) for one in numbers]
+    table = dataset.table.set_column(1, "label", pa.array(cells.tolist(), pa.string()))
+    given = replace(dataset, table=table, schema=replace(dataset.schema, task="regression"))
+    made = afterwards(given, audit(given), split, features)
+    (found,) = [one for one in made.afterwards if one.check == "surprising"]
+    assert set(found.rows[:2]) == {given.ids[rows[at]] for at in odd[:2]}
+    assert given.ids[rows[239]] not in found.rows
 
 
 def test_a_proposal_of_the_first_audit_stands(seen):

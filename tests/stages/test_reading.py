@@ -1,8 +1,6 @@
 """Reading: what is the answer, what is read, which rows were given where, and what is refused."""
 
-import io
 import re
-import sys
 
 import datasets
 import pandas as pd
@@ -10,12 +8,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
 
-from fettle.core.dataset import Schema
 from fettle.core.errors import FettleError, InputError, UnknownName
 from fettle.core.plan import Reading
-from fettle.stages.reading import read, read_unlabelled
+from fettle.stages.reading import read
 
 ROWS = 40
 TEXTS = [f"where is my card number {n}" for n in range(ROWS)]
@@ -311,59 +307,6 @@ def test_an_encoding_that_is_told_is_used_for_every_file(tmp_path):
         (tmp_path / name).write_text("text,label\ncafé,lost\n" + rows, encoding="cp1252")
     reading = Reading(data=str(tmp_path / "a.csv"), test=str(tmp_path / "b.csv"), encoding="cp1252")
     assert read(reading).fields([0, ROWS + 1]) == [("café",), ("café",)]
-
-
-SCHEMA = Schema("label", ("text",))
-
-
-def test_rows_to_be_answered_need_no_target(tmp_path):
-    dataset = read_unlabelled(
-        write_csv(tmp_path / "new.csv", ["1,where", "2,how"], "id,text"), SCHEMA
-    )
-    assert dataset.schema.target is None
-    assert dataset.schema.unused == ("id",)
-    assert dataset.fields() == [("where",), ("how",)]
-    assert dataset.name == "new"
-
-
-def test_rows_to_be_answered_keep_a_target_that_is_there(tmp_path):
-    path = tmp_path / "new.parquet"
-    parquet.write_table(table(), path)
-    assert read_unlabelled(path, SCHEMA).schema.target == "label"
-
-
-def test_a_missing_input_offers_the_nearest_column(tmp_path):
-    path = write_csv(tmp_path / "new.csv", ["1,where"], "id,texts")
-    with pytest.raises(UnknownName, match=r"new.csv is called 'text'. Did you mean 'texts'"):
-        read_unlabelled(path, SCHEMA)
-
-
-def test_the_only_column_is_the_only_input_whatever_its_name(tmp_path):
-    dataset = read_unlabelled(write_csv(tmp_path / "new.csv", ["where"], "question"), SCHEMA)
-    assert dataset.fields() == [("where",)]
-    assert "'question', is 'text'" in dataset.schema.reasons[0]
-
-
-def test_refused_rows_are_kept_however_many(tmp_path):
-    path = write_csv(tmp_path / "new.csv", ["1,where", "2", "3,a,b"], "id,text")
-    dataset = read_unlabelled(path, SCHEMA)
-    assert dataset.ids == ("new.csv:2",)
-    assert [record.place for record in dataset.refused] == ["new.csv:3", "new.csv:4"]
-    with pytest.raises(InputError, match=r"No row of new.csv can be read. new.csv:2: 1 cells"):
-        read_unlabelled(write_csv(tmp_path / "new.csv", ["1"], "id,text"), SCHEMA)
-
-
-def test_texts_come_from_a_text_file_a_list_and_a_pipe(tmp_path, monkeypatch):
-    (tmp_path / "new.txt").write_text("where, how\nwhen\n")
-    expected = [("where, how",), ("when",)]
-    other = Schema("label", ("question",))
-    assert read_unlabelled(tmp_path / "new.txt", other).fields() == expected
-    assert read_unlabelled(["where, how", "when"], other).fields() == expected
-    for raw in (b"where, how\nwhen\n", b'{"question": "where, how"}\n{"question": "when"}\n'):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
-        dataset = read_unlabelled("-", other)
-        assert dataset.fields() == expected
-        assert dataset.ids == ("stdin:1", "stdin:2")
 
 
 def test_no_data_is_an_error_and_a_text_file_is_not_for_learning(tmp_path):

@@ -210,6 +210,7 @@ def look_again(
         alike=resemblance_seen(texts, rows, directions, twins),
         train=train, validation=validation, test=test, used=train | validation | test,
         features=whole,
+        several=dataset.schema.several is not None,
     )
 
 

@@ -53,18 +53,19 @@ def near_features(evidence: Evidence) -> Found:
 def near_twins(evidence: Evidence) -> tuple[NearTwins, ...]:
     """One pair of each cluster of near twins, at most 15.
 
-    Those whose labels contradict each other come first, then those of a learning and a test row,
-    then the likest.
+    Those whose labels contradict each other come first (numbers never do), then those of a learning
+    and a test row, then the likest.
     """
     assert evidence.features is not None
     used = np.flatnonzero(evidence.used)
     directions = np.zeros_like(evidence.features)
     directions[used] = centred(evidence.features[used])
+    of_numbers = evidence.dataset.schema.task == "regression"  # two may differ without a fault
     found = []
     for cluster in evidence.alike.near_clusters:
         rows = [row for row in cluster if evidence.used[row]][:_LARGEST]
         pairs = [
-            (evidence.labels[one] != evidence.labels[other],
+            (evidence.labels[one] != evidence.labels[other] and not of_numbers,
              evidence.test[one] != evidence.test[other],
              float(directions[one] @ directions[other]), one, other)
             for one, other in combinations(rows, 2)
@@ -76,7 +77,7 @@ def near_twins(evidence: Evidence) -> tuple[NearTwins, ...]:
     return tuple(
         NearTwins(
             (evidence.dataset.ids[one], evidence.dataset.ids[other]),
-            (evidence.labels[one] or "", evidence.labels[other] or ""),
+            (_answer(evidence, one), _answer(evidence, other)),
             (_side(evidence, one), _side(evidence, other)), round(likeness, 6),
         )
         for *_, likeness, one, other in found[:_SHOWN]
@@ -91,6 +92,11 @@ def _rows(evidence: Evidence, side: str) -> list[int]:
 
 def _side(evidence: Evidence, row: int) -> str:
     return "test" if evidence.test[row] else "validation" if evidence.validation[row] else "train"
+
+
+def _answer(evidence: Evidence, row: int) -> str:
+    """As a person writes it: several labels with a comma between them."""
+    return ", ".join(evidence.labels_of(row)) or ("(no label)" if evidence.several else "")
 
 
 def _told(

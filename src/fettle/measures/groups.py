@@ -32,7 +32,7 @@ def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:
     """How many rows that are alone would tell as much of the mean of these.
 
     Rows over the design effect, and less where so few groups are that their spread is itself
-    unsure; the number of groups where all rows have one value.
+    unsure; the number of groups where all rows have one value; all rows where each is alone.
 
     Args:
         values: float (rows,), such as right (1) or wrong (0), or a paired difference.
@@ -56,6 +56,8 @@ def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:
     several = int(groups.max()) + 1
     if several == 1:
         return 1.0
+    if several == rows:
+        return float(rows)
     apart = np.asarray(values, dtype=float) - float(np.mean(values))
     alone = float((apart**2).sum())
     if alone <= 1e-12 * rows:

@@ -98,8 +98,13 @@ def grouped_intervals(
         groups: int (rows,), numbered from 0; equal where rows hang together.
         rng: draws the resamples.
 
+    Returns:
+        One a score; 0.0 to 1.0 where all rows are one group, of which nothing can be drawn.
+
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
     """
+    if not groups.any():
+        return [(0.0, 1.0)] * len(scores)
     cells, kinds = np.unique(targets * classes + predicted, return_inverse=True)
     counts, shares = patterns(kinds, groups)
 

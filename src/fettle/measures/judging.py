@@ -8,7 +8,7 @@ from fettle.core.evaluation import ClassScores, Contender
 from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
-from fettle.measures.groups import effective_rows, sign_flip
+from fettle.measures.groups import effective_rows, sign_flip, together
 
 __all__ = [
     "RIGHT", "UNSEEN", "Answers", "accuracy", "better_before", "class_scores", "compare",
@@ -83,9 +83,10 @@ def compare(
     counts = (wins, losses, both, rows - wins - losses - both)
     difference, low, high = paired.newcombe(*counts)
     p, several = paired.mcnemar(wins, losses), None
-    if groups is not None and rows:
-        names, numbers = np.unique(groups, return_inverse=True)
-        changed, several = second_right.astype(int) - first_right.astype(int), len(names)
+    numbers = None if groups is None else together(groups)
+    if numbers is not None:
+        changed = second_right.astype(int) - first_right.astype(int)
+        several = int(numbers.max()) + 1
         worth = effective_rows(changed, numbers) / rows
         _, low, high = paired.newcombe(*(worth * count for count in counts))
         p = sign_flip(changed, numbers)

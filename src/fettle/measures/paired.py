@@ -236,7 +236,7 @@ def paired_interval(
         groups: int (rows,), numbered from 0, where rows hang together: they are drawn whole.
 
     Returns:
-        (difference, low, high): second minus first.
+        (difference, low, high): second minus first; -1.0 to 1.0 where all rows are one group.
 
     Raises:
         ShapeError: the three differ in rows, or have none.
@@ -246,6 +246,8 @@ def paired_interval(
     difference, differences = _paired_differences(
         score, targets, first, second, rng, RESAMPLES, groups
     )
+    if groups is not None and not groups.any():
+        return difference, -1.0, 1.0
     low, high = percentiles(differences, level)
     return difference, float(low), float(high)
 

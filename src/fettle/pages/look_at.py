@@ -81,7 +81,8 @@ def _near_twins(story: Story) -> list[Block]:
             Cell(words.clip(one.ids[0], 60), one.sides[0], kind="code"),
             Cell(words.clip(one.ids[1], 60), one.sides[1], kind="code"),
             Cell(words.clip(one.labels[0])),
-            Cell(words.clip(one.labels[1]), tone="bad" if one.labels[0] != one.labels[1] else ""),
+            Cell(words.clip(one.labels[1]), tone="bad" if not story.has_numbers
+                 and one.labels[0] != one.labels[1] else ""),
             number_cell(words.number(one.likeness)),
         )
         for one in pairs

@@ -84,18 +84,16 @@ def audit(
 
 
 def afterwards(
-    dataset: Dataset, found: Audit, split: Split, features: np.ndarray, *, classes: bool = True,
-    seed: int = 0,
+    dataset: Dataset, found: Audit, split: Split, features: np.ndarray, *, seed: int = 0
 ) -> Audit:
     """The Audit with what a run's frozen features show of its rows: a second set of findings.
 
-    Nothing in the run follows from them: the rows have been split, and learned from. No label of a
-    test row is doubted.
+    Nothing in the run follows from them: the rows have been split, and learned from. No answer of
+    a test row is doubted.
 
     Args:
         dataset, found, split: of one story.
         features: float32 (learning and test rows, width), in the order of the split.
-        classes: whether the answers are classes, whose labels can be doubted.
         seed: of the folds.
 
     Raises:
@@ -108,8 +106,7 @@ def afterwards(
             "needs its own."
         )
     evidence = look_again(dataset, split, features, found.twins, pairs=rows <= MOST_PAIRED)
-    if classes:
-        evidence = replace(evidence, doubts=_doubts(evidence, np.random.default_rng(seed)))
+    evidence = _probed(evidence, np.random.default_rng(seed))
     gathered = _Gathered(evidence, [], [])
     gathered.ask(AFTERWARDS)
     known = {proposal.row for proposal in found.proposals}

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fettle.core.audit import Audit
-from fettle.core.errors import SettingError
+from fettle.core.errors import CorruptFile, SettingError
 from fettle.core.plan import Plan
 from fettle.core.settings import Settings
 from fettle.core.split import Split
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "remember",
-    "request", "require_ours",
+    "request", "require_ours", "too_late",
 ]
 
+LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "numpy", "scipy", "pillow", "timm",
+             "keras")
 JUDGED = "judged.json"
 """By what beside the test rows a finished run was judged: columns, and files of other tasks."""
 
@@ -34,8 +37,10 @@ def folder_of(settings: Settings, made: Plan) -> Path:
     return Path(settings.out or runs_folder(settings.registry) / f"{made.name}-{made.id}")
 
 
-def request(settings: Settings, given: Plan | None, split: Split, card: "Card") -> str:
-    """Twelve hex digits over what was asked for, of which rows and which model.
+def request(
+    settings: Settings, given: Plan | None, name: str, split: Split, card: "Card"
+) -> str:
+    """Twelve hex digits over what was asked for, by which name, of which rows and which model.
 
     The same command finds by it the run that it began, and goes on with the plan that lies there:
     a new plan might differ, since it depends on the machine, on how busy it is, and on what this
@@ -48,7 +53,8 @@ def request(settings: Settings, given: Plan | None, split: Split, card: "Card") 
         if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows", "guard")
         and value != usual[key]
     }
-    whole = [asked, split.learning, (card.sha256, card.definition), given and given.id]
+    whole = [asked, given.name if given else name, split.learning,
+             (card.sha256, card.definition), given and given.id]
     text = json.dumps(whole, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -61,25 +67,39 @@ def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
         files.write_json(pointer, {"folder": str(folder), "plan": made.id, "by": _libraries()})
 
 
-def begun(settings: Settings, asked: str) -> tuple[Plan | None, str]:
-    """The plan of the run that an earlier command with the same request began, and, where other
-    versions than today's planned it, which; None and nothing where there is no such run."""
+def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str] | None:
+    """The plan and the folder of the run that an earlier command with the same request began, and
+    which other versions than today's planned it, "" where none did; None where there is none.
+
+    Raises:
+        CorruptFile: the plan cannot be read, such as that of a later fettle.
+    """
     pointer = _pointer(settings, asked)
     if not pointer.is_file():
-        return None, ""
+        return None
     held = files.read_json(pointer)
-    path = Path(held["folder"]) / "plan.json"
-    if not path.is_file():
-        return None, ""
+    folder = Path(held["folder"])
+    if not (folder / "plan.json").is_file():
+        return None
     before, now = held.get("by", {}), _libraries()
     others = [f"{name} {before[name]} (now {now[name]})" for name in now
               if name in before and before[name] != now[name]]
-    return records.load(path, Plan), ", ".join(others)
+    try:
+        return records.load(folder / "plan.json", Plan), folder, ", ".join(others)
+    except CorruptFile as error:
+        raise CorruptFile(
+            f"{error} It was written with {', '.join(others) or 'these versions'}. Name another "
+            "folder with --out to begin anew."
+        ) from error
 
 
 def _libraries() -> dict[str, str]:
     """Of which another version may plan otherwise, or train to other bits."""
-    return {name: version(name) for name in ("fettle", "torch", "transformers")}
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):  # of an extra that is not installed
+            found[name] = version(name)
+    return found
 
 
 def _pointer(settings: Settings, asked: str) -> Path:
@@ -132,6 +152,25 @@ def _sha256(place: str) -> str:
     return files.sha256(Path(place)) if Path(place).is_file() else ""
 
 
+def _judged_on(folder: Path, split: Split) -> Version | None:
+    """The version that a finished run made, where these test rows judged it.
+
+    What stands in split.json says nothing of that: it is written before the rows are judged.
+    """
+    if not is_finished(folder):
+        return None
+    made = records.load(folder / "version.json", Version)
+    return made if made.lineage.get("test_rows") == split.vault.fingerprint else None
+
+
+def too_late(settings: Settings, folder: Path) -> tuple[str, ...]:
+    """What this command asks for that a finished run cannot give any more."""
+    if settings.keep_rows or not (folder / "version" / "rows.arrow").is_file():
+        return ()
+    return ("--no-keep-rows comes too late: the version of this run was published with its rows. "
+            "Name another folder with --out to publish one without.",)
+
+
 def begin(
     folder: Path, made: Plan, found: Audit, split: Split, *, guards: Sequence[str] = ()
 ) -> Version | None:
@@ -156,10 +195,8 @@ def begin(
                 f"{folder} holds the run of plan {held.id}, this command's plan is {made.id}. "
                 "Name another folder with --out, or leave --out away."
             )
-        same = is_finished(folder) and (
-            records.load(folder / "split.json", Split).vault == split.vault)
-        if same and _covers(folder, made.reading.slices, guards):
-            made_before = records.load(folder / "version.json", Version)
+        made_before = _judged_on(folder, split)
+        if made_before is not None and _covers(folder, made.reading.slices, guards):
             report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
             return replace(made_before, folder=str(folder / "version"), report=report)
     records.save(path, made)
