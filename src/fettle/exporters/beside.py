@@ -9,7 +9,7 @@ from typing import Any
 from fettle.core.parts import Exportable
 from fettle.store import checkpoints, files
 
-__all__ = ["config_of", "labels", "write_head", "write_preprocessing", "write_readme",
+__all__ = ["OF_CLASSES", "OF_NUMBERS", "config_of", "labels", "write_head", "write_preprocessing", "write_readme",
            "write_tokenizer"]
 
 OF_CLASSES = (
