@@ -46,7 +46,8 @@ def write(given: Exportable, folder: Path, network: str, form: str, how: str, **
         **{key: given.encoder[key] for key in ("side", "room", "interpolation")},
         "channels": picture.channels, "mean": list(picture.mean), "std": list(picture.std),
         "how": [*HOW, beside.OF_NUMBERS if given.numbers else beside.OF_CLASSES],
-        "answers": "numbers" if given.numbers else "classes", "classes": list(given.classes), **more,
+        "answers": "numbers" if given.numbers else "classes", "classes": list(given.classes),
+        **more,
     })
     files.copy_file(Path(pixels.__file__), folder / "pixels.py")
     told = how.rstrip() + NUMBERS if given.numbers else how

@@ -75,7 +75,7 @@ def of_file(path: Path, model: Any) -> Fed:
     channels, side = int(shape[-1]), int(shape[1] or 224)
     told = told_beside(path)
     if told is not None:
-        told = checked(told, KEYS, place=beside_of(path), channels=channels)
+        told = checked(told, KEYS, place=_beside(path), channels=channels)
     mode, why = _mode(model, told, path)
     mean, std, backwards = _of_mode(mode, channels)
     said = {**(told or {})}
@@ -92,7 +92,7 @@ def of_file(path: Path, model: Any) -> Fed:
 
 def _mode(model: Any, told: Mapping[str, Any] | None, path: Path) -> tuple[str, str]:
     """How pixels are scaled, and how that is known."""
-    beside = beside_of(path)
+    beside = _beside(path)
     if told is not None:
         mode = told.get("mode", "unit")
         if mode not in MODES:
@@ -190,7 +190,7 @@ def _scaled_by(model: Any) -> tuple[list[str], float]:
     return names, white
 
 
-def beside_of(path: Path) -> str:
+def _beside(path: Path) -> str:
     """What the file beside a network's is called."""
     return path.with_suffix(".json").name
 

@@ -132,7 +132,9 @@ def require_plain_layers(told: Any, *, place: str) -> None:
                 "give it as a torch module: --model package.module:factory."
             )
         config = entry.get("config")
-        for key in ELSEWHERE if isinstance(config, dict) else ():
+        if not isinstance(config, dict):
+            continue
+        for key in ELSEWHERE:
             if isinstance(config.get(key), str):
                 raise UnsafeModel(
                     f"{place}: {_where(layer, kind)} reads the file {config[key]!r} of "
