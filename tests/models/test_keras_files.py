@@ -158,3 +158,11 @@ def test_a_keras_with_known_holes_is_not_used(monkeypatch):
     monkeypatch.setattr(library(), "__version__", "3.13.1")
     with pytest.raises(ModelUnavailable, match=r"Keras 3.13.1 .* unsafe since; 3.15.1 or later"):
         from_keras.library()
+
+
+def test_a_head_on_nothing_is_no_network(tmp_path):
+    layers = library().layers
+    pixels_in = library().Input((8, 8, 3))
+    model = library().Model(pixels_in, layers.Dense(2)(layers.Flatten()(pixels_in)))
+    with pytest.raises(ModelUnavailable, match="has no weights below its head"):
+        card_of(str(saved(model, tmp_path / "a.keras")))

@@ -206,6 +206,9 @@ def _card(
     model: nn.Module, picture: PictureInput, blocks: Sequence[str] = (), **facts: Any
 ) -> Card:
     """The card, with the blocks that were named, or those that one pass over a picture shows."""
+    if next(model.parameters(), None) is None:
+        raise ModelUnavailable(f"{facts['name']} has no weights below its head: there is nothing "
+                               "to tune. Give a network that makes a vector of a picture.")
     try:
         traced = trace(model, _example(picture), model, named=blocks)
     except FettleError:
