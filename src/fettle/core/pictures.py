@@ -72,7 +72,7 @@ def is_picture(cell: str) -> bool:
 
 
 def by_hash(cell: str) -> str:
-    """The cell of the same picture by its hash, whichever way it is held; any other text as it is."""
+    """The cell of the same picture by its hash, however it is held; any other text as it is."""
     if not cell.startswith(f"{INLINE}image/"):
         return cell
     try:

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from fettle.core.columns import numbers, strings
 from fettle.core.drift import Decision, Drift
-from fettle.core.pictures import by_hash
 from fettle.core.errors import InputError
+from fettle.core.pictures import by_hash
 from fettle.measures.folds import stratified_parts
 
 __all__ = [
