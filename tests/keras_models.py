@@ -2,9 +2,12 @@
 it. Keras's own folder is one of these tests' own."""
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
+import zipfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,3 +95,52 @@ def asked(model: Any, batch: np.ndarray) -> np.ndarray:
 
     with torch.no_grad():
         return np.asarray(library().ops.convert_to_numpy(model(batch, training=False)))
+
+
+HEAD = {"kind": "linear", "pooling": "own", "normalise": False, "dropout": 0.0, "outputs": 3}
+
+
+def pixels(number: int = 3, side: int = 32) -> dict[str, Any]:
+    """A batch of noise, always the same."""
+    import torch
+
+    made = torch.Generator().manual_seed(1)
+    return {"pixels": torch.randint(0, 256, (number, side, side, 3), dtype=torch.uint8,
+                                    generator=made)}
+
+
+def opened(path: Path) -> Any:
+    """The network of a file with a random head of three outputs."""
+    import torch
+
+    from fettle.models.cards import card_of
+    from fettle.models.network import open_network
+
+    network = open_network(card_of(str(path)))
+    torch.manual_seed(3)
+    network.set_head(HEAD)
+    return network.eval()
+
+
+def features(model: Any) -> Any:
+    """Keras's own graph up to what its last dense layer takes."""
+    return library().Model(model.inputs[0], model.get_layer("answer").input)
+
+
+def rewritten(path: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The file with its config changed: `change` is given its layers by name."""
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(to, "w") as made:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                change({one["config"]["name"]: one for one in config["config"]["layers"]})
+                content = json.dumps(config).encode()
+            made.writestr(name, content)
+    return to
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of the one with a way around."""
+    return saved(around(side=48), tmp_path_factory.mktemp("around") / "around.keras")

@@ -118,3 +118,30 @@ def odd_means() -> nn.Module:
     model = grey()
     model.picture = {"side": 28, "channels": 1, "mean": (0.1, 0.2, 0.3)}
     return model
+
+
+class Features(nn.Module):
+    """A linear map, and steps behind it: what it gives are features, no classes."""
+
+    def __init__(self, is_unit: bool) -> None:
+        super().__init__()
+        self.conv, self.fc, self.act = nn.Conv2d(3, 4, 3), nn.Linear(4, 6), nn.ReLU()
+        self.is_unit = is_unit
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.fc(self.conv(x).mean((2, 3)))
+        x = self.act(x)
+        return functional.normalize(x) if self.is_unit else x * 2
+
+
+def scaled_features() -> nn.Module:
+    """Features times 2."""
+    return Features(is_unit=False)
+
+
+def unit_features() -> nn.Module:
+    """Features of length 1."""
+    return Features(is_unit=True)
+
+
+THERE = ResNet20()

@@ -66,8 +66,9 @@ def asked(version):
 
 @pytest.mark.parametrize(("made", "mode", "normalise"), [
     (lambda: around(side=48), "caffe", False), (lambda: holding(around(top=False)), "tf", True),
-    (lambda: in_a_row(32), "torch", False), (lambda: around(scale=1 / 255), None, False),
-], ids=["around", "holding", "in_a_row", "rescaling"])
+    (lambda: in_a_row(32), "torch", False), (lambda: around(side=48, channels=1), "unit", False),
+    (lambda: around(scale=1 / 255), None, False),
+], ids=["around", "holding", "in_a_row", "one channel", "rescaling"])
 def test_what_leaves_answers_as_the_version_does(made, mode, normalise, tmp_path):
     place = saved(made(), tmp_path / "a.keras")
     if mode:
@@ -77,7 +78,7 @@ def test_what_leaves_answers_as_the_version_does(made, mode, normalise, tmp_path
     assert certificate.holds
     assert certificate.largest_difference < 1e-4 * max(1.0, np.abs(asked(version)[1]).max())
     assert {trial.batch_rows for trial in certificate.trials} == {1, 3, 7, 32}
-    assert {"model.keras", "preprocessing.json", "answers.py", "README.md"} <= set(
+    assert {"model.keras", "preprocessing.json", "pixels.py", "README.md"} <= set(
         certificate.files)
 
 
@@ -111,14 +112,36 @@ def test_a_network_that_keras_did_not_make_is_refused(tmp_path):
         exported(version, "keras", tmp_path / "out")
 
 
+def test_a_torch_state_of_it_is_refused_in_words(tmp_path):
+    version = leaving(tmp_path, saved(around(side=32), tmp_path / "a.keras"))
+    with pytest.raises(SettingError, match=r"a network of keras, and network.py .*keras or onnx"):
+        exported(version, "torch", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_beside_it_opens_it_as_it_says(tmp_path, monkeypatch, capsys):
+    version = leaving(tmp_path, saved(around(side=48), tmp_path / "a.keras"))
+    exported(version, "keras", tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "out" / "scan-17.png").write_bytes(encoded(drawn("disc", seed=1, side=40)))
+    monkeypatch.chdir(tmp_path / "out")
+    monkeypatch.syspath_prepend(tmp_path / "out")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip().strip("[']") in CLASSES
+
+
 IN_TENSORFLOW = """
 import json, sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
-from answers import Answers
+from pixels import Pixels
 import keras
-answers = Answers(sys.argv[1])
-np.save(sys.argv[2] + ".said.npy", answers.outputs(np.load(sys.argv[2])))
+Pixels(sys.argv[1])
+model = keras.saving.load_model(sys.argv[1] + "/model.keras", compile=False)
+said = model(np.load(sys.argv[2]), training=False)
+np.save(sys.argv[2] + ".said.npy", keras.ops.convert_to_numpy(said))
 foreign = sorted({"torch", "fettle"} & set(sys.modules))
 print(json.dumps({"backend": keras.backend.backend(), "foreign": foreign}))
 """

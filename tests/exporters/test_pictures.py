@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 from fettle.core.errors import Blocked, SettingError, UnknownName
 from fettle.core.pictures import cell_of_bytes
-from fettle.exporters import picture_timm
+from fettle.core.plan import Unit
+from fettle.exporters import beside, picture_timm
 from fettle.exporters.pixels import Pixels
 from fettle.store import arrow, checkpoints
 from leaving import exported
@@ -51,6 +55,16 @@ def certified(version, form, folder):
 @pytest.mark.parametrize("form", ["timm", "torch"])
 def test_what_leaves_answers_as_the_version_does(resnet, form, tmp_path):
     certified(resnet, form, tmp_path / "out")
+
+
+def test_one_that_answers_numbers_says_so_in_place_of_a_softmax(resnet, tmp_path):
+    version = replace(resnet, unit=Unit(mean=20.0, spread=3.0))
+    exported(version, "torch", tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    assert told["answers"] == "numbers"
+    assert "no softmax" in told["how"][-1]
+    assert "answers numbers: its outputs are (rows, 1)" in (
+        tmp_path / "out" / "README.md").read_text()
 
 
 ALONE = """
@@ -189,3 +203,22 @@ def test_pictures_that_are_gone_are_replaced_by_those_it_was_proved_by(resnet, t
     made = exported(replace(resnet, paths=paths), "torch", tmp_path / "out")
     assert made.holds
     assert "not where they were" in made.rows_from
+
+
+@pytest.mark.parametrize(("name", "shown"), [
+    (r"C:\Users\me\scans.keras", "scans.keras"), ("../private/scans.keras", "scans.keras"),
+    ("/home/me/net", "net"), ("timm/resnet50.a1_in1k", "timm/resnet50.a1_in1k"),
+    ("keras:ResNet50", "keras:ResNet50"),
+])
+def test_a_page_names_a_model_and_no_folder_of_the_machine(resnet, name, shown, tmp_path):
+    card = replace(resnet.network.card, name=name)
+    given = SimpleNamespace(id="shapes@1", card=card, encoder={"fields": ["picture"]})
+    beside.write_readme(given, tmp_path, "ONNX", "how")
+    assert f"Tuned from `{shown}`." in (tmp_path / "README.md").read_text()
+
+
+def test_fractions_without_a_scale_are_refused_as_the_version_refuses_them(resnet, tmp_path):
+    exported(resnet, "torch", tmp_path / "out")
+    Image.fromarray(np.full((40, 40), 0.5, np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(ValueError, match="fractions without a scale"):
+        Pixels(tmp_path / "out")([tmp_path / "f.tif"])

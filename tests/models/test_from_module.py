@@ -8,10 +8,10 @@ import torch
 
 import own_networks
 from fettle.core.dataset import Schema
-from fettle.core.errors import ModelUnavailable
+from fettle.core.errors import ModelUnavailable, SettingError, UnknownName, UnsafeModel
 from fettle.modalities.image import ImageEncoder
 from fettle.models.cards import card_of
-from fettle.models.from_module import named
+from fettle.models.from_module import headless, named
 from fettle.models.network import open_network, open_saved
 from fettle.stages.reading import read_unlabelled
 from pictures import class_folders, own_cache
@@ -68,13 +68,47 @@ def test_what_is_saved_says_the_same_when_it_is_opened(tmp_path):
     ("no_such_package:factory", "PYTHONPATH"),
     ("own_networks:no_network", "gives a str"),
     ("own_networks:takes_texts", "does not take a picture"),
-    ("own_networks:odd_means", "3 numbers as mean for 1 channels"),
+    ("own_networks:odd_means", "as mean; one number, or one for each of 1 channels"),
     ("own_networks:fails", "another machine"),
     ("os:getcwd", "part of Python itself"),
 ])  # fmt: skip
 def test_what_is_no_network_of_pictures_says_so(name, said):
-    with pytest.raises(ModelUnavailable, match=said):
+    with pytest.raises((ModelUnavailable, SettingError), match=said):
         card_of(name)
+
+
+@pytest.mark.parametrize("name", ["scaled_features", "unit_features"])
+def test_a_linear_map_below_further_steps_is_no_head(name):
+    """What a step gives may stand where the map's output stood in memory; it is not that output."""
+    model = getattr(own_networks, name)()
+    assert isinstance(headless(model, torch.rand(1, 3, 32, 32)).fc, torch.nn.Linear)
+
+
+def test_a_network_that_is_there_once_is_opened_as_often_as_one_likes():
+    first, second = card_of("own_networks:THERE"), card_of("own_networks:THERE")
+    assert (first.sha256, first.width) == (second.sha256, second.width)
+    assert open_network(first).card.sha256 == first.sha256
+    assert isinstance(own_networks.THERE.linear, torch.nn.Linear)  # the user's own is as it was
+
+
+def test_a_folder_that_names_code_runs_none_of_it(tmp_path, monkeypatch):
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent" / "config.json").write_text('{"module": "runs_at_once:anything"}')
+    (tmp_path / "runs_at_once.py").write_text("raise SystemExit('it ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnsafeModel, match=r"names code that would run \(runs_at_once:anything\)"):
+        card_of(str(tmp_path / "sent"))
+
+
+@pytest.mark.parametrize(("told", "said"), [
+    ({"side": "big"}, "ResNet20.picture names 'big' as side"), ({"std": [0, 0, 0]}, "above 0"),
+    ({"mean": ["a"]}, "as mean; one number, or one for each of 3"), ({"fixed": "no"}, "'no' as"),
+    ({"interpolation": "bilinar"}, "Did you mean 'bilinear'"), ({"sides": 3}, "Did you mean 'side"),
+])
+def test_what_a_module_says_of_its_pictures_is_checked(told, said, monkeypatch):
+    monkeypatch.setattr(own_networks.ResNet20, "picture", told)
+    with pytest.raises((SettingError, UnknownName), match=said):
+        card_of(NAME)
 
 
 def test_the_real_resnet20_reads_cifar_as_its_authors_did(shared_weights, shared_data, tmp_path):

@@ -1,10 +1,13 @@
 """What is decided, and what a new version learns from."""
 
+import hashlib
+
 import pyarrow as pa
 import pytest
 
 from fettle.core.drift import Drift, Estimate, Judged, State, Window
 from fettle.core.errors import InputError
+from fettle.core.pictures import cell_of_bytes, cell_of_hash
 from fettle.core.score import Score
 from fettle.stages import retraining
 from fettle.stages.retraining import Standing
@@ -64,6 +67,19 @@ def test_labels_of_rows_that_a_version_has_are_not_new_and_each_counts_once():
     labels = ["x", "x", "x", "y", "y", None]
     assert retraining.unlearned([BEFORE], fields, labels, ("text",)) == 2
     assert retraining.unlearned([], fields, labels, ("text",)) == 4
+
+
+def test_a_picture_is_the_same_whether_its_bytes_or_their_hash_stand_in_the_cell():
+    content = b"\x89PNG of a disc"
+    held, served = cell_of_hash(hashlib.sha256(content).hexdigest()), cell_of_bytes(content)
+    before = pa.table({"picture": [held], "label": ["disc"], "id": ["0"], "side": ["test"]})
+    assert retraining.unlearned([before], [(served,)], ["disc"], ("picture",)) == 0
+    others = [cell_of_bytes(b"\x89PNG of another %d" % at) for at in range(10)]
+    new = pa.table({"picture": [served, *others], "label": ["disc"] * 11,
+                    "id": [str(at) for at in range(11)]})
+    made, _ = retraining.assemble(before, new, inputs=("picture",), target="label", seed=0)
+    assert served not in made.column("picture").to_pylist()  # it judges, so nothing learns from it
+    assert made.num_rows == 11
 
 
 def old(*rows):

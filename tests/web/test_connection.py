@@ -8,6 +8,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fettle.web.connection import Connection
+from fettle.web.door import Door
+from fettle.web.meters import Meters
 
 HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\n"
 
@@ -38,7 +40,7 @@ class Wire(asyncio.Transport):
         pass
 
 
-def told(*parts, full):
+def told(*parts, full, may_ask=lambda headers: True, later=0.0, **settings):
     """(what came back, paths that the application was asked, whether it was closed)."""
     asked = []
 
@@ -54,15 +56,17 @@ def told(*parts, full):
         await send({"type": "http.response.body", "body": b"ok"})
 
     async def story():
-        config = uvicorn.Config(app, log_config=None, lifespan="off")
+        config = uvicorn.Config(app, log_config=None, lifespan="off", **settings)
         config.load()
-        kind = type("One", (Connection,), {"full": staticmethod(full)})
+        kind = type("One", (Connection,), {
+            "full": staticmethod(full), "may_ask": staticmethod(may_ask)})
         connection, wire = kind(config, ServerState(), {}), Wire()
         connection.connection_made(wire)
         for part in parts:
             connection.data_received(part)
             for _ in range(20):
                 await asyncio.sleep(0)
+        await asyncio.sleep(later)
         found = wire.written, asked, wire.closed
         connection.connection_lost(None)
         return found
@@ -90,6 +94,28 @@ def test_the_same_connection_is_answered_when_there_is_room_again():
     assert asked == [("/predict", b"more")]
 
 
+def test_who_may_not_come_in_is_not_told_that_it_is_full():
+    seen = []
+
+    def may_ask(headers):
+        seen.append(headers)
+        return False
+
+    found, asked, _ = told(HEAD + b"\r\nrows", full=no_room, may_ask=may_ask)
+    assert found.startswith(b"HTTP/1.1 200")  # the application, whose door refuses
+    assert asked == [("/predict", b"rows")]
+    assert seen == [{b"host": b"localhost", b"content-length": b"4"}]
+
+
+@pytest.mark.parametrize("parts", [
+    (HEAD + b"\r\n", b"rows"), (HEAD + b"\r\nro", b"ws"), (HEAD + b"\r\n", b"ro"),
+], ids=["whole", "in two parts", "half"])
+def test_a_client_that_was_refused_and_then_says_nothing_is_let_go(parts, monkeypatch):
+    monkeypatch.setattr(Connection, "head_seconds", 0.02)
+    _, _, closed = told(*parts, full=no_room, later=0.2, timeout_keep_alive=0.02)
+    assert closed
+
+
 def test_a_client_that_wants_no_more_is_let_go():
     found, _, closed = told(HEAD + b"connection: close\r\n\r\nrows", full=no_room)
     assert b"connection: close" in found
@@ -106,3 +132,16 @@ def test_whatever_asks_nothing_or_cannot_be_read_over_takes_the_long_way(head):
     found, asked, _ = told(head, full=no_room)
     assert len(asked) == 1
     assert b"200" in found
+
+
+@pytest.mark.parametrize(("token", "headers", "comes_in"), [
+    ("secret", {b"authorization": b"Bearer secret", b"host": b"a.example"}, True),
+    ("secret", {b"authorization": b"Bearer other", b"host": b"localhost"}, False),
+    ("secret", {b"host": b"localhost"}, False),
+    (None, {b"host": b"localhost:8000"}, True),
+    (None, {b"host": b"rebound.example"}, False),
+    (None, {b"host": b"localhost", b"origin": b"https://elsewhere.example"}, False),
+])
+def test_the_door_says_by_headers_alone_who_comes_in(token, headers, comes_in):
+    door = Door(None, token=token, host="127.0.0.1", meters=Meters(), most_seconds=1.0)
+    assert door.lets_in(headers) is comes_in

@@ -95,3 +95,9 @@ def test_pixels_reach_the_encoder_as_they_were_sent():
 
     (content,) = contents(pictures_in("image/png", PNG, most_rows=1))
     assert (np.asarray(decoded(content)) == drawn("disc", seed=0)).all()
+
+
+def test_a_torn_form_is_told_to_its_sender_and_not_to_the_servers_log(caplog):
+    with pytest.raises(Malformed, match="The body is no form"):
+        pictures_in("multipart/form-data; boundary=x", b"--other\r\n\r\n", most_rows=4)
+    assert not caplog.records

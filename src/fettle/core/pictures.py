@@ -6,12 +6,13 @@ therefore means the same wherever its files lie, and no text of a user's is ever
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 
 from fettle.core.errors import InputError
 
 __all__ = [
-    "HASH", "INLINE", "Illustration", "Look", "cell_of_bytes", "cell_of_hash", "hash_in",
+    "HASH", "INLINE", "Illustration", "Look", "by_hash", "cell_of_bytes", "cell_of_hash", "hash_in",
     "inline_bytes", "is_picture",
 ]
 
@@ -68,6 +69,17 @@ def cell_of_bytes(content: bytes) -> str:
 def is_picture(cell: str) -> bool:
     """Whether a cell reads as one of a picture."""
     return hash_in(cell) is not None or cell.startswith(f"{INLINE}image/")
+
+
+def by_hash(cell: str) -> str:
+    """The cell of the same picture by its hash, however it is held; any other text as it is."""
+    if not cell.startswith(f"{INLINE}image/"):
+        return cell
+    try:
+        content = inline_bytes(cell) or b""
+    except InputError:
+        return cell
+    return cell_of_hash(hashlib.sha256(content).hexdigest())
 
 
 def hash_in(cell: str) -> str | None:

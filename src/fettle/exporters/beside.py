@@ -3,14 +3,14 @@ open them."""
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from fettle.core.parts import Exportable
 from fettle.store import checkpoints, files
 
-__all__ = ["config_of", "labels", "write_head", "write_preprocessing", "write_readme",
-           "write_tokenizer"]
+__all__ = ["OF_CLASSES", "OF_NUMBERS", "config_of", "labels", "write_head", "write_preprocessing",
+           "write_readme", "write_tokenizer"]
 
 OF_CLASSES = (
     "The outputs are logits (rows, classes) in the order of `classes`; their softmax is the "
@@ -108,7 +108,9 @@ def labels(given: Exportable) -> dict[str, Mapping[str, Any]]:
 def _model_name(given: Exportable) -> str:
     """Of the pre-trained model; of a folder only what it is called, not where it lies."""
     name = given.card.name
-    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name
+    is_place = name.lower().endswith(".keras") or any(
+        kind(name).is_absolute() for kind in (PurePosixPath, PureWindowsPath))
+    return PureWindowsPath(name).name if is_place or Path(name).exists() else name
 
 
 def _token(held: Mapping[str, Any], number: int) -> str | None:

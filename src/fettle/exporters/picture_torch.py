@@ -34,12 +34,18 @@ def write(given: Exportable, folder: Path) -> tuple[str, ...]:
     """The network's state, its config, and network.py.
 
     Raises:
-        SettingError: the network's class is the user's own.
+        SettingError: the network's class is the user's own, or Keras's.
     """
     if given.card.source == "module":
         raise SettingError(
             f"{given.id} was tuned from {given.card.name}, whose class is your own code: no other "
             "file here could open its weights. Export it to onnx."
+        )
+    if given.card.source not in ("timm", "transformers"):
+        raise SettingError(
+            f"{given.id} was tuned from {given.card.name}, a network of {given.card.source}, and "
+            "network.py opens those of timm and of transformers. Export it to "
+            f"{'keras or onnx' if given.card.source == 'keras' else 'onnx'}."
         )
     write_network(given, folder)
     picture_beside.write(

@@ -72,6 +72,8 @@ class Pixels:
 
 def _in_color(picture: Any) -> Any:
     """RGB: 16-bit grey scaled to 8, transparent parts on white."""
+    if picture.mode == "F":
+        raise ValueError("Its pixels are fractions without a scale; save it with 8 or 16 bits.")
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64)
         picture = Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ import torch
 from fettle.core.errors import CorruptFile, FettleError, ModelUnavailable, unknown_name
 from fettle.models import keras_fed
 from fettle.models.keras_files import APPLICATION, RANDOM, config_in, require_plain_layers
-from fettle.models.keras_row import KerasRow
+from fettle.models.keras_row import KerasRow, graph_in
 
 __all__ = ["application", "library", "opened", "rebuilt"]
 
 INSTALL = "Install it: pip install 'fettle[keras]'."
+OLDEST = (3, 15, 1)
+"""Before it, files in safe mode could still read other files of the machine, or run code."""
 CHUNK = 1 << 20
 
 
@@ -47,6 +50,12 @@ def library() -> Any:
             del os.environ["KERAS_BACKEND"]
         else:
             os.environ["KERAS_BACKEND"] = before
+    numbers = tuple(int(one) for one in re.findall(r"\d+", keras.__version__)[:3])
+    if numbers < OLDEST:
+        raise ModelUnavailable(
+            f"Keras {keras.__version__} opens files in ways that were found unsafe since; "
+            f"{'.'.join(map(str, OLDEST))} or later is due. {INSTALL}"
+        )
     if "tensorflow" not in sys.modules:  # else Keras imports it to ask what kind of thing a list is
         module_utils.tensorflow._available = False
     if keras.backend.backend() != "torch":
@@ -79,7 +88,8 @@ def opened(path: Path) -> tuple[KerasRow, keras_fed.Fed]:
         raise _unopened(str(path), error) from error
     graph = _graph_of(model, str(path))
     fed = keras_fed.of_file(path, graph)
-    row = _for_any_size(_row(_headless(graph, str(path)), fed.backwards, str(path)), str(path))
+    row = _row(_headless(graph, str(path)), fed.backwards, str(path))
+    row = _for_any_size(_in_float32(row, str(path)), str(path))
     for name, value in row.named_parameters():
         if not torch.isfinite(value).all():
             raise CorruptFile(f"{path}: {name} holds numbers that are not finite.")
@@ -174,16 +184,8 @@ def _graph_of(model: Any, place: str) -> Any:
 def _headless(model: Any, place: str) -> Any:
     """The graph up to where its last dense layer begins, if its output hangs on one; pooled."""
     keras = library()
-    tensor = end = model.outputs[0]
-    while True:
-        operation, at, _ = tensor._keras_history
-        node = operation._inbound_nodes[at]
-        if isinstance(operation, keras.layers.Dense):
-            end = node.input_tensors[0]
-            break
-        if getattr(operation, "weights", ()) or len(node.input_tensors) != 1:
-            break  # what gives the output is no map of a head
-        tensor = node.input_tensors[0]
+    below = _below_head(model)
+    end = model.outputs[0] if below is None else below
     if len(end.shape) == 4:
         end = keras.layers.GlobalAveragePooling2D(name="pooled_by_fettle")(end)
     if len(end.shape) != 2 or end.shape[1] is None:
@@ -194,6 +196,29 @@ def _headless(model: Any, place: str) -> Any:
     return keras.Model(model.inputs[0], end, name=model.name)
 
 
+def _below_head(model: Any) -> Any:
+    """What the last dense layer takes, where the output hangs on one; of a model that is a layer of
+    this one too. None where there is none."""
+    keras = library()
+    tensor = model.outputs[0]
+    while True:
+        operation, at, _ = tensor._keras_history
+        node = operation._inbound_nodes[at]
+        if len(node.input_tensors) != 1:
+            return None
+        if isinstance(operation, keras.layers.Dense):
+            return node.input_tensors[0]
+        inner = graph_in(operation)
+        if inner is not None and len(inner.inputs) == len(inner.outputs) == 1:
+            below = _below_head(inner)
+            if below is not None:
+                cut = keras.Model(inner.inputs[0], below, name=inner.name)
+                return cut(node.input_tensors[0])
+        if getattr(operation, "weights", ()):
+            return None  # what gives the output is no map of a head
+        tensor = node.input_tensors[0]
+
+
 def _for_any_size(row: KerasRow, place: str) -> KerasRow:
     """The same network built for pictures of any side, where its layers allow that."""
     plan = json.loads(row.plan)
@@ -201,10 +226,34 @@ def _for_any_size(row: KerasRow, place: str) -> KerasRow:
     if freed == plan["keras"]:
         return row
     try:
-        made = rebuilt({**plan, "keras": freed}, place=place)
-        made.load_state_dict(row.state_dict())
+        return _with_config(row, freed, place)
     except (ModelUnavailable, RuntimeError):  # a layer that needs to know the size
         return row
+
+
+def _in_float32(row: KerasRow, place: str) -> KerasRow:
+    """The same network computing in fp32, where it was trained in mixed precision: which precision
+    it answers in is decided by what serves it."""
+    plan = json.loads(row.plan)
+    config = _without_policies(plan["keras"])
+    return row if config == plan["keras"] else _with_config(row, config, place)
+
+
+def _without_policies(value: Any) -> Any:
+    """A config whose layers compute in fp32, and whose tensors are of it."""
+    if isinstance(value, list):
+        return [_without_policies(one) for one in value]
+    if not isinstance(value, dict):
+        return "float32" if value in ("float16", "bfloat16") else value
+    if value.get("class_name") == "DTypePolicy" and isinstance(value.get("config"), dict):
+        return {**value, "config": {**value["config"], "name": "float32"}}
+    return {key: _without_policies(one) for key, one in value.items()}
+
+
+def _with_config(row: KerasRow, config: Any, place: str) -> KerasRow:
+    """The network of this config with the weights of that row."""
+    made = rebuilt({**json.loads(row.plan), "keras": config}, place=place)
+    made.load_state_dict(row.state_dict())
     return made.eval()
 
 

@@ -9,6 +9,8 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from fettle.core.errors import ModelUnavailable
 from fettle.models.sources import CONFIG, WEIGHTS
 from fettle.store import checkpoints, files, folders
 
-__all__ = ["TOLD", "fill", "headless", "kept", "made", "named", "named_blocks"]
+__all__ = ["TOLD", "fill", "headless", "is_kept_here", "kept", "made", "named", "named_blocks"]
 
 TOLD = ("picture", "blocks")
 """Attributes of a module that say how it was fed, and where its blocks begin."""
@@ -62,11 +64,20 @@ def kept(model: nn.Module) -> str:
     for name, value in sorted(state.items()):
         digest.update(name.encode() + value.reshape(-1).view(torch.uint8).numpy().tobytes())
     name = f"{type(model).__name__}-{digest.hexdigest()[:16]}"
-    folder = (folders.cache() / "modules" / name).absolute()
+    folder = _kept_here() / name
     if not (folder / CONFIG).is_file():  # written last
         checkpoints.write_tensors(folder / WEIGHTS, state)
         files.write_json(folder / CONFIG, config)
     return str(folder)
+
+
+def is_kept_here(folder: Path) -> bool:
+    """Whether it is one of those that `kept` wrote, and no other folder that looks like one."""
+    return folder.resolve().parent == _kept_here().resolve()
+
+
+def _kept_here() -> Path:
+    return (folders.cache() / "modules").absolute()
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], *, place: str) -> None:
@@ -168,7 +179,7 @@ def made(spec: str) -> nn.Module:
         ) from error
     if not isinstance(found, nn.Module):
         raise ModelUnavailable(f"{spec}() gives a {type(found).__name__}, not a torch.nn.Module.")
-    return found.float().eval()
+    return deepcopy(found).float().eval()  # a factory may give the same object again and again
 
 
 def headless(model: nn.Module, example: torch.Tensor) -> nn.Module:
@@ -181,10 +192,10 @@ def headless(model: nn.Module, example: torch.Tensor) -> nn.Module:
     Raises:
         ModelUnavailable: it does not take that, or does not give one vector a picture.
     """
-    outputs: list[tuple[str, int]] = []
+    outputs: list[tuple[str, Any]] = []  # held, or what comes later could be taken for one
 
     def note(name: str) -> Any:
-        return lambda module, args, output: outputs.append((name, id(output)))
+        return lambda module, args, output: outputs.append((name, output))
 
     hooks = [one.register_forward_hook(note(name)) for name, one in model.named_modules()
              if isinstance(one, nn.Linear)]
@@ -206,7 +217,7 @@ def headless(model: nn.Module, example: torch.Tensor) -> nn.Module:
             f"{type(model).__name__} gives {tuple(getattr(given, 'shape', ()))} for one picture, "
             "where one vector was due. Let it pool at its end."
         )
-    last = next((name for name, one in reversed(outputs) if one == id(given)), None)
+    last = next((name for name, one in reversed(outputs) if one is given), None)
     if last:
         above, _, name = last.rpartition(".")
         setattr(model.get_submodule(above), name, nn.Identity())

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
 from fettle.core.errors import ModelUnavailable, SettingError, unknown_name
 from fettle.core.parts import PictureInput
 from fettle.models.keras_files import told_beside
+from fettle.models.keras_row import Ref, calls_of
+from fettle.models.picture_told import checked
 
 __all__ = ["Fed", "applications", "of_application", "of_file"]
 
@@ -24,7 +28,11 @@ WHITE = 255.0
 MODES = ("caffe", "tf", "torch", "raw", "unit")
 """Those of Keras's preprocess_input, 0 to 255 as it is, and 0 to 1."""
 KEYS = ("mode", "side", "mean", "std", "interpolation", "crop", "backwards")
-FIRST = ("Rescaling", "Normalization", "BatchNormalization")
+SCALING = ("Rescaling", "Normalization", "BatchNormalization", "TrueDivide", "Divide", "Multiply",
+           "Subtract", "Add")
+"""Layers and operations that, before the first kernel, do to pixels what was done in training."""
+SMALL = 300.0
+"""White as 255 is not larger than this behind such layers; else they were made for white as 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,39 +74,37 @@ def of_file(path: Path, model: Any) -> Fed:
     shape = tuple(model.inputs[0].shape)
     channels, side = int(shape[-1]), int(shape[1] or 224)
     told = told_beside(path)
+    if told is not None:
+        told = checked(told, KEYS, place=_beside(path), channels=channels)
     mode, why = _mode(model, told, path)
     mean, std, backwards = _of_mode(mode, channels)
-    if told is not None:
-        mean, std = (_numbers(told.get(key), usual, channels, path, key)
-                     for key, usual in (("mean", mean), ("std", std)))
-        backwards = bool(told.get("backwards", backwards))
-        side = int(told.get("side", side))
+    said = {**(told or {})}
     usual = PictureInput(side=side)
+    backwards = said.get("backwards", backwards)
     return Fed(PictureInput(
-        side=side, fixed=shape[1] is not None, channels=channels, mean=mean, std=std,
-        interpolation=str((told or {}).get("interpolation", "bilinear")),
-        crop=float((told or {}).get("crop", 1.0 if mode != "caffe" else usual.crop)),
+        side=said.get("side", side), fixed=shape[1] is not None, channels=channels,
+        mean=said.get("mean", mean), std=said.get("std", std),
+        interpolation=said.get("interpolation", "bilinear"),
+        crop=said.get("crop", 1.0 if mode != "caffe" else usual.crop),
         told=f"{path.name} is fed {why}",
     ), backwards)
 
 
 def _mode(model: Any, told: Mapping[str, Any] | None, path: Path) -> tuple[str, str]:
     """How pixels are scaled, and how that is known."""
-    beside = path.with_suffix(".json").name
+    beside = _beside(path)
     if told is not None:
-        for key in told:
-            if key not in KEYS:
-                raise unknown_name(f"setting of {beside}", key, KEYS)
         mode = told.get("mode", "unit")
         if mode not in MODES:
             raise unknown_name(f"mode of {beside}", str(mode), MODES)
         return str(mode), f"as {beside} beside it says."
     names = [one.name for one in _models_in(model)]
-    layers = [one for inner in _models_in(model) for one in inner.layers]
-    first = next((one for one in layers if type(one).__name__ in FIRST or any(
-        weight.ndim >= 2 for weight in one.weights)), None)
-    if first is not None and type(first).__name__ in FIRST:
-        return "raw", f"pixels from 0 to 255: its layer {first.name!r} scales them."
+    names_of_scaling, white = _scaled_by(model)
+    if names_of_scaling:
+        last = names_of_scaling[-1]
+        if white <= SMALL:
+            return "raw", f"pixels from 0 to 255: its layer {last!r} scales them."
+        return "unit", f"pixels from 0 to 1, which its layer {last!r} was made for."
     for short, found in applications().items():
         usual = inspect.signature(found).parameters["name"].default
         if usual in names:
@@ -153,19 +159,40 @@ def _asked(
     return tuple(mean), tuple(std), order == [2, 1, 0]
 
 
-def _numbers(
-    told: Any, usual: tuple[float, ...], channels: int, path: Path, key: str
-) -> tuple[float, ...]:
-    if told is None:
-        return usual
-    numbers = told if isinstance(told, list) else [told]
-    if len(numbers) not in (1, channels) or not all(
-            isinstance(one, int | float) for one in numbers):
-        raise SettingError(
-            f"{path.with_suffix('.json').name} names {str(told)[:60]} as {key}; one number, or one "
-            f"for each of {channels} channels, is what it may be."
-        )
-    return tuple(float(one) for one in numbers)
+def _scaled_by(model: Any) -> tuple[list[str], float]:
+    """What scales pixels before the first kernel, and the largest number that white becomes there.
+
+    The graph is followed as it runs, into the models that are layers of it.
+    """
+    calls, start, _ = calls_of(model)
+    shape = model.inputs[0].shape
+    side = int(shape[1] or 32)
+    values: dict[int, Any] = {start: torch.full((1, side, side, int(shape[-1])), WHITE)}
+    names: list[str] = []
+    white = 0.0
+
+    def value(one: Any) -> Any:
+        return values[one.number] if isinstance(one, Ref) else one
+
+    for call in calls:
+        if any(one.ndim >= 2 for one in getattr(call.operation, "weights", ())):
+            break
+        args, kwargs = tree_map(value, (call.args, call.kwargs))
+        try:
+            with torch.no_grad():
+                made = tree_leaves(call.operation(*args, **kwargs))
+        except Exception:  # an operation refuses values in its own way; the trace says so later
+            break
+        values.update(zip(call.gives, made, strict=True))
+        if type(call.operation).__name__ in SCALING:
+            names.append(str(call.operation.name))
+            white = float(made[0].detach().float().abs().max())
+    return names, white
+
+
+def _beside(path: Path) -> str:
+    """What the file beside a network's is called."""
+    return path.with_suffix(".json").name
 
 
 def _models_in(model: Any) -> list[Any]:

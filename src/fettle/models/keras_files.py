@@ -27,6 +27,8 @@ GRAPH = "saved_model.pb"
 
 PACKAGES = ("keras", "builtins")
 """Where classes and functions of a config may come from; Keras finds builtins among its own."""
+FUNCTIONS = ("builtins", "keras.activations", "keras.initializers", "keras.ops")
+"""Where functions may come from; others of Keras's open files and set switches."""
 CODE = frozenset((
     "Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer",
     "__typespec__",
@@ -101,14 +103,17 @@ def config_in(path: Path) -> dict[str, Any]:
     return config
 
 
-def require_plain_layers(config: Any, *, place: str) -> None:
+def require_plain_layers(told: Any, *, place: str) -> None:
     """Return if every class and function that a config names is Keras's own and runs nothing else.
 
     Raises:
         UnsafeModel: one is not; the message names it and its layer.
     """
-    for layer, entry in _entries(config, ""):
+    for layer, entry in _entries(told, ""):
         kind, module = entry.get("class_name"), entry.get("module")
+        if not isinstance(kind, str):
+            raise UnsafeModel(f"{place}: {_where(layer, kind)} has no class's name, so nothing of "
+                              "it was opened. Save the model again.")
         if kind in CODE:
             raise UnsafeModel(
                 f"{place}: {_where(layer, kind)} is a {kind}, which runs code that the file brings "
@@ -118,17 +123,21 @@ def require_plain_layers(config: Any, *, place: str) -> None:
         if kind in PLAIN:
             continue
         package = module.partition(".")[0] if isinstance(module, str) else None
-        if package not in PACKAGES or ">" in str(entry.get("registered_name") or ""):
+        is_foreign = module not in FUNCTIONS if kind == "function" else package not in PACKAGES
+        if is_foreign or ">" in str(entry.get("registered_name") or ""):
             raise UnsafeModel(
                 f"{place}: {_where(layer, kind)} is a class or function of its author's own "
                 f"({entry.get('registered_name') or module or 'no module'}), and fettle runs no "
                 "model's own code. Build the network from Keras's own layers and save it again; or "
                 "give it as a torch module: --model package.module:factory."
             )
+        config = entry.get("config")
+        if not isinstance(config, dict):
+            continue
         for key in ELSEWHERE:
-            if isinstance((entry.get("config") or {}).get(key), str):
+            if isinstance(config.get(key), str):
                 raise UnsafeModel(
-                    f"{place}: {_where(layer, kind)} reads the file {entry['config'][key]!r} of "
+                    f"{place}: {_where(layer, kind)} reads the file {config[key]!r} of "
                     "this machine. Take the layer out of the model and save it again."
                 )
 

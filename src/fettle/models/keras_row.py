@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from fettle.models.dropout import Dropout
 
-__all__ = ["KerasRow"]
+__all__ = ["Call", "KerasRow", "Ref", "calls_of", "graph_in"]
 
 FOLDED, UNFOLDED = (3, 2, 0, 1), (2, 3, 1, 0)
 """A kernel is (height, width, in, out) in Keras and (out, in, height, width) in torch."""
@@ -46,14 +46,14 @@ class _Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ref:
+class Ref:
     """A tensor of the graph, by its number."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """One operation of the graph as it is called once."""
 
     operation: Any
@@ -79,7 +79,7 @@ class _Steps(nn.Module):
     """One tensor in, one out."""
 
     def __init__(
-        self, calls: Sequence[tuple[str, nn.Module, _Call]], takes: int, gives: int
+        self, calls: Sequence[tuple[str, nn.Module, Call]], takes: int, gives: int
     ) -> None:
         super().__init__()
         self.takes, self.gives = takes, gives
@@ -98,7 +98,7 @@ class _Steps(nn.Module):
         values: dict[int, Any] = {self.takes: x}
 
         def value(one: Any) -> Any:
-            return values[one.number] if isinstance(one, _Ref) else one
+            return values[one.number] if isinstance(one, Ref) else one
 
         for step in self.steps:
             args, kwargs = tree_map(value, (step.args, step.kwargs))
@@ -123,7 +123,7 @@ class KerasRow(_Steps):
         backwards: whether it takes blue before green before red.
         """
         model.trainable = True  # else Keras lists what was frozen once among what never learns
-        calls, takes, gives = _calls_of(model)
+        calls, takes, gives = calls_of(model)
         super().__init__(_in_blocks(calls, takes, gives), takes, gives)
         self.plan, self.backwards = plan, backwards
         self.keras_name = str(model.name)
@@ -267,31 +267,31 @@ def _module_of(operation: Any) -> nn.Module:
     return _Operation(operation)
 
 
-def _calls_of(model: Any) -> tuple[list[_Call], int, int]:
+def calls_of(model: Any) -> tuple[list[Call], int, int]:
     """Every call of the graph, models inside it laid open; the input's number, the output's."""
     from keras import KerasTensor
 
-    calls: list[_Call] = []
+    calls: list[Call] = []
     numbers = count()
 
     def laid_open(graph: Any, given: Sequence[int]) -> list[int]:
         known = {id(one): number for one, number in zip(graph.inputs, given, strict=True)}
 
         def ref(one: Any) -> Any:
-            return _Ref(known[id(one)]) if isinstance(one, KerasTensor) else one
+            return Ref(known[id(one)]) if isinstance(one, KerasTensor) else one
 
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in graph._nodes_by_depth[depth]:
                 if node.operation is None or node.is_input:
                     continue
                 taken = [known[id(one)] for one in node.input_tensors]
-                inside = _graph_in(node.operation)
+                inside = graph_in(node.operation)
                 if inside is not None:
                     made = laid_open(inside, taken)
                 else:
                     made = [next(numbers) for _ in node.outputs]
                     args, kwargs = node.arguments.convert(ref)
-                    calls.append(_Call(node.operation, tuple(args), kwargs, frozenset(taken),
+                    calls.append(Call(node.operation, tuple(args), kwargs, frozenset(taken),
                                        tuple(made)))
                 known.update(zip(map(id, node.outputs), made, strict=True))
         return [known[id(one)] for one in graph.outputs]
@@ -301,7 +301,7 @@ def _calls_of(model: Any) -> tuple[list[_Call], int, int]:
     return calls, start, end
 
 
-def _graph_in(operation: Any) -> Any:
+def graph_in(operation: Any) -> Any:
     """The graph of a model that is an operation of another one; None of anything else."""
     from keras.src.models import Functional, Sequential
 
@@ -311,8 +311,8 @@ def _graph_in(operation: Any) -> Any:
 
 
 def _in_blocks(
-    calls: Sequence[_Call], takes: int, gives: int
-) -> list[tuple[str, nn.Module, _Call]]:
+    calls: Sequence[Call], takes: int, gives: int
+) -> list[tuple[str, nn.Module, Call]]:
     """The calls, cut wherever one tensor carries everything; several calls make one module."""
     last = {number: at for at, call in enumerate(calls) for number in call.takes}
     last[gives] = len(calls)
@@ -325,7 +325,7 @@ def _in_blocks(
     for first, again in _used_twice(calls):
         for at in range(first, again):
             ends.pop(at, None)
-    found: list[tuple[str, nn.Module, _Call]] = []
+    found: list[tuple[str, nn.Module, Call]] = []
     name = _names()
     start, carrier = 0, takes
     for end in sorted(ends):
@@ -341,13 +341,13 @@ def _in_blocks(
                     modules[key] = inside(call.operation.name), _module_of(call.operation)
             block = _Steps([(*modules[id(call.operation)], call) for call in some], carrier,
                            ends[end])
-            whole = _Call(None, (_Ref(carrier),), {}, frozenset((carrier,)), (ends[end],))
+            whole = Call(None, (Ref(carrier),), {}, frozenset((carrier,)), (ends[end],))
             found.append((name(_called(some)), block, whole))
         start, carrier = end + 1, ends[end]
     return found
 
 
-def _used_twice(calls: Sequence[_Call]) -> list[tuple[int, int]]:
+def _used_twice(calls: Sequence[Call]) -> list[tuple[int, int]]:
     """(first, last) call of each operation with weights that is called again: it is one block."""
     places: dict[int, list[int]] = {}
     for at, call in enumerate(calls):
@@ -356,7 +356,7 @@ def _used_twice(calls: Sequence[_Call]) -> list[tuple[int, int]]:
             if len(ones) > 1 and bool(getattr(calls[ones[0]].operation, "weights", None))]
 
 
-def _called(calls: Sequence[_Call]) -> str:
+def _called(calls: Sequence[Call]) -> str:
     """What the names of these operations begin with, else the name of the last."""
     names = [str(call.operation.name) for call in calls]
     same = (len(set(letters)) == 1 for letters in zip(*names, strict=False))

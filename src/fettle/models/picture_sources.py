@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from fettle.core.errors import FettleError, ModelUnavailable
+from fettle.core.errors import FettleError, ModelUnavailable, UnsafeModel
 from fettle.core.parts import Card, PictureInput
 from fettle.models import from_module, from_timm, from_transformers_pictures
 from fettle.models.cards import digest_of, parameters_in, weight_files
 from fettle.models.keras_files import APPLICATION
+from fettle.models.picture_told import checked
 from fettle.models.pictures import PictureBackbone
 from fettle.models.sources import CONFIG, WEIGHTS
 from fettle.models.tracing import trace
@@ -109,8 +110,15 @@ def card_of_kept(folder: Path, config: Mapping[str, Any]) -> Card:
     """The card of a folder that `from_module.kept` wrote.
 
     Raises:
+        UnsafeModel: it lies elsewhere, where anybody could have written it.
         ModelUnavailable: its code cannot be imported, or is not what it was.
     """
+    if not from_module.is_kept_here(folder):
+        raise UnsafeModel(
+            f"{folder / CONFIG} names code that would run ({str(config['module'])[:80]}), and a "
+            "folder that came from anywhere may not. If you trust that code, name it yourself: "
+            "--model package.module:factory, with a factory that loads the weights."
+        )
     return _card_of_made(_kept(folder, config), name=str(folder), folder=str(folder),
                          spec=str(config["module"]))
 
@@ -198,6 +206,9 @@ def _card(
     model: nn.Module, picture: PictureInput, blocks: Sequence[str] = (), **facts: Any
 ) -> Card:
     """The card, with the blocks that were named, or those that one pass over a picture shows."""
+    if next(model.parameters(), None) is None:
+        raise ModelUnavailable(f"{facts['name']} has no weights below its head: there is nothing "
+                               "to tune. Give a network that makes a vector of a picture.")
     try:
         traced = trace(model, _example(picture), model, named=blocks)
     except FettleError:
@@ -242,21 +253,13 @@ def _freed(model: nn.Module, picture: PictureInput, width: int) -> PictureInput:
 def _told_by(model: nn.Module) -> PictureInput:
     """What a module says of its input in an attribute `picture`; else the usual of ImageNet."""
     told = getattr(model, "picture", None) or {}
-    known = {"side", "fixed", "channels", "mean", "std", "interpolation", "crop"}
-    if not isinstance(told, Mapping) or not set(told) <= known:
-        raise ModelUnavailable(
-            f"{type(model).__name__}.picture is {str(told)[:80]}; a mapping with some of "
-            f"{', '.join(sorted(known))} is what it may be."
-        )
-    given = dict(told)
+    known = ("side", "fixed", "channels", "mean", "std", "interpolation", "crop")
+    place = f"{type(model).__name__}.picture"
+    if not isinstance(told, Mapping):
+        raise ModelUnavailable(f"{place} is {str(told)[:80]}; a mapping with some of "
+                               f"{', '.join(known)} is what it may be.")
+    given = checked(told, known, place=place, channels=3)
     for key in ("mean", "std"):
-        if key in given:
-            given[key] = tuple(float(one) for one in given[key])
-            if len(given[key]) not in (1, int(given.get("channels", 3))):
-                raise ModelUnavailable(
-                    f"{type(model).__name__}.picture names {len(given[key])} numbers as {key} for "
-                    f"{given.get('channels', 3)} channels."
-                )
-        elif int(given.get("channels", 3)) != 3:  # the usual ones are of three colors
-            given[key] = (0.5,)
+        if given.get("channels", 3) != 3:  # the usual ones are of three colors
+            given.setdefault(key, (0.5,))
     return PictureInput(**{"side": 224, **given})

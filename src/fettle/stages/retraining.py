@@ -13,6 +13,7 @@ import pyarrow as pa
 from fettle.core.columns import numbers, strings
 from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
+from fettle.core.pictures import by_hash
 from fettle.measures.folds import stratified_parts
 
 __all__ = [
@@ -260,5 +261,6 @@ def _cells(
 
 
 def _key(row: Sequence[str]) -> tuple[str, ...]:
-    """What two rows share that say the same: blanks and capitals aside."""
-    return tuple(" ".join(cell.split()).casefold() for cell in row)
+    """What two rows share that say the same: blanks and capitals aside; of a picture its bytes,
+    which a journal holds as themselves and a version by their hash."""
+    return tuple(" ".join(by_hash(cell).split()).casefold() for cell in row)

@@ -34,6 +34,8 @@ class Connection(HttpToolsProtocol):
 
     head_seconds = 10.0
     """For a head to arrive, from its first byte; and for a client to send that."""
+    may_ask: Callable[[dict[bytes, bytes]], bool] = staticmethod(lambda headers: True)
+    """Whether a request with these headers comes in at all; else it is not told what is full."""
     full: Callable[[], tuple[str, int] | None] = staticmethod(lambda: None)
     """Why nothing more can be asked now, and after how many seconds again; None where it can."""
     _in_head = True
@@ -85,6 +87,25 @@ class Connection(HttpToolsProtocol):
         if keep:
             self.on_response_complete()
 
+    def on_message_complete(self) -> None:
+        """The body is over; behind a refusal by its head it was read over, and the wait for a next
+        request begins: uvicorn ended it when more of the body came."""
+        super().on_message_complete()
+        if self.cycle is _answered:
+            self._wait(self.timeout_keep_alive)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        super().on_body(body)
+        if self.cycle is _answered:
+            self._wait(self.head_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        """Close, where nothing comes for so long."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler)
+
     def _may_be_refused(self) -> bool:
         """Whether this asks for answers, and its body, if it comes, can be read over."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -92,7 +113,7 @@ class Connection(HttpToolsProtocol):
         asks = self.parser.get_method() == b"POST" and self.url.endswith(ASKS)
         lengths = [value for name, value in self.headers if name == b"content-length"]
         return asks and not self.expect_100_continue and len(lengths) == 1 and (
-            len(lengths[0]) <= len(SMALL))
+            len(lengths[0]) <= len(SMALL)) and self.may_ask(dict(self.headers))
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""

@@ -66,6 +66,10 @@ class Door:
             route = scope.get("fettle.route", "other")
             self._meters.request(route, status, perf_counter() - begun)
 
+    def lets_in(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request for answers with these headers gets past the door."""
+        return self._refused("", headers) is None
+
     def _refused(self, path: str, headers: dict[bytes, bytes]) -> JSONResponse | None:
         if self._token is not None:
             if path in OPEN:

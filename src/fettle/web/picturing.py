@@ -4,6 +4,7 @@ Three forms are read: a picture's own bytes, several of them as a form (multipar
 the cells of JSON. No cell is ever a place to fetch a picture from. Only headers are looked at here.
 """
 
+import logging
 from collections.abc import Sequence
 
 from fettle.core.errors import InputError
@@ -79,6 +80,7 @@ def _parts(content_type: str, body: bytes, most_rows: int) -> list[bytes]:
     from python_multipart.exceptions import FormParserError
     from python_multipart.multipart import parse_options_header
 
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a torn form is the client's
     found: list[bytearray] = []
     is_whole: list[bool] = []
 

@@ -99,6 +99,7 @@ def serve(
         )
         connection = type("Connection", (Connection,), {
             "head_seconds": settings.limits.read_seconds, "full": staticmethod(desk.full),
+            "may_ask": app.lets_in,
         })
         server = uvicorn.Server(uvicorn.Config(
             app, http=connection, ws="none", lifespan="on", log_config=None, access_log=False,
