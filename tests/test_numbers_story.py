@@ -2,14 +2,22 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from fettle import pipeline, upkeep, watching
 from fettle.core.errors import SettingError
+from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve
+from fettle.core.journal import Answered, Label
 from fettle.core.progress import finish
+from fettle.core.score import Score
 from fettle.models.sources import DEFAULT_TEXT_MODEL
+from fettle.store import journal, records
+from fettle.store.places import journal_folder
 from stories import texts_and_labels
 
 WORTH = {"card": 30.0, "lost": 12.0, "stolen": 18.0, "top": -9.0, "money": -14.0, "late": 5.0}
@@ -100,6 +108,60 @@ def test_a_version_is_evaluated_and_watched_on_new_rows(told_of_prices, tmp_path
     assert drift.promised is None
     assert "prediction" in {one.signal for one in drift.states}
     assert "labels" in {one.signal for one in drift.states}
+
+
+@pytest.mark.usefixtures("on_this_machine")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_it_answered_is_watched_from_the_journal(told_of_prices, keeps, tmp_path):
+    told, rows = told_of_prices, priced(60, seed=9)
+    registry = shutil.copytree(told.registry, tmp_path / "registry")
+    answers, _ = pipeline.predict(told.version.folder, [text for text, _ in rows])
+    batch = [
+        Answered(f"{at:032x}", datetime(2026, 1, 1, tzinfo=UTC), "prices@1", repr(one.value),
+                 np.zeros(0), inputs={"text": text} if keeps else None)
+        for at, (one, (text, _)) in enumerate(zip(answers, rows, strict=True))
+    ]
+    folder = journal_folder(str(registry), "prices")
+    journal.Journal(folder).write(batch)
+    journal.add_labels(folder, [Label(one.id, cell, one.at, "audit")
+                                for one, (_, cell) in zip(batch, rows, strict=True)])
+    drift = finish(watching.watch("prices", registry=str(registry), journal=True))
+    assert "prediction" in {one.signal for one in drift.states}
+    errors = [abs(one.value - float(cell)) for one, (_, cell) in zip(answers, rows, strict=True)]
+    (judged,) = (one for one in drift.judged if one.stream == "audit")
+    assert judged.score.value == pytest.approx(np.mean(errors))
+
+
+def test_a_second_version_is_compared_with_the_first_to_the_last_digit(
+    told_of_prices, tell, sentences, tmp_path, fettle
+):
+    told = told_of_prices
+    second = tell(tmp_path, told.folder / "prices.csv", model=sentences,
+                  target="price", rungs=("features",), asked={"l2": "0.3"},
+                  registry=str(shutil.copytree(told.registry, tmp_path / "registry")))
+    errors = [one.evaluation.contender(one.evaluation.kept).score("mae").value
+              for one in (told, second)]
+    gain = pytest.approx(errors[0] - errors[1], rel=1e-9, abs=1e-9)
+    assert second.evaluation.forgetting.flips.difference == gain
+    done = fettle("compare", told.run_folder, second.run_folder)
+    assert "mae:" in done.out
+    assert "recall" not in done.out
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_curve_of_errors_promises_a_share_of_the_error(told_of_prices, tmp_path):
+    curve = LearningCurve(
+        (CurvePoint(100, Score("mae", 50.0, 40.0, 60.0, 30)),), None,
+        (Forecast(400, 5.0, 4.0, 6.0),), "")
+    path = records.save(tmp_path / "evaluation.json",
+                        replace(told_of_prices.evaluation, curve=curve))
+
+    class Held:
+        def paths(self, manifest):
+            return {"evaluation.json": path}
+
+    promised = watching._promised_gain(Held(), {"files": {"evaluation.json": "hash"}}, 400)
+    assert promised == pytest.approx(4 / 50)
 
 
 @pytest.mark.usefixtures("on_this_machine")

@@ -61,3 +61,14 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
         half = regression.half_width(np.abs(rng.standard_t(3, size=60)), 0.9)
         held.append((np.abs(rng.standard_t(3, size=200)) <= half).mean())
     assert 0.89 < np.mean(held) < 0.92
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e120])
+def test_what_is_explained_does_not_hang_on_the_unit(unit):
+    assert regression.r2(TRUTH * unit, SAID * unit) == pytest.approx(1 - 6 / 14)
+    found, plain = (regression.score("r2", TRUTH * by, SAID * by) for by in (unit, 1.0))
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_rounding_is_no_variance_to_explain():
+    assert regression.r2(np.full(7, 0.1), np.arange(7.0)) == 0.0
