@@ -18,6 +18,7 @@ from fettle.core.score import Score
 from fettle.models.sources import DEFAULT_TEXT_MODEL
 from fettle.store import journal, records
 from fettle.store.places import journal_folder
+from pictures import encoded, timm_folder
 from stories import texts_and_labels
 
 WORTH = {"card": 30.0, "lost": 12.0, "stolen": 18.0, "top": -9.0, "money": -14.0, "late": 5.0}
@@ -182,6 +183,35 @@ def test_a_strategy_that_needs_classes_is_refused_with_the_reason(
     with pytest.raises(SettingError, match=r"loss weighted makes no sense for regression"):
         tell(tmp_path / "b", data, model=sentences, target="price", rungs=("full",),
              asked={"loss": "weighted"})
+
+
+def test_numbers_beyond_what_can_be_squared_are_refused_in_words(tmp_path, fettle, sentences):
+    data = write(tmp_path / "huge.csv", [(text, f"{cell}e300") for text, cell in priced(60)])
+    done = fettle("plan", data, "--model", sentences, "--target", "price", "--task", "regression")
+    assert done.code == 2
+    assert "none is larger than 1e+100" in done.err
+
+
+def test_pictures_may_have_a_number_too(tmp_path, fettle, monkeypatch):
+    lines = []
+    for row in range(190):
+        light = np.random.default_rng(row).uniform(20, 235)
+        (tmp_path / f"{row}.png").write_bytes(encoded(np.full((24, 24, 3), light, np.uint8)))
+        lines.append((f"{row}.png", f"{1e6 + 1000 * light:.1f}"))
+    with (tmp_path / "lights.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("path", "light"), *lines])
+    timm_folder(tmp_path / "model", "test_resnet", side=32)
+    monkeypatch.chdir(tmp_path)
+    done = fettle("tune", "lights.csv", "--model", "model", "--rungs", "features",
+                  "--target", "light", "--json")
+    assert done.code == 0, done.err
+    assert done.json["task"] == "regression"
+    asked = fettle("predict", "lights", "0.png", "--json")
+    value = json.loads(asked.out)["value"]
+    assert 0.9e6 < value < 1.4e6
+    assert fettle("predict", "lights", "0.png").out.startswith(f"{value:.0f}  (")
+    assert fettle("evaluate", "lights", "lights.csv").code == 0
+    assert fettle("watch", "lights", "lights.csv", "--json").code == 0
 
 
 @pytest.mark.slow

@@ -157,8 +157,8 @@ def test_a_challenger_is_asked_at_the_gate_and_may_pass(story, fettle, tell, tin
 
 def test_a_second_version_is_compared_with_the_first_as_both_answer(story, fettle, tell, tiny):
     """Row by row, each with the thresholds that it carries."""
-    second = tell(story.folder / "next", story.folder / "tickets.csv", model=tiny, rungs=("features",),
-                  registry=str(story.registry))
+    second = tell(story.folder / "next", story.folder / "tickets.csv", model=tiny,
+                  rungs=("features",), registry=str(story.registry))
     ours = [told.evaluation.contender(told.evaluation.kept).score("row_f1").value
             for told in (story, second)]
     flips = second.evaluation.forgetting.flips

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 from fettle.core.compared import Compared
-from fettle.core.score import Comparison
+from fettle.core.score import Comparison, figures
 
 __all__ = [
     "Watcher", "compared", "error", "evaluated", "findings", "message", "plain", "predictions",
@@ -299,9 +299,9 @@ def _said(answer: version.Prediction) -> str:
     if isinstance(answer.value, str):
         return f"{answer.value}  ({answer.confidence:.2f})"
     if answer.interval is None:
-        return f"{answer.value:.6g}"
+        return figures(answer.value)
     low, high = answer.interval
-    return f"{answer.value:.6g}  ({low:.4g} to {high:.4g})"
+    return f"{figures(answer.value)}  ({figures(low, 4)} to {figures(high, 4)})"
 
 
 def plain(answer: version.Prediction) -> dict[str, object]:

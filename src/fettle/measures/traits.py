@@ -9,7 +9,9 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["BLANK", "column_kind", "in_numbers", "picture_traits", "surprise", "text_traits"]
+__all__ = [
+    "BLANK", "LARGEST", "column_kind", "in_numbers", "picture_traits", "surprise", "text_traits",
+]
 
 MOST_LETTERS = 20_000
 """Of a text that are looked at; its length counts all of them."""

@@ -153,8 +153,7 @@ def assemble(
     Raises:
         InputError: no new row is left to learn from.
     """
-    names = [*inputs, target]
-    notes = []
+    names, notes = [*inputs, target], []
     sides = old.column(old.num_columns - 1).to_pylist()
     kept = [row for row, side in enumerate(sides) if side in ("train", "validation", "test")]
     seen = {
