@@ -34,8 +34,8 @@ def not_numbers(evidence: Evidence) -> Found:
         f"{', ...' if len(rows) > _NAMED else ''}."
     )
     remedy = (
-        "They are left out of this run. Write numbers like 3.5 or 1e3, with a point, without a unit "
-        f"and up to {LARGEST:g}; where the cells are names, give --task classification."
+        "They are left out of this run. Write numbers like 3.5 or 1e3, with a point, without a "
+        f"unit and up to {LARGEST:g}; where the cells are names, give --task classification."
     )
     why = f"its {target} is no finite number"
     return Found(

@@ -29,9 +29,8 @@ class Score:
 
     def __str__(self) -> str:
         is_tiny = self.name in _IN_UNITS and self.value < _TINY
-        value, low, high = (
-            figures(one, 4) if is_tiny else f"{one:.3f}" for one in (self.value, self.low, self.high)
-        )
+        ends = self.value, self.low, self.high
+        value, low, high = (figures(one, 4) if is_tiny else f"{one:.3f}" for one in ends)
         return f"{self.name.replace('_', ' ')} {value} [{low}, {high}] on {self.rows:,} rows"
 
 
