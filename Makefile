@@ -31,10 +31,12 @@ demo: env  ## the whole story on the data and the model that come with fettle
 	$(BIN)/fettle demo
 
 test: env  ## the tests that take seconds, without a network
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not slow and not keras"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "keras and not slow"
 
 test-all: env  ## every test, the slow ones too, two files at a time
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not keras"
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m keras
 
 lint: env  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ from exporters.test_keras import in_tensorflow
 from keras_models import around, saved
 from pictures import CLASSES, class_folders
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):

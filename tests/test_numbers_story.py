@@ -2,14 +2,22 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from fettle import pipeline, upkeep, watching
 from fettle.core.errors import SettingError
+from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve
+from fettle.core.journal import Answered, Label
 from fettle.core.progress import finish
+from fettle.core.score import Score
 from fettle.models.sources import DEFAULT_TEXT_MODEL
+from fettle.store import journal, records
+from fettle.store.places import journal_folder
 from pictures import encoded, timm_folder
 from stories import texts_and_labels, write_rows
 
@@ -104,6 +112,60 @@ def test_a_version_is_evaluated_and_watched_on_new_rows(told_of_prices, tmp_path
 
 
 @pytest.mark.usefixtures("on_this_machine")
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_it_answered_is_watched_from_the_journal(told_of_prices, keeps, tmp_path):
+    told, rows = told_of_prices, priced(60, seed=9)
+    registry = shutil.copytree(told.registry, tmp_path / "registry")
+    answers, _ = pipeline.predict(told.version.folder, [text for text, _ in rows])
+    batch = [
+        Answered(f"{at:032x}", datetime(2026, 1, 1, tzinfo=UTC), "prices@1", repr(one.value),
+                 np.zeros(0), inputs={"text": text} if keeps else None)
+        for at, (one, (text, _)) in enumerate(zip(answers, rows, strict=True))
+    ]
+    folder = journal_folder(str(registry), "prices")
+    journal.Journal(folder).write(batch)
+    journal.add_labels(folder, [Label(one.id, cell, one.at, "audit")
+                                for one, (_, cell) in zip(batch, rows, strict=True)])
+    drift = finish(watching.watch("prices", registry=str(registry), journal=True))
+    assert "prediction" in {one.signal for one in drift.states}
+    errors = [abs(one.value - float(cell)) for one, (_, cell) in zip(answers, rows, strict=True)]
+    (judged,) = (one for one in drift.judged if one.stream == "audit")
+    assert judged.score.value == pytest.approx(np.mean(errors))
+
+
+def test_a_second_version_is_compared_with_the_first_to_the_last_digit(
+    told_of_prices, tell, sentences, tmp_path, fettle
+):
+    told = told_of_prices
+    second = tell(tmp_path, told.folder / "prices.csv", model=sentences,
+                  target="price", rungs=("features",), asked={"l2": "0.3"},
+                  registry=str(shutil.copytree(told.registry, tmp_path / "registry")))
+    errors = [one.evaluation.contender(one.evaluation.kept).score("mae").value
+              for one in (told, second)]
+    gain = pytest.approx(errors[0] - errors[1], rel=1e-9, abs=1e-9)
+    assert second.evaluation.forgetting.flips.difference == gain
+    done = fettle("compare", told.run_folder, second.run_folder)
+    assert "mae:" in done.out
+    assert "recall" not in done.out
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_a_curve_of_errors_promises_a_share_of_the_error(told_of_prices, tmp_path):
+    curve = LearningCurve(
+        (CurvePoint(100, Score("mae", 50.0, 40.0, 60.0, 30)),), None,
+        (Forecast(400, 5.0, 4.0, 6.0),), "")
+    path = records.save(tmp_path / "evaluation.json",
+                        replace(told_of_prices.evaluation, curve=curve))
+
+    class Held:
+        def paths(self, manifest):
+            return {"evaluation.json": path}
+
+    promised = watching._promised_gain(Held(), {"files": {"evaluation.json": "hash"}}, 400)
+    assert promised == pytest.approx(4 / 50)
+
+
+@pytest.mark.usefixtures("on_this_machine")
 def test_what_is_exported_answers_in_the_same_unit(told_of_prices, tmp_path):
     told = told_of_prices
     made = finish(upkeep.export(told.version.folder, "torch", tmp_path / "out"))
@@ -121,6 +183,35 @@ def test_a_strategy_that_needs_classes_is_refused_with_the_reason(
     with pytest.raises(SettingError, match=r"loss weighted makes no sense for regression"):
         tell(tmp_path / "b", data, model=sentences, target="price", rungs=("full",),
              asked={"loss": "weighted"})
+
+
+def test_numbers_beyond_what_can_be_squared_are_refused_in_words(tmp_path, fettle, sentences):
+    data = write(tmp_path / "huge.csv", [(text, f"{cell}e300") for text, cell in priced(60)])
+    done = fettle("plan", data, "--model", sentences, "--target", "price", "--task", "regression")
+    assert done.code == 2
+    assert "none is larger than 1e+100" in done.err
+
+
+def test_pictures_may_have_a_number_too(tmp_path, fettle, monkeypatch):
+    lines = []
+    for row in range(190):
+        light = np.random.default_rng(row).uniform(20, 235)
+        (tmp_path / f"{row}.png").write_bytes(encoded(np.full((24, 24, 3), light, np.uint8)))
+        lines.append((f"{row}.png", f"{1e6 + 1000 * light:.1f}"))
+    with (tmp_path / "lights.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("path", "light"), *lines])
+    timm_folder(tmp_path / "model", "test_resnet", side=32)
+    monkeypatch.chdir(tmp_path)
+    done = fettle("tune", "lights.csv", "--model", "model", "--rungs", "features",
+                  "--target", "light", "--json")
+    assert done.code == 0, done.err
+    assert done.json["task"] == "regression"
+    asked = fettle("predict", "lights", "0.png", "--json")
+    value = json.loads(asked.out)["value"]
+    assert 0.9e6 < value < 1.4e6
+    assert fettle("predict", "lights", "0.png").out.startswith(f"{value:.0f}  (")
+    assert fettle("evaluate", "lights", "lights.csv").code == 0
+    assert fettle("watch", "lights", "lights.csv", "--json").code == 0
 
 
 @pytest.mark.slow

@@ -1,15 +1,18 @@
 """The whole story of several labels a row, on the tiny network: from cells to answers."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fettle import pipeline
+from fettle import console, pipeline
 from fettle.core.errors import FettleError
+from fettle.core.journal import Answered
 from fettle.core.labels import unpacked
-from fettle.store import files
+from fettle.store import files, journal
+from fettle.store.places import journal_folder
 from pictures import CLASSES, drawn, encoded, timm_folder
 from stories import OWN, copy_of, write_rows
 
@@ -86,6 +89,20 @@ def test_the_report_shows_labels_and_no_confusion_matrix(story):
     assert "micro F1" in page
     card = Path(story.report.card).read_text(encoding="utf-8")
     assert "lost card" in card
+    assert "into any of 3 labels" in card
+    assert "several, or none" in card
+    assert "always answers with one of them" not in card
+
+
+def test_differences_are_told_as_what_they_are_and_by_their_own_test(story):
+    """The mean F1 of rows, by the sign test: no accuracy, no micro F1, no McNemar."""
+    page = Path(story.report.html).read_text(encoding="utf-8")
+    for word in ("paired difference, mean F1 of rows", "kept minus this, mean F1 of rows",
+                 "a gain in the mean F1 of rows", "exact sign test", "All 3 labels"):
+        assert word in page
+    for word in ("McNemar", "accuracy gain", "of accuracy", "kept minus this, micro"):
+        assert word not in page
+    assert "after against before, row f1: " in console._evaluation(story.evaluation)
 
 
 def test_the_version_answers_with_the_labels_above_their_thresholds(story):
@@ -148,13 +165,31 @@ def test_a_challenger_is_asked_at_the_gate_and_may_pass(story, fettle, tell, tin
     assert done.code in (0, 3)
 
 
+def test_a_second_version_is_compared_with_the_first_as_both_answer(story, fettle, tell, tiny):
+    """Row by row, each with the thresholds that it carries."""
+    second = tell(story.folder / "next", story.folder / "tickets.csv", model=tiny,
+                  rungs=("features",), registry=str(story.registry))
+    ours = [told.evaluation.contender(told.evaluation.kept).score("row_f1").value
+            for told in (story, second)]
+    flips = second.evaluation.forgetting.flips
+    assert flips.difference == pytest.approx(ours[1] - ours[0])
+    assert "are further from the truth now" in " ".join(second.evaluation.forgetting.sentences)
+    done = fettle("compare", story.run_folder, second.run_folder, "--json")
+    assert done.json["comparison"]["difference"] == pytest.approx(ours[1] - ours[0])
+
+
 @pytest.mark.parametrize("command", [
-    ("export", "--to", "onnx", "--out"), ("watch",), ("retrain",),
+    ("export", "--to", "onnx", "--out"), ("watch",), ("retrain",), ("feedback",),
 ])
 def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
     verb, *more = command
     extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]
     write_rows(tmp_path / "new.csv", [("my card", "lost card")], header=("text", "labels"))
+    if verb == "feedback":
+        id = "a" * 32
+        journal.Journal(journal_folder(str(story.registry), "tickets")).write([Answered(
+            id, datetime.now(UTC), "tickets@1", '["lost card"]', np.array([0.9, 0.1, 0.1]))])
+        write_rows(tmp_path / "new.csv", [(id, "lost card")], header=("id", "label"))
     done = fettle(verb, "tickets", *extra, "--registry", story.registry)
     assert done.code == 2
     assert "several labels" in done.err

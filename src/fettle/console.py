@@ -27,6 +27,7 @@ from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 from fettle.core.compared import Compared
+from fettle.core.score import Comparison, figures
 
 __all__ = [
     "Watcher", "compared", "error", "evaluated", "findings", "message", "plain", "predictions",
@@ -219,7 +220,7 @@ def _evaluation(event: evaluation.Evaluation) -> str:
         lines.append(f"      before ({before.name}): {escape(str(before.scores[0]))}")
         if against is not None:
             lines.append(
-                f"      after against before: {against.difference:+.3f} "
+                f"      after against before{_measured(against)}: {against.difference:+.3f} "
                 f"\\[{against.low:+.3f}, {against.high:+.3f}], {against.wins:,} rows won, "
                 f"{against.losses:,} lost, p {against.p:.2g}: {against.verdict}"
             )
@@ -227,6 +228,11 @@ def _evaluation(event: evaluation.Evaluation) -> str:
         if one.kind == "baseline":
             lines.append(f"      {one.name}: {escape(str(one.scores[0]))}")
     return "\n".join(lines)
+
+
+def _measured(against: Comparison) -> str:
+    """By what two models are compared, where that is not the score above."""
+    return "" if against.metric in ("accuracy", "mae") else f", {against.metric.replace('_', ' ')}"
 
 
 def findings(
@@ -270,6 +276,8 @@ def compared(made: Compared) -> None:
             f"p {one.p:.2g}: {one.verdict}"
         )
     moved = [one for one in made.classes if one.wins or one.losses]
+    if not made.classes:  # of numbers there are none
+        return
     table("", ["class", "recall", "rows won", "rows lost", "rows", "p, adjusted"],
           ([one.metric, f"{one.difference:+.3f}", one.wins, one.losses, one.rows, f"{one.p:.2g}"]
            for one in moved[:SHOWN_CLASSES]))
@@ -291,9 +299,9 @@ def _said(answer: version.Prediction) -> str:
     if isinstance(answer.value, str):
         return f"{answer.value}  ({answer.confidence:.2f})"
     if answer.interval is None:
-        return f"{answer.value:.6g}"
+        return figures(answer.value)
     low, high = answer.interval
-    return f"{answer.value:.6g}  ({low:.4g} to {high:.4g})"
+    return f"{figures(answer.value)}  ({figures(low, 4)} to {figures(high, 4)})"
 
 
 def plain(answer: version.Prediction) -> dict[str, object]:

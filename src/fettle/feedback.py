@@ -31,7 +31,8 @@ def enter(
         What became of each row, and a sentence for whatever could not be read.
 
     Raises:
-        SettingError: nothing was answered under this name, or there is no column `label`.
+        SettingError: nothing was answered under this name, or there is no column `label`; or a
+            version gives a row several labels.
     """
     from fettle.core.dataset import Schema
     from fettle.stages import matching, reading
@@ -66,7 +67,7 @@ def _allowed(
     """The labels that these versions know, as far as the registry still has them: their classes;
     of one that answers numbers, all of the cells that are numbers."""
     from fettle.store.registry import Registry
-    from fettle.tasks.making import opened_task
+    from fettle.tasks.making import opened_task, require_one_answer
 
     found = {}
     for version in versions:
@@ -77,6 +78,7 @@ def _allowed(
         except FettleError:  # given up since, or served from a folder
             continue
         known = opened_task(task)
+        require_one_answer(known, version, "feedback")
         if known.classes and not new_labels:
             found[version] = frozenset(known.classes)
         elif not known.classes:

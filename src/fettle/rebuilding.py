@@ -151,7 +151,7 @@ def _rows(
     )
     return retraining.assemble(
         arrow.read(opened.paths["rows.arrow"]), fresh, inputs=schema.inputs,
-        target=str(schema.target), seed=seed,
+        target=str(schema.target), seed=seed, task=schema.task,
     )
 
 

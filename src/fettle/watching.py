@@ -13,7 +13,7 @@ from fettle.core.errors import SettingError
 from fettle.core.progress import Note
 
 if TYPE_CHECKING:
-
+    from fettle.core.evaluation import LearningCurve
     from fettle.stages.retraining import Standing
     from fettle.stages.scheduling import Review
     from fettle.stages.serving import Opened
@@ -120,6 +120,7 @@ def standing(
         challenger=f"{name}@{challenger.number}" if challenger else None,
         challenger_verdict=_said(held, name, challenger.number) if challenger else None,
         new_labels=new_labels, more_rows_gain=_promised_gain(held, manifest, new_labels),
+        has_numbers=_is_of_errors(_curve(held, manifest)),
     )
 
 
@@ -266,21 +267,35 @@ def _said(held: "Registry", name: str, challenger: int) -> str | None:
 
 
 def _promised_gain(held: "Registry", manifest: Any, rows: int) -> float | None:
-    """What the version's curve of learning promises of so many more rows, at least.
+    """What the version's curve of learning promises of so many more rows, at least; of errors the
+    share of what they are with all rows.
 
     Between two forecasts it rises at least as a straight line from nothing does: a curve of
     learning is steepest at its beginning.
     """
+    curve = _curve(held, manifest)
+    if curve is None or not rows:
+        return None
+    whole = curve.points[-1].score.value if _is_of_errors(curve) else 1.0
+    return max((
+        one.low * min(rows / one.more_rows, 1.0) / whole for one in curve.forecasts
+    ), default=None)
+
+
+def _is_of_errors(curve: "LearningCurve | None") -> bool:
+    """Whether it falls with more rows, in the unit of the target."""
+    return curve is not None and bool(curve.points) and curve.points[-1].score.name == "mae"
+
+
+def _curve(held: "Registry", manifest: Any) -> "LearningCurve | None":
+    """The version's curve of learning, where it was published with one."""
     from fettle.core.evaluation import Evaluation
     from fettle.store import records
 
-    if "evaluation.json" not in manifest["files"] or not rows:
+    if "evaluation.json" not in manifest["files"]:
         return None
     path = held.paths({"files": {"evaluation.json": manifest["files"]["evaluation.json"]}})
-    curve = records.load(Path(path["evaluation.json"]), Evaluation).curve
-    return max((
-        one.low * min(rows / one.more_rows, 1.0) for one in (curve.forecasts if curve else ())
-    ), default=None)
+    return records.load(Path(path["evaluation.json"]), Evaluation).curve
 
 
 def _numbers(rows: Sequence[int]) -> Any:

@@ -22,6 +22,8 @@ from keras_models import HOME, around, holding, in_a_row, library, moved, saved
 from leaving import exported
 from pictures import CLASSES, drawn, encoded, own_cache, timm_folder
 
+pytestmark = pytest.mark.keras
+
 __all__ = ["own_cache"]
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fettle.core.errors import ShapeError
+from fettle.core.score import Score, figures
 from fettle.measures import regression
 
 TRUTH, SAID = np.array([1.0, 2.0, 3.0, 6.0]), np.array([1.0, 3.0, 2.0, 8.0])
@@ -61,3 +62,28 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
         half = regression.half_width(np.abs(rng.standard_t(3, size=60)), 0.9)
         held.append((np.abs(rng.standard_t(3, size=200)) <= half).mean())
     assert 0.89 < np.mean(held) < 0.92
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e120])
+def test_what_is_explained_does_not_hang_on_the_unit(unit):
+    assert regression.r2(TRUTH * unit, SAID * unit) == pytest.approx(1 - 6 / 14)
+    found, plain = (regression.score("r2", TRUTH * by, SAID * by) for by in (unit, 1.0))
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_rounding_is_no_variance_to_explain():
+    assert regression.r2(np.full(7, 0.1), np.arange(7.0)) == 0.0
+
+
+@pytest.mark.parametrize(("score", "said"), [
+    (Score("mae", 0.0000123, 0.00001, 0.00002, 9), "mae 1.23e-05 [1e-05, 2e-05] on 9 rows"),
+    (Score("mae", 1.5, 1.25, 1.75, 9), "mae 1.500 [1.250, 1.750] on 9 rows"),
+    (Score("r2", 0.0000123, 0.0, 0.1, 9), "r2 0.000 [0.000, 0.100] on 9 rows"),
+])
+def test_an_error_is_told_in_its_unit_however_small_that_is(score, said):
+    assert str(score) == said
+
+
+def test_numbers_of_any_size_are_told_with_the_figures_that_mean_something():
+    assert [figures(one) for one in (2.0462131, 1234567.8, -1e9 - 3, 1e20, 0.0)] == [
+        "2.04621", "1234568", "-1000000003", "1e+20", "0"]

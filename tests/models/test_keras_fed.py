@@ -28,6 +28,8 @@ from keras_models import (
 )
 from pictures import own_cache
 
+pytestmark = pytest.mark.keras
+
 __all__ = ["own_cache", "path"]
 
 

@@ -41,6 +41,8 @@ OLD = Standing("m@2", age_days=90.0, previous="m@1")
     (Standing("m@2", 1.0, "m@1"), drift(drifted=("length",), fallen=True), "retrain"),
     (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02), drift(), "retrain"),
     (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.001), drift(), "keep"),
+    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02, has_numbers=True), drift(),
+     "retrain"),
     (Standing("m@2", 90.0, new_labels=50, more_rows_gain=0.05), drift(), "keep"),
     (Standing("m@2", 1.0, challenger="m@3", challenger_verdict="promote"), drift(fallen=True),
      "promote"),
@@ -138,3 +140,16 @@ def test_each_version_brought_the_test_rows_that_no_older_one_has():
     found = retraining.vault_rows([("m@1", BEFORE), ("m@2", later), ("m@3", later)], ("text",),
                                   "label")
     assert found == {"m@1": ([("d",)], ["y"]), "m@2": ([("f",)], ["x"])}
+
+
+def test_of_numbers_the_same_share_of_new_rows_judges_and_what_is_no_number_is_left_out():
+    rows = [(f"new {at}", f"{at * 0.37:.2f}") for at in range(100)]
+    table, notes = retraining.assemble(
+        BEFORE, new(*rows, ("odd", "unknown")), inputs=("text",), target="label", seed=0,
+        task="regression")
+    judging = [float(one["label"]) for one in table.to_pylist()
+               if one["split"] == "test" and one["text"].startswith("new")]
+    assert len(judging) == 20
+    assert min(judging) < 5
+    assert max(judging) > 32
+    assert "1 new rows have no label and are left out." in notes

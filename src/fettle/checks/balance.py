@@ -17,7 +17,7 @@ def balance(evidence: Evidence) -> Found:
     (largest, most), (rarest, fewest) = counts[0], counts[-1]
     rare = [label for label, rows in counts if rows < _RARE * most]
     sentence = (
-        f"{len(counts):,} classes: the largest, {quoted(largest)}, has "
+        f"{evidence.classes(len(counts))}: the largest, {quoted(largest)}, has "
         f"{counted(most, 'learning row')} and the rarest, {quoted(rarest)}, {fewest:,} "
         f"({most / fewest:.1f} to 1)."
     )
@@ -25,8 +25,8 @@ def balance(evidence: Evidence) -> Found:
         said = (sentence, "Nothing to do.")
         return Found((finding(evidence, "balance", Severity.NOTE, [], said, count=len(counts)),))
     sentence += (
-        f" {counted(len(rare), 'class has', 'classes have')} under a tenth of the largest: "
-        f"{listed([quoted(label) for label in reversed(rare)])}."
+        f" {evidence.classes(len(rare))} {'has' if len(rare) == 1 else 'have'} under a tenth of "
+        f"the largest: {listed([quoted(label) for label in reversed(rare)])}."
     )
     remedy = "Look at macro F1 and at each class, not at accuracy alone; label more of the rare."
     return Found(

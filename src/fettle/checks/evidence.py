@@ -125,6 +125,10 @@ class Evidence:
         label = self.labels[row]
         return unpacked(label) if self.several else (() if label is None else (label,))
 
+    def classes(self, number: int) -> str:
+        """So many classes, or labels where a row may have several, in words."""
+        return counted(number, "label") if self.several else counted(number, "class", "classes")
+
     @property
     def train_rows(self) -> list[int]:
         """The numbers of the rows that will be learned from."""

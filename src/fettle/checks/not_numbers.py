@@ -8,6 +8,7 @@ import numpy as np
 from fettle.checks.evidence import Evidence, Found, counted, finding, listed, quoted
 from fettle.core.audit import LeftOut, Severity
 from fettle.core.fixes import Action, Proposal
+from fettle.measures.traits import LARGEST
 
 __all__ = ["not_numbers"]
 
@@ -33,8 +34,8 @@ def not_numbers(evidence: Evidence) -> Found:
         f"{', ...' if len(rows) > _NAMED else ''}."
     )
     remedy = (
-        "They are left out of this run. Write numbers like 3.5 or 1e3, with a point and without a "
-        "unit; where the cells are names, give --task classification."
+        "They are left out of this run. Write numbers like 3.5 or 1e3, with a point, without a "
+        f"unit and up to {LARGEST:g}; where the cells are names, give --task classification."
     )
     why = f"its {target} is no finite number"
     return Found(

@@ -1,13 +1,18 @@
 """Small classes: classes with too few learning rows to learn from, or to be sure of."""
 
+import numpy as np
+
 from fettle.checks.evidence import Evidence, Found, counted, finding, listed, quoted
 from fettle.core.audit import Finding, Severity
 from fettle.measures.intervals import wilson
+from fettle.measures.traits import in_numbers
 
 __all__ = ["small_classes"]
 
 _FEW, _SOME = 10, 50
 _TEST_SHARE = 1 / 8
+_NUMBERS = 0.5
+"""Of the classes, where they may be numbers that are to be predicted."""
 
 
 def small_classes(evidence: Evidence) -> Found:
@@ -38,12 +43,14 @@ def _small(
     evidence: Evidence, severity: Severity, labels: list[str], counts: dict[str, int]
 ) -> Finding:
     named = [f"{quoted(label)} ({counts[label]:,})" for label in labels]
-    classes = counted(len(labels), "class", "classes")
+    classes = evidence.classes(len(labels))
     wanted = set(labels)
     rows = [row for row in evidence.train_rows if wanted.intersection(evidence.labels_of(row))]
     if severity is Severity.BLOCKER:
         sentence = f"{classes} with one learning row: {listed([quoted(x) for x in labels])}."
         remedy = "Add rows of each, give them the label of another class, or remove them."
+        if not evidence.several and np.isfinite(in_numbers(list(counts))).mean() > _NUMBERS:
+            remedy += " Most of the classes are numbers: --task regression predicts a number."
     elif severity is Severity.WARN:
         sentence = f"{classes} with fewer than {_FEW} learning rows: {listed(named)}."
         remedy = f"Label more, to {_SOME} rows each if you can; expect them to be missed often."

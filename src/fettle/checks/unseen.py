@@ -22,7 +22,7 @@ def unseen(evidence: Evidence) -> Found:
     if strange:
         counts = _untaught(evidence.class_counts(strange), taught)
         sentence = (
-            f"{counted(len(counts), 'class', 'classes')} of the test rows without a single "
+            f"{evidence.classes(len(counts))} of the test rows without a single "
             f"learning row, in {counted(len(strange), 'test row')}: {_named(counts)}."
         )
         remedy = (
@@ -36,7 +36,7 @@ def unseen(evidence: Evidence) -> Found:
         return Found(tuple(findings))
     counts = _untaught(evidence.class_counts(idle), taught)
     sentence = (
-        f"{counted(len(counts), 'class', 'classes')} of the validation rows without a single "
+        f"{evidence.classes(len(counts))} of the validation rows without a single "
         f"learning row, in {counted(len(idle), 'validation row')}: {_named(counts)}."
     )
     if evidence.several:

@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Comparison", "Score"]
+__all__ = ["Comparison", "Score", "figures"]
+
+_IN_UNITS = ("mae", "rmse")
+"""Scores in the unit of the target, which may be tiny."""
+_TINY = 0.1
+"""Of these, below it three decimals say too little."""
+
+
+def figures(value: float, most: int = 6) -> str:
+    """A number of any size with so many figures that mean something; all before the point."""
+    is_long = 10**most <= abs(value) < 1e15
+    return f"{value:.0f}" if is_long else f"{value:.{most}g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +28,10 @@ class Score:
     """How many rows it was measured on."""
 
     def __str__(self) -> str:
-        interval = f"[{self.low:.3f}, {self.high:.3f}]"
-        return f"{self.name.replace('_', ' ')} {self.value:.3f} {interval} on {self.rows:,} rows"
+        is_tiny = self.name in _IN_UNITS and self.value < _TINY
+        ends = self.value, self.low, self.high
+        value, low, high = (figures(one, 4) if is_tiny else f"{one:.3f}" for one in ends)
+        return f"{self.name.replace('_', ' ')} {value} [{low}, {high}] on {self.rows:,} rows"
 
 
 @dataclass(frozen=True, slots=True)

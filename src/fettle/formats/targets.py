@@ -1,5 +1,6 @@
 """Targets: what the answers are, told or found by rule: classes, several labels, or numbers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ FEW = 20
 """Different whole numbers at most that are taken for the names of classes."""
 FEW_FRACTIONS = 10
 """The same of numbers with a fraction, such as grades of 0.5."""
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
+NOTHING = frozenset(("nan", "inf", "infinity"))
 READABLE = 0.99
 """Of the cells, those that must be numbers; the audit names the others."""
 ROWS_A_CLASS = 10
@@ -44,7 +47,7 @@ def with_task(
     Raises:
         UnknownName: there is no such task.
         SettingError: a separator is told for another task.
-        InputError: no cell holds what stands between labels.
+        InputError: no cell holds what stands between labels, or numbers are written with commas.
     """
     if told is not None and told not in KINDS:
         raise unknown_name("task", told, KINDS)
@@ -60,7 +63,9 @@ def with_task(
     if told is not None:
         why = f"{schema.target!r} is read as told: --task {told}."
         return replace(schema, task=told, reasons=(*schema.reasons, why))
-    kind, why = _kind(present(table.column(schema.target)).to_pylist())
+    cells = present(table.column(schema.target)).to_pylist()
+    _require_points(cells, f"Column {schema.target!r}")
+    kind, why = _kind(cells)
     reasons = (f"{schema.target!r} {why}",) if why else ()
     return replace(schema, task=kind, reasons=(*schema.reasons, *reasons))
 
@@ -69,7 +74,8 @@ def _kind(cells: Sequence[str]) -> tuple[str, str]:
     """What these cells are, and why in words that follow the column's name; no word for names."""
     found = in_numbers(cells)
     known = found[np.isfinite(found)]
-    if not len(cells) or len(known) < READABLE * len(cells):
+    names = len(cells) - len(known) - sum(_marks_nothing(cell) for cell in cells)
+    if not len(known) or len(known) < READABLE * (len(known) + names):
         return "classification", ""
     counts = Counter(known.tolist())
     values = sorted(counts)
@@ -100,10 +106,40 @@ def _are_classes(values: Sequence[float], rows: int) -> bool:
     return is_counted and rows >= ROWS_A_CLASS * len(values)
 
 
+def _marks_nothing(cell: str) -> bool:
+    """It is NaN or an infinity, as programs write a number that is not there."""
+    return cell.strip().lstrip("+-").casefold() in NOTHING
+
+
+def _with_points(cells: Sequence[str | None]) -> list[str]:
+    """The filled cells; of numbers with commas, such as 1,5 and 1,200.75, as if with points."""
+    filled = [cell.strip() for cell in cells if cell and cell.strip()]
+    return [cell.replace(",", "") if THOUSANDS.fullmatch(cell) else cell.replace(",", ".", 1)
+            for cell in filled]
+
+
 def _are_numbers(cells: Sequence[str | None]) -> bool:
     """Nearly all of them read as numbers: "1,5" and "1,200" are no pairs of labels."""
-    filled = [cell for cell in cells if cell and cell.strip()]
+    filled = _with_points(cells)
     return bool(np.isfinite(in_numbers(filled)).sum() >= READABLE * len(filled))
+
+
+def _require_points(cells: Sequence[str], column: str) -> None:
+    """Return unless these are many numbers that are written with commas.
+
+    Raises:
+        InputError: they are, and neither numbers nor labels can be read there for certain.
+    """
+    odd = [cell for cell in cells if "," in cell]
+    is_read = np.isfinite(in_numbers(cells)).sum() >= READABLE * len(cells)
+    if not odd or is_read or len(set(cells)) <= FEW or not _are_numbers(cells):
+        return
+    raise InputError(
+        f"{column} holds numbers with commas in {len(odd):,} of {len(cells):,} cells, "
+        f"{odd[0].strip()!r} first, and what they mean differs from country to country. Write "
+        "them like 1.5 or 1200; --task classification takes each for a class, and "
+        "--label-separator , for several labels."
+    )
 
 
 def _with_several(

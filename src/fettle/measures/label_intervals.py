@@ -69,10 +69,6 @@ def tally_interval(
     )
 
 
-_FINE = 1e6
-"""Shares as counts: a score of shares below one would be a score of nothing."""
-
-
 def paired_difference(
     score: Callable[[np.ndarray], np.ndarray], truth: np.ndarray, first: np.ndarray,
     second: np.ndarray, *, rng: np.random.Generator, level: float = intervals.LEVEL,

@@ -23,6 +23,8 @@ __all__ = [
 
 LESS = frozenset(("mae", "rmse"))
 """Scores of which less is better."""
+_SAME = 1e-12
+"""Share of the largest number by which numbers must differ, to be more than rounding."""
 _AT_ONCE = 4_000_000
 """Numbers held in memory at a time while resampling: 32 MB."""
 _RANKED = 500
@@ -189,10 +191,14 @@ def _r2(times: np.ndarray, truth: np.ndarray, said: np.ndarray) -> np.ndarray:
     """R2 where each row counts so many times: (resamples,) from (resamples, rows)."""
     rows = times.sum(axis=1)
     centred = truth - truth.mean()
+    scale = float(np.abs(centred).max())  # a score without a unit must not see the unit
+    if scale <= _SAME * float(np.abs(truth).max()):
+        return np.zeros(len(times))
+    centred = centred / scale
     total = times @ np.square(centred) - np.square(times @ centred) / rows
-    left = times @ np.square(said - truth)
+    left = times @ np.square((said - truth) / scale)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > 1e-12 * rows, 1 - left / total, 0.0)
+        return np.where(total > _SAME * rows, 1 - left / total, 0.0)
 
 
 def _spearman(truth: np.ndarray, said: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["BLANK", "column_kind", "in_numbers", "picture_traits", "surprise", "text_traits"]
+__all__ = [
+    "BLANK", "LARGEST", "column_kind", "in_numbers", "picture_traits", "surprise", "text_traits",
+]
 
 MOST_LETTERS = 20_000
 """Of a text that are looked at; its length counts all of them."""
@@ -17,6 +19,8 @@ NUMBERS, KINDS_SHARE, MOST_KINDS = 0.95, 0.05, 50
 """A column is of numbers where so many of its cells are; of categories where it has at most so
 many, and at most so large a share of its rows."""
 BLANK = "(empty)"
+LARGEST = 1e100
+"""Of numbers that are read: squares of larger ones, summed over rows, are infinite."""
 FLAT = 1e-7
 """Sharpness of a picture in which nothing is to be seen."""
 
@@ -34,7 +38,8 @@ def column_kind(cells: Sequence[str | None]) -> str:
 
 
 def in_numbers(cells: Sequence[str | None]) -> np.ndarray:
-    """Cells as float (rows,); not a number where a cell is empty or says something else."""
+    """Cells as float (rows,); not a number where a cell is empty or says something else, or lies
+    beyond 1e100, up or down."""
     return np.array([_number(cell) for cell in cells], dtype=np.float64)
 
 
@@ -101,7 +106,7 @@ def _number(cell: str | None) -> float:
         value = float(cell or "nan")
     except ValueError:
         return float("nan")
-    return value if np.isfinite(value) else float("nan")
+    return value if abs(value) <= LARGEST else float("nan")
 
 
 def _traits(text: str) -> tuple[float, ...]:

@@ -66,10 +66,17 @@ class Story:
         return self.plan.unit is not None
 
     @property
+    def has_several(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.plan.reading.label_separator is not None
+
+    @property
     def answers(self) -> str:
-        """What is answered, in a few words: 3 classes, or numbers."""
+        """What is answered, in a few words: 3 classes, any of 3 labels, or numbers."""
         if self.has_numbers:
             return "numbers"
+        if self.has_several:
+            return f"any of {words.count(len(self.plan.classes), 'label')}"
         return words.count(len(self.plan.classes), "class", "classes")
 
     @property

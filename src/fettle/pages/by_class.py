@@ -44,7 +44,8 @@ def by_class(story: Story) -> Section | None:
     rules = {rule.label: rule for rule in story.evaluation.rules}
     table = Table(
         "Precision, recall and F1 of each class",
-        ("class", "test rows", "F1", "precision", "recall", *(("called from",) if rules else ())),
+        ("label" if rules else "class", "test rows", "F1", "precision", "recall",
+         *(("called from",) if rules else ())),
         tuple(
             (
                 Cell(words.clip(one.label, 80)), number_cell(words.count(one.rows)),
@@ -55,7 +56,8 @@ def by_class(story: Story) -> Section | None:
         ),
     )
     which = f"The {LISTED} worst of" if len(classes) > LISTED else "All"
-    summary = f"{which} {len(classes):,} classes: precision, recall and F1 with intervals"
+    things = words.count(len(classes), *(("label",) if rules else ("class", "classes")))
+    summary = f"{which} {things}: precision, recall and F1 with intervals"
     blocks: tuple[Block, ...] = (_figure(classes), Fold(summary, (table,)))
     if rules:
         blocks += (Text(CALLED, "muted"),)

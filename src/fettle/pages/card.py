@@ -124,10 +124,7 @@ def _what(story: Story) -> str:
     if story.has_numbers:
         target = literal(words.clip(story.dataset.schema.target or words.NONE))
         return f"A model that predicts the number {target} of {_things(story)}"
-    return (
-        f"A classifier of {_things(story)} into "
-        f"{words.count(len(story.plan.classes), 'class', 'classes')}"
-    )
+    return f"A classifier of {_things(story)} into {story.answers}"
 
 
 def _use(story: Story) -> str:
@@ -136,11 +133,16 @@ def _use(story: Story) -> str:
     classes = story.plan.classes
     names = ", ".join(literal(words.clip(label, 40)) for label in classes[:LABELS])
     more = f", and {len(classes) - LABELS:,} more" if len(classes) > LABELS else ""
+    into, answers = (
+        (", giving these labels",
+         "It gives a row every label whose probability reaches that label's threshold: several, or "
+         "none") if story.has_several else
+        (" into these classes",
+         "It always answers with one of them, also for a row that belongs to none"))
     return (
         "## Intended use\n\n"
-        f"Sorting {_things(story)} like those it was tuned on into these classes: "
-        f"{names}{more}. It always answers with one of them, also for a row that belongs to "
-        f"none. {_limit(story)} It is not meant "
+        f"Sorting {_things(story)} like those it was tuned on{into}: "
+        f"{names}{more}. {answers}. {_limit(story)} It is not meant "
         f"to decide about people alone, nor for {_things(story)} of another kind or origin than "
         "its rows."
     )

@@ -35,6 +35,12 @@ OF_NUMBERS = (
     "lost: rows that the other is; p: Fisher's randomization of signs. Better or worse means that "
     "the 95% interval of the gain leaves out zero."
 )
+OF_SEVERAL = (
+    "All were scored on the same test rows, so differences are paired, row by row, of the F1 of "
+    "each row's labels. Won: rows on which the kept model's is higher; lost: rows on which the "
+    "other's is; p: exact sign test. Better or worse means that the 95% interval of the difference "
+    "leaves out zero."
+)
 
 
 def contenders(story: Story) -> Section:
@@ -50,12 +56,13 @@ def contenders(story: Story) -> Section:
         (
             "contender", *(words.measure(name) for name in names),
             f"gain of the kept model, {_gained(story)}" if story.has_numbers else
+            f"kept minus this, {_gained(story)}" if story.has_several else
             f"kept minus this, {words.measure(story.evaluation.metric)}", "the kept model is",
         ),
         tuple(_line(one, names, kept) for one in ordered),
         next((number for number, one in enumerate(ordered) if one.name == kept), None),
     )
-    note = OF_NUMBERS if story.has_numbers else (
+    note = OF_NUMBERS if story.has_numbers else OF_SEVERAL if story.has_several else (
         "All were scored on the same test rows, so differences are paired, row by row. Won: rows "
         "that only the kept model gets right; lost: rows that only the other does; p: McNemar's "
         "exact test over these rows (where rows hang together, over the signs of whole groups). "
@@ -116,6 +123,8 @@ def _figure(story: Story, ordered: list[Contender]) -> Figure:
 def _right(story: Story) -> str:
     if story.has_numbers:
         return f"by how much the {_gained(story)} of the kept model is smaller than of each other"
+    if story.has_several:
+        return f"the {_gained(story)} of the kept model minus that of each other one"
     return "the kept model minus each other one"
 
 
@@ -135,7 +144,9 @@ def _paint(canvas: "Canvas", story: Story, ordered: list[Contender]) -> None:
     left.set_ylim(len(ordered) - 0.5, -0.5)
     left.set_title(words.measure(metric))
     right.axvline(0, color=MUTED, linewidth=1)
-    right.set_title(f"gain, {_gained(story)}" if story.has_numbers else "kept minus this")
+    right.set_title(
+        f"gain, {_gained(story)}" if story.has_numbers else
+        f"kept minus this, {_gained(story)}" if story.has_several else "kept minus this")
     left.locator_params(axis="x", nbins=5)
     right.locator_params(axis="x", nbins=5)
 

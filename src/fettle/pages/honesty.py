@@ -69,7 +69,7 @@ def _looks(story: Story) -> tuple[str, str]:
     gain = (
         "How small a gain these test rows could show was not computed."
         if evaluation.smallest_gain is None
-        else f"A gain in {'the mean absolute error' if story.has_numbers else 'accuracy'} below "
+        else f"A gain in {_measured(story)} below "
         f"{words.number(evaluation.smallest_gain)} would be missed by "
         f"{words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
     )
@@ -100,3 +100,10 @@ def _facts(story: Story) -> Facts:
         *((name, Cell(words.clip(value, 80), kind="code")) for name, value in hashes.items()),
         ("versions", Cell(versions or words.NONE)),
     ))
+
+
+def _measured(story: Story) -> str:
+    """What rows are compared by, in words."""
+    if story.has_several:
+        return "the mean F1 of rows"
+    return "the mean absolute error" if story.has_numbers else "accuracy"

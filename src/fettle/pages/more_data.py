@@ -60,8 +60,9 @@ def _told(one: Forecast, story: Story) -> str:
             f"{words.count(one.more_rows, 'more row')}: a mean absolute error smaller by "
             f"{words.number(one.gain)} ({words.signed_interval(one.low, one.high)})"
         )
+    of = "the mean F1 of rows" if story.has_several else "accuracy"
     return (
-        f"{words.count(one.more_rows, 'more row')}: {words.points(one.gain)} of accuracy "
+        f"{words.count(one.more_rows, 'more row')}: {words.points(one.gain)} of {of} "
         f"({100 * one.low:.1f} to {100 * one.high:.1f})"
     )
 

@@ -86,6 +86,14 @@ def _change(story: Story) -> str:
             f"{words.count(comparison.wins, 'row')} and went further off on "
             f"{words.count(comparison.losses, 'row')} ({words.p_value(comparison.p)})."
         )
+    if story.has_several:
+        return (
+            f"{opening}: the paired difference of the {words.measure(comparison.metric)} is "
+            f"{words.signed(comparison.difference)}, and its 95% interval, "
+            f"{words.signed_interval(comparison.low, comparison.high)}, {holds}; it came nearer to "
+            f"the labels of {words.count(comparison.wins, 'row')} and went further off those of "
+            f"{words.count(comparison.losses, 'row')} ({words.tested(comparison)})."
+        )
     return (
         f"{opening}: the paired difference is {words.signed(comparison.difference)}, and its 95% "
         f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
@@ -144,6 +152,8 @@ def _of_data(story: Story) -> list[str]:
 
 
 def _a_gain(story: Story) -> str:
+    if story.has_several:
+        return "a gain in the mean F1 of rows"
     return "a fall of the mean absolute error" if story.has_numbers else "an accuracy gain"
 
 
@@ -165,6 +175,7 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
     if comparison is not None:
         tiles.append(Tile(
             f"paired fall, {words.measure(comparison.metric)}" if story.has_numbers else
+            f"paired difference, {words.measure(comparison.metric)}" if story.has_several else
             "paired difference",
             words.signed(comparison.difference),
             words.signed_spanned(comparison.low, comparison.high, comparison.rows),

@@ -71,8 +71,12 @@ MEASURES = {
     "rmse": "root mean squared error",
     "r2": "R²",
     "spearman": "Spearman's correlation",
+    "row_f1": "mean F1 of rows",
 }
 """What is said of a score whose name alone would not tell."""
+
+TESTS = {"mae": "by turned signs", "row_f1": "exact sign test"}
+"""How differences of values that are not right or wrong are tested, by their name."""
 
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of the text after them: they never reach a page."""
@@ -241,6 +245,8 @@ def p_value(p: float) -> str:
 
 def tested(comparison: Comparison) -> str:
     """By what the difference was tested, with its p."""
+    if comparison.metric in TESTS:
+        return f"{TESTS[comparison.metric]}, {p_value(comparison.p)}"
     if comparison.groups is None:
         return f"exact McNemar {p_value(comparison.p)}"
     return f"exact over the signs of {count(comparison.groups, 'group')}, {p_value(comparison.p)}"

@@ -94,16 +94,16 @@ def from_journal(
     width = None if reference.embedding is None else reference.embedding.shape[1]
     whole = [one for one in vectors if one is not None and len(one) == width]
     portrait = Portrait(
-        kinds={}, classes=classes, traits={} if classes else {
-            PREDICTION: in_numbers([one.value for one in found])},
+        kinds={}, classes=classes, traits={},
         probabilities=np.stack([one.probabilities for one in found]),
         embedding=np.stack(whole) if len(whole) == len(found) else None,
         labels=tuple(audited.get(one.id, all_told.get(one.id)) for one in found),
     )
     told = [name for name in reference.traits if all(name in one.traits for one in found)]
-    portrait = replace(portrait, traits={
-        name: np.array([one.traits[name] for one in found]) for name in told
-    })
+    traits = {name: np.array([one.traits[name] for one in found]) for name in told}
+    if not classes:
+        traits[PREDICTION] = in_numbers([one.value for one in found])
+    portrait = replace(portrait, traits=traits)
     names = list(reference.kinds)
     if paint is not None and all(one.inputs is not None for one in found):
         fields = [tuple((one.inputs or {}).get(name, "") for name in names) for one in found]

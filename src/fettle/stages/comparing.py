@@ -52,7 +52,8 @@ def compare(first: Path, second: Path) -> Compared:
             f"{evaluations[1].test[:12]}...: rows that differ cannot be paired. Give both runs the "
             "same data and seed, or the same --test file."
         )
-    judges = [task_of(_held(folder, "plan.json", Plan)).judge for folder in (first, second)]
+    judges = [task_of(_held(folder, "plan.json", Plan)).of(made).judge
+              for folder, made in zip((first, second), evaluations, strict=True)]
     if type(judges[0]) is not type(judges[1]):
         raise InputError(f"{first} and {second} answer different tasks, so nothing can be paired.")
     said, truths = zip(*(

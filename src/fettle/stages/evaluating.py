@@ -311,9 +311,9 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
     values = seen.judge.values(seen.judge.truth(cells), seen.truth)
     flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values, *seen.groups)
     lost, won = (
-        ("are further from the truth now", "are nearer to it")
-        if seen.judge.by_row.less_is_better else
         ("flipped from right to wrong", "from wrong to right")
+        if seen.judge.by_row.name == judging.RIGHT.name else
+        ("are further from the truth now", "are nearer to it")
     )
     return flips, (
         f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows {lost} and {flips.wins:,} "

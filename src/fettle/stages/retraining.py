@@ -15,6 +15,7 @@ from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
 from fettle.core.pictures import by_hash
 from fettle.measures.folds import stratified_parts
+from fettle.tasks import TASKS
 
 __all__ = [
     "COOLDOWN_DAYS", "Standing", "assemble", "decide", "learned", "unlearned", "vault_rows",
@@ -25,7 +26,7 @@ COOLDOWN_DAYS = 7.0
 NEW_LABELS = 200
 """Reviewed rows from which on their number alone may be a reason."""
 MARGIN = 0.01
-"""What more rows must promise, in points of accuracy, to be that reason."""
+"""What more rows must promise to be that reason: accuracy, or a share of the error of numbers."""
 FRESH, TUNING = 0.2, 0.12
 """Shares of the new rows that go to a vault of their own, and that tune beside the old ones."""
 
@@ -46,7 +47,9 @@ class Standing:
     new_labels: int = 0
     """Reviewed rows that no version learned from."""
     more_rows_gain: float | None = None
-    """Points of accuracy that the curve of learning promises of so many more rows, at least."""
+    """What the curve of learning promises of so many more rows, at least: points of accuracy; of
+    numbers the share by which the mean absolute error falls."""
+    has_numbers: bool = False
 
 
 def decide(standing: Standing, drift: Drift | None = None) -> Decision:
@@ -99,11 +102,11 @@ def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
             "Inputs have drifted and its own probabilities promise less than they did. Label some "
             "rows first: fettle label suggest."
         )
-    gain = standing.more_rows_gain
+    gain, unit = standing.more_rows_gain, "% less error" if standing.has_numbers else "points"
     if standing.new_labels >= NEW_LABELS and gain is not None and gain >= MARGIN:
         found.append(
             f"{standing.new_labels:,} reviewed rows wait, and the curve of learning promises at "
-            f"least {100 * gain:.1f} points of so many."
+            f"least {100 * gain:.1f} {unit} of so many."
         )
     return found
 
@@ -131,7 +134,7 @@ def unlearned(
 
 def assemble(
     old: pa.Table, new: pa.Table, *, inputs: Sequence[str], target: str, seed: int,
-    fresh: float = FRESH,
+    fresh: float = FRESH, task: str = "classification",
 ) -> tuple[pa.Table, tuple[str, ...]]:
     """The rows of the next version, in one table with a column `split`.
 
@@ -142,6 +145,7 @@ def assemble(
         target: the column that is predicted.
         seed: of the draw of fresh test rows.
         fresh: share of the new rows that judge.
+        task: whose answers the target holds.
 
     Returns:
         Columns inputs, target, `row id`, `split` (train, validation, test): old rows as they stood,
@@ -150,16 +154,15 @@ def assemble(
     Raises:
         InputError: no new row is left to learn from.
     """
-    names = [*inputs, target]
-    notes = []
+    names, notes = [*inputs, target], []
     sides = old.column(old.num_columns - 1).to_pylist()
     kept = [row for row, side in enumerate(sides) if side in ("train", "validation", "test")]
     seen = {
         _key(row): sides[at]
         for at, row in zip(kept, _cells(old, inputs, kept), strict=True)
     }
-    answered = [row for row, cell in enumerate(new.column(target).to_pylist())
-                if (cell or "").strip()]
+    labels = new.column(target).to_pylist()
+    answered = np.flatnonzero(TASKS[task].answered(labels)).tolist()
     keys = [_key(row) for row in _cells(new, inputs, answered)]
     once: dict[tuple[str, ...], int] = {}
     for row, key in zip(answered, keys, strict=True):
@@ -176,7 +179,7 @@ def assemble(
         raise InputError(
             f"{len(added)} of {new.num_rows:,} new rows could be learned from. " + " ".join(notes)
         )
-    parts = _drawn([new.column(target)[row].as_py().strip() for row in added], seed,
+    parts = _drawn(TASKS[task].parted([labels[row].strip() for row in added]), seed,
                    fresh=fresh, tuning=TUNING if "validation" in sides else 0.0)
     notes.append(
         f"{len(added) - parts.count('test'):,} new rows are learned from, {parts.count('test'):,} "
@@ -191,13 +194,12 @@ def assemble(
         tuple(notes)
 
 
-def _drawn(labels: Sequence[str], seed: int, *, fresh: float, tuning: float) -> list[str]:
-    """The part of each new row, every label in proportion."""
-    _, numbered = np.unique(np.array(labels), return_inverse=True)
+def _drawn(strata: np.ndarray, seed: int, *, fresh: float, tuning: float) -> list[str]:
+    """The part of each new row, every stratum in proportion."""
     shares = (1 - fresh - tuning, tuning, fresh) if tuning else (1 - fresh, fresh)
     names = ("train", "validation", "test") if tuning else ("train", "test")
     part = stratified_parts(
-        numbered, np.arange(len(labels)), shares, np.random.default_rng(seed)
+        strata, np.arange(len(strata)), shares, np.random.default_rng(seed)
     )
     return [names[one] for one in part]
 

@@ -8,12 +8,12 @@ import numpy as np
 from fettle.core.evaluation import Contender, Fitting, LookAt, Residuals, Span
 from fettle.core.plan import Unit
 from fettle.core.run import Epoch
-from fettle.core.score import Comparison, Score
+from fettle.core.score import Comparison, Score, figures
 from fettle.measures import fitting, regression
 from fettle.measures.intervals import mean_interval, wilson
 from fettle.measures.traits import in_numbers
 
-__all__ = ["LEVEL", "JudgeOfNumbers", "as_text"]
+__all__ = ["LEVEL", "JudgeOfNumbers"]
 
 LEVEL = 0.9
 """How often the interval around an answer should hold the truth."""
@@ -22,11 +22,6 @@ POINTS = 500
 """Of a drawing."""
 SHOWN = 15
 """Rows to look at, at most."""
-
-
-def as_text(number: float) -> str:
-    """A number with six figures that mean something, as an answer gives it."""
-    return f"{number:.6g}"
 
 
 class JudgeOfNumbers:
@@ -51,7 +46,7 @@ class JudgeOfNumbers:
 
     def named(self, said: np.ndarray) -> list[str]:
         """The numbers with six figures."""
-        return [as_text(float(one)) for one in said]
+        return [figures(float(one)) for one in said]
 
     def contenders(
         self, answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *,
@@ -109,7 +104,7 @@ class JudgeOfNumbers:
         beyond = self.half_width or 0.0
         return tuple(
             LookAt(ids[row], "far off" if why == "wrong and sure" else why,
-                   as_text(float(truth[row])), as_text(float(said[row])), float(errors[row]))
+                   figures(float(truth[row])), figures(float(said[row])), float(errors[row]))
             for row in order if errors[row] > beyond
         )
 

@@ -16,7 +16,7 @@ from fettle.core.plan import Plan, Unit
 from fettle.core.score import Score
 from fettle.core.version import Prediction
 from fettle.measures import regression
-from fettle.measures.traits import in_numbers
+from fettle.measures.traits import LARGEST, in_numbers
 from fettle.tasks.judging_numbers import LEVEL, JudgeOfNumbers
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class Regression:
             odd = cells[int(np.flatnonzero(~np.isfinite(found))[0])]
             raise InputError(
                 f"{column} holds {len(cells) - len(numbers_):,} cells of {len(cells):,} that are "
-                f"no finite number, {odd!r} first. Numbers are written like 3.5 or 1e3; give "
+                f"no finite number, {odd!r} first. Numbers are written like 3.5 or 1e3, "
+                f"and none is larger than {LARGEST:g}; give "
                 f"--task classification if these are names.{next_}"
             )
         if len(np.unique(numbers_)) == 1:
