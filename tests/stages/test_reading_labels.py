@@ -154,6 +154,6 @@ def test_the_audit_counts_labels(tmp_path):
     found = audit(read(Reading(data=str(csv(tmp_path / "t.csv")))))
     checks = {one.check: one for one in found.findings}
     assert "4 labels" in checks["company"].sentence
-    assert "4 classes" in checks["balance"].sentence
+    assert "4 labels" in checks["balance"].sentence
     with pytest.raises(SplitError):
         split(read(Reading(data=str(csv(tmp_path / "u.csv", 100)))), found, seed=0)
