@@ -55,6 +55,7 @@ def test_a_kill_inside_an_epoch_is_continued_to_the_same_bits(new_place, told, s
 )
 @pytest.mark.parametrize("death", ["kill", "torn", "kill-after"])
 def test_a_kill_at_a_seam_of_the_story_is_continued_to_the_same_bits(place, operation, death):
+    shutil.rmtree(place.folder / ".fettle")
     assert place.tune(f"{death}@{operation}").code == KILLED
     place.require_same(place.tune())
 
