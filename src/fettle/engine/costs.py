@@ -12,7 +12,7 @@ from fettle.core.parts import Card, Network, Strategy
 from fettle.core.plan import Cost, Rung
 
 __all__ = [
-    "RANGE_STEPS", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks",
+    "RANGE_STEPS", "RUNG", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks",
     "state_bytes",
 ]
 
@@ -27,8 +27,10 @@ SHARE_FOR_PICTURES = 0.4
 """Of that again for networks of pictures: kernels and depthwise maps wait for memory."""
 ADAPTERS = 0.1
 """Weights of LoRA's adapters, of those that they stand beside, roughly."""
-STEP = 0.004
-"""Seconds of a step that are no matrix product, whatever its size."""
+STEP, STEP_OF_A_BLOCK = 0.004, 0.003
+"""Seconds of a step that are no matrix product, whatever its size: once, and by learning block."""
+RUNG = 2.0
+"""Seconds of a tuned network beside its steps: opened, checked, judged and saved."""
 RANGE_STEPS = 100
 """Of a range test, where the rate is found by one."""
 ACTIVATIONS = 600e6
@@ -163,7 +165,7 @@ def predicted(
         if (1 + size.views) * state_bytes(card, size, block) <= cache_limit
     )
     adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
-    work, awake, lowest = 0.0, 0.0, len(every)
+    work, awake, lowest, most = 0.0, 0.0, len(every), 0
     work += 2 * sum(every[: max(starts, default=0)]) * size.views * tokens
     for epoch in range(epochs):
         rates = strategy.rates(len(every), epoch)
@@ -172,10 +174,11 @@ def predicted(
         start = 0 if epoch >= epochs - size.live else start
         work += operations(every, adapters, rates, start=start) * tokens
         awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
+        most = max(most, sum(rate > 0.0 for rate in rates[1:-1]))
     share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)
     steps = epochs * size.rows / int(rung.settings["batch_rows"])
-    step = awake * 28 / 20e9 + STEP
-    seconds = (work / (peak * share) + steps * step) * size.networks
+    step = awake * 28 / 20e9 + STEP + STEP_OF_A_BLOCK * most
+    seconds = (work / (peak * share) + steps * step + RUNG) * size.networks
     if rung.settings.get("rate_by") == "find":  # as many steps of the first epoch, once
         rates = strategy.rates(len(every), 0)
         start = max((one for one in starts if all(rate == 0.0 for rate in rates[:one])), default=0)
