@@ -1,8 +1,10 @@
 """The queue and its one thread, before a model that waits to be told to go on."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +28,20 @@ class Letters:
 
     def size(self, item):
         return len(item)
+
+
+class Counted(Letters):
+    """Says how many rows it was given at once; a row's one trait is the number that it is."""
+
+    def __init__(self):
+        self.rows = []
+
+    def encode(self, fields):
+        self.rows.append(len(fields))
+        return super().encode(fields)
+
+    def traits(self, fields, items):
+        return {"number": np.array([float(item) for item in items])}
 
 
 @dataclass(eq=False)
@@ -108,6 +124,53 @@ def test_a_batch_counts_rows_and_a_large_request_is_answered_in_several():
 
     assert run(story, batch_rows=4).probabilities[:, 0].tolist() == [3.0] * 10
     assert [len(one) for one in model.batches] == [4, 4, 2]
+
+
+def test_of_a_large_request_only_the_rows_of_one_batch_are_encoded_at_a_time():
+    model = Model(encoder=Counted())
+    model.go.set()
+
+    async def story(batcher):
+        asked = batcher.ask(model, rows(*[f"{n:03d}" for n in range(10)]), soon())
+        return await asked.answered
+
+    asked = run(story, batch_rows=4)
+    assert model.encoder.rows == [4, 4, 2]
+    assert asked.traits["number"].tolist() == list(range(10))
+    assert not asked.items, "what the network has read is let go"
+
+
+def test_a_row_that_cannot_be_encoded_fails_its_request_whichever_batch_it_is_in():
+    model = Model()
+    model.go.set()
+
+    async def story(batcher):
+        with pytest.raises(ValueError, match="no such text"):
+            await batcher.ask(model, rows(*["fine"] * 6, "broken"), soon()).answered
+        assert batcher.waiting == 0
+        return await batcher.ask(model, rows("fine"), soon()).answered
+
+    assert run(story, batch_rows=4).probabilities.tolist() == [[4, -4]]
+
+
+def test_rows_that_nobody_waits_for_are_let_go_at_once():
+    class Text(str):
+        """A text of which it can be seen whether it is still there."""
+
+    model = Model()
+
+    async def story(batcher):
+        await held(batcher, model)
+        text = Text("dropped")
+        there = weakref.ref(text)
+        asked = batcher.ask(model, [(text,)], soon())
+        batcher.drop(asked)
+        del text, asked
+        gc.collect()
+        assert there() is None
+        model.go.set()
+
+    run(story)
 
 
 def test_a_request_that_finds_no_room_is_busy_and_one_alone_always_fits():

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from fettle.core.errors import OutOfMemory
-from fettle.web import desk as desk_of
 from fettle.web.batching import Batcher
 from fettle.web.desk import Desk, Limits
 from fettle.web.door import Door
+from fettle.web.holding import Holding, cells_bytes
 from fettle.web.meters import Meters
 from fettle.web.routes import application
 from fettle.web.telling import Keeping
@@ -36,13 +36,13 @@ class OneColumn(Letters):
     fields = ("text",)
 
 
-def asgi(story, model, *, deadline=PATIENCE):
+def asgi(story, model, *, deadline=PATIENCE, holding=None):
     """A story with an application that has started, to its end."""
 
     async def whole():
         batcher, meters = Batcher(), Meters()
         limits = Limits(deadline_seconds=deadline)
-        desk = Desk(Fixed(model), batcher, meters, None, Keeping(), limits)
+        desk = Desk(Fixed(model), batcher, meters, None, Keeping(), limits, holding or Holding())
         inside = application(desk, poll_seconds=1.0, say=print)
         door = Door(inside, token=None, host="localhost", meters=meters, most_seconds=PATIENCE)
         async with inside.router.lifespan_context(inside):
@@ -51,10 +51,12 @@ def asgi(story, model, *, deadline=PATIENCE):
     return asyncio.run(asyncio.wait_for(whole(), PATIENCE))
 
 
-async def ask(app, body, *, path="/predict", gone=None, headers=()):
-    """(status, object) that the application answers; `gone` is when the client goes away."""
+async def ask(app, body, *, path="/predict", gone=None, headers=(), reads=None):
+    """(status, object) that the application answers; `gone` is when the client goes away, `reads`
+    when it reads what comes."""
     sent = []
-    messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    messages = [{"type": "http.request", "body": content, "more_body": False}]
 
     async def receive():
         if messages:
@@ -64,6 +66,8 @@ async def ask(app, body, *, path="/predict", gone=None, headers=()):
 
     async def send(message):
         sent.append(message)
+        if reads is not None:
+            await reads.wait()
 
     scope = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(),
@@ -143,23 +147,62 @@ def test_an_answer_after_the_deadline_is_a_504():
     assert "No answer within 0.2 s" in told["error"]
 
 
-def test_bodies_that_fill_the_memory_set_aside_are_told_to_come_back(monkeypatch):
-    """The first waits for its answer and is held; the second does not fit beside it."""
-    monkeypatch.setattr(desk_of, "HELD_BYTES", 50)
+def long_or_short():
+    """A model that answers whole requests."""
     model = Model(encoder=OneColumn())
     model.task = SimpleNamespace(classes=("long", "short"))
+    return model
+
+
+def test_requests_that_fill_the_memory_set_aside_are_told_to_come_back():
+    """The first waits for its answer and is held; the second does not fit beside it."""
+    model, holding = long_or_short(), Holding(1500)
 
     async def story(app, batcher):
         first = asyncio.create_task(ask(app, {"rows": ["a" * 30]}))
-        await asyncio.to_thread(model.begun.wait, 5)
+        await asyncio.to_thread(model.begun.wait, PATIENCE)
+        assert holding.bytes == cells_bytes([("a" * 30,)]), "its row is held, and no body"
         second = await ask(app, {"rows": ["b" * 30]})
         model.go.set()
-        return await first, second, await ask(app, {"rows": ["c" * 300]})
+        return await first, second, await ask(app, {"rows": ["c" * 3000]})
 
-    first, second, third = asgi(story, model)
+    first, second, third = asgi(story, model, holding=holding)
     assert first[0] == 200
     assert (second[0], "Ask again in 1 s" in second[1]["error"]) == (503, True)
     assert third[0] == 200, "a single request always finds room, and what was held is given back"
+    assert holding.bytes == 0
+
+
+def test_an_answer_is_held_until_it_has_left_however_slowly_it_is_read():
+    model, holding = long_or_short(), Holding()
+    model.go.set()
+
+    async def story(app, batcher):
+        reads = asyncio.Event()
+        asking = asyncio.create_task(ask(app, {"rows": ["a", "b"]}, reads=reads))
+        while batcher.waiting or not model.batches:
+            await asyncio.sleep(0.01)
+        while holding.bytes == cells_bytes([("a",), ("b",)]):
+            await asyncio.sleep(0.01)
+        meanwhile = holding.bytes
+        reads.set()
+        _, told = await asking
+        return meanwhile, told
+
+    meanwhile, told = asgi(story, model, holding=holding)
+    assert meanwhile == len(json.dumps(told, separators=(",", ":"), ensure_ascii=False))
+    assert holding.bytes == 0
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"rows": "a"}', b'{"rows": []}', b'{"rows": ["a", 1]}'])
+def test_what_is_refused_holds_nothing_any_more(body):
+    holding = Holding()
+
+    async def story(app, batcher):
+        return await ask(app, body)
+
+    assert asgi(story, long_or_short(), holding=holding)[0] in (400, 422)
+    assert holding.bytes == 0
 
 
 def test_a_model_of_texts_takes_no_pictures():

@@ -3,6 +3,7 @@
 import datetime
 import time
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,25 @@ def test_the_oldest_are_lost_and_counted_where_too_many_wait(tmp_path, broken):
     assert kept == [one.id for one in last][-len(kept):]
     assert sum(lost) == 31 - len(kept)
     assert 0 < len(kept) <= 20
+
+
+def test_what_waits_is_bounded_in_bytes_too_whatever_one_answer_keeps(tmp_path, broken):
+    state, kind = broken
+    said, lost = [], []
+    diary = Diary(kind(tmp_path), say=said.append, lost=lost.append, most_bytes=30_000,
+                  again_seconds=0.05)
+    diary.note([answered()])
+    until(lambda: diary.failing)
+    last = [replace(answered(), inputs={"picture": "x" * 10_000}) for _ in range(8)]
+    for one in last:
+        diary.note([one])
+    state["broken"] = False
+    until(lambda: not diary.failing)
+    diary.close()
+    kept = [one.id for one in journal.answers(tmp_path).answers]
+    assert kept[-1] == last[-1].id
+    assert sum(lost) == 9 - len(kept)
+    assert len(kept) <= 5, "two wait, and at most three were on their way"
 
 
 def test_what_cannot_be_written_at_the_end_is_lost_aloud(tmp_path, broken):

@@ -73,7 +73,8 @@ def test_serving_and_feedback_run_as_the_pages_say(page, machine, messages):
 def test_every_limit_of_the_page_is_the_one_that_holds():
     from fettle.web.connection import HEAD_BYTES
     from fettle.web.desk import Limits
-    from fettle.web.diary import MOST
+    from fettle.web.diary import MOST, MOST_BYTES
+    from fettle.web.holding import MOST_BYTES as HELD
     from fettle.web.running import SHORTEST_TOKEN, Serving
 
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -84,7 +85,8 @@ def test_every_limit_of_the_page_is_the_one_that_holds():
         f"`--body-limit` ({limits.body_bytes // 2**20} MiB)",
         f"`--read-timeout` ({limits.read_seconds:g} s)", f"more than {HEAD_BYTES // 1024} KiB",
         f"`--poll` ({settings.poll_seconds:g} s)", f"at least {SHORTEST_TOKEN} characters",
-        f"up to {MOST:,}", f"`--journal-limit` ({settings.journal_bytes // 2**30} GiB)",
+        f"up to {MOST:,} answers ({MOST_BYTES // 2**20} MiB at most)",
+        f"| {HELD // 2**20} MiB held by all requests", f"`--journal-limit` ({settings.journal_bytes // 2**30} GiB)",
         f"(`--audit-share`, {settings.keeping.audit_share:.0%})",
     ):
         assert said in " ".join(page.split()), said

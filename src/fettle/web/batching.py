@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,9 @@ class Asked:
     """float64 (rows, classes)."""
     embeddings: np.ndarray = field(init=False)
     """float32 (rows, width)."""
-    items: list[Any] | None = None
+    items: dict[int, Any] = field(default_factory=dict)
+    """What the network reads, by row: of those alone that a batch has taken. A picture's is many
+    times what was sent."""
     traits: dict[str, np.ndarray] = field(default_factory=dict)
     """Of pictures: how bright, how sharp, how large; float (rows,) each."""
     taken: int = 0
@@ -146,6 +149,8 @@ class Batcher:
         with self._changed:
             self._waiting -= asked.waiting
             asked.dropped = True
+            with suppress(ValueError):  # a batch has taken all of it
+                self._queue.remove(asked)
 
     def _work(self) -> None:
         with self._changed:
@@ -165,9 +170,9 @@ class Batcher:
                 if self._wait_seconds and not self._is_closing:
                     self._gather()
         for asked in dict.fromkeys(asked for asked, _ in taken):
-            self._encode(asked)
-        taken = [(asked, row) for asked, row in taken if asked.items]
-        sizes = [asked.model.encoder.size(_item(asked, row)) for asked, row in taken]
+            self._encode(asked, [row for one, row in taken if one is asked])
+        taken = [(asked, row) for asked, row in taken if row in asked.items]
+        sizes = [asked.model.encoder.size(asked.items[row]) for asked, row in taken]
         return [
             [taken[number] for number in part]
             for part in parts(sizes, budget=self._batch_tokens)
@@ -200,14 +205,14 @@ class Batcher:
                 self._queue.popleft()
         return taken
 
-    def _encode(self, asked: Asked) -> None:
-        """All rows of a request are encoded when its first one is taken."""
-        if asked.items is not None:
-            return
+    def _encode(self, asked: Asked, rows: Sequence[int]) -> None:
+        """These rows of a request; nothing of it where one cannot be."""
+        fields = [asked.fields[row] for row in rows]
         try:
-            items = asked.model.encoder.encode(asked.fields)
-            asked.traits = asked.model.encoder.traits(asked.fields, items)
-            asked.items = items
+            items = asked.model.encoder.encode(fields)
+            for name, values in asked.model.encoder.traits(fields, items).items():
+                asked.traits.setdefault(name, np.empty(len(asked.fields)))[rows] = values
+            asked.items.update(zip(rows, items, strict=True))
         except Exception as error:  # handed to whoever waits; the thread goes on
             self._fail(asked, error)
 
@@ -223,7 +228,7 @@ class Batcher:
             return
         model = rows[0][0].model
         try:
-            probabilities, embeddings = model.read([_item(one, row) for one, row in rows])
+            probabilities, embeddings = model.read([one.items.pop(row) for one, row in rows])
             if not np.isfinite(probabilities).all():
                 raise FloatingPointError(f"{model.id} gave an output that is no number")
         except Exception as error:  # handed to those who wait; the thread goes on
@@ -249,11 +254,6 @@ class Batcher:
     def _tell(self, done: list[tuple[Asked, Exception | None]]) -> None:
         if done and self._loop is not None:
             self._loop.call_soon_threadsafe(_resolve, done)
-
-
-def _item(asked: Asked, row: int) -> Any:
-    assert asked.items is not None, "rows are encoded before they run"
-    return asked.items[row]
 
 
 def _resolve(done: list[tuple[Asked, Exception | None]]) -> None:

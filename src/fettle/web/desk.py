@@ -30,6 +30,7 @@ from fettle.web.batching import Asked, Batcher, Busy
 from fettle.web.champion import Champion
 from fettle.web.diary import Diary
 from fettle.web.door import refusal
+from fettle.web.holding import Full, Holding, Share, cells_bytes, reading_bytes
 from fettle.web.meters import Meters
 from fettle.web.telling import Keeping, entries, given, inferred, metadata
 
@@ -38,9 +39,6 @@ __all__ = ["Desk", "Limits"]
 DISCARD_TIMES = 16
 """So many times the limit a body that is too large is read on and thrown away, for as long as any
 body may take to arrive: a client that is still sending would not see the answer."""
-HELD_BYTES = 256 * 2**20
-"""Of all bodies that are read or wait for their answers: many large ones at once are what fills a
-server's memory, however small each is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +59,10 @@ class Limits:
             raise SettingError("--rows, --body-limit and --picture-limit are at least 1.")
 
 
-@dataclass(slots=True)
-class _Held:
-    """How many bytes of bodies are in memory now."""
-
-    bytes: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What every request meets."""
+    """What every request meets. What one held is given back at the door, once its answer has left.
+    """
 
     champion: Champion
     batcher: Batcher
@@ -78,7 +70,9 @@ class Desk:
     diary: Diary | None
     keeping: Keeping
     limits: Limits
-    held: _Held = field(default_factory=_Held)
+    holding: Holding = field(default_factory=Holding)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One body is read at a time: that takes many times what it is."""
 
     async def predict(self, request: Request) -> Response:
         """POST /predict."""
@@ -104,27 +98,21 @@ class Desk:
         self, request: Request, route: str, understand: Callable[..., Question],
         tell: Callable[..., dict[str, Any]],
     ) -> Response:
-        request.scope["fettle.route"] = route
-        request.scope["fettle.bytes"] = 0
-        try:
-            return await self._welcomed(request, understand, tell)
-        finally:
-            self.held.bytes -= request.scope["fettle.bytes"]
-
-    async def _welcomed(
-        self, request: Request, understand: Callable[..., Question],
-        tell: Callable[..., dict[str, Any]],
-    ) -> Response:
         """A request that may be refused before its body is read, and after."""
+        request.scope["fettle.route"] = route
+        request.scope["fettle.share"] = share = Share(self.holding)
         deadline = monotonic() + self.limits.deadline_seconds
         try:
             model = self.champion.served
             self._require_served(request)
             self.batcher.require_room()  # before the body is read: refusing must be cheap
             asks = await self._understood(request, model, understand)
+            share.hold(cells_bytes(asks.fields))
             asked = self.batcher.ask(model, asks.fields, deadline)
         except Busy as error:
             return refusal(503, str(error), {"retry-after": f"{error.seconds:.0f}"})
+        except Full as error:
+            return refusal(503, str(error), {"retry-after": "1", "connection": "close"})
         except Malformed as error:
             return refusal(400, str(error))
         except TooManyPixels as error:
@@ -133,30 +121,33 @@ class Desk:
             return refusal(422, str(error))
         except ClientDisconnect:
             return Response(status_code=499)  # to nobody; the meters show it
-        return await self._answered(request, asked, asks, tell)
+        response = await self._answered(request, asked, asks, tell)
+        share.take(len(response.body))  # a client may be slow to read it
+        return response
 
     async def _understood(
         self, request: Request, model: Opened, understand: Callable[..., Question]
     ) -> Question:
         """What the body asks. Pictures are looked at on another thread: there are megabytes."""
-        columns, most_rows = model.encoder.fields, self.limits.rows
         kind = request.headers.get("content-type", "")
         is_bytes = picturing.holds_pictures(kind)
-        if model.schema.modality != "image":
-            if is_bytes:
-                raise HTTPException(415, f"{model.id} reads texts: send JSON.")
-            body = await self._body(request, self.limits.body_bytes)
-            return understand(parsed(body), columns, most_rows=most_rows)
+        are_asked = model.schema.modality == "image"
+        if is_bytes and not are_asked:
+            raise HTTPException(415, f"{model.id} reads texts: send JSON.")
         if is_bytes and understand is not question:
             raise HTTPException(415, "This protocol takes JSON: a BYTES tensor of base64 texts.")
-        body = await self._body(request, self.limits.picture_bytes)
-        if is_bytes:
-            return await asyncio.to_thread(
-                picturing.pictures_in, kind, body, most_rows=most_rows
-            )
-        return await asyncio.to_thread(lambda: picturing.as_cells(
-            understand(parsed(body), columns, most_rows=most_rows)
-        ))
+        limits = self.limits
+        body = await self._body(request, limits.picture_bytes if are_asked else limits.body_bytes)
+
+        def read() -> Question:
+            if is_bytes:
+                return picturing.pictures_in(kind, body, most_rows=limits.rows)
+            asks = understand(parsed(body), model.encoder.fields, most_rows=limits.rows)
+            return picturing.as_cells(asks) if are_asked else asks
+
+        async with self.reading:
+            request.scope["fettle.share"].hold(reading_bytes(body, are_pictures=is_bytes))
+            return await asyncio.to_thread(read) if are_asked else read()
 
     async def _answered(
         self, request: Request, asked: Asked, asks: Question,
@@ -202,14 +193,14 @@ class Desk:
             if "expect" not in request.headers:  # else nothing was sent yet
                 await self._discard(request, most)
             raise _too_large(most)
-        chunks, size = [], 0
+        chunks, size, share = [], 0, request.scope["fettle.share"]
         try:
             async with asyncio.timeout(self.limits.read_seconds):
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > most:
                         break
-                    self._hold(request, len(chunk))
+                    share.hold(size)
                     chunks.append(chunk)
         except TimeoutError:
             raise HTTPException(
@@ -232,16 +223,6 @@ class Desk:
                     size += len(message.get("body", b""))
                     if message["type"] == "http.disconnect" or not message.get("more_body"):
                         return
-
-    def _hold(self, request: Request, size: int) -> None:
-        """So many bytes more are in memory; a single request always finds room."""
-        request.scope["fettle.bytes"] += size
-        self.held.bytes += size
-        if self.held.bytes > max(HELD_BYTES, request.scope["fettle.bytes"]):
-            raise HTTPException(
-                503, "Other requests fill the memory that is set aside for them. Ask again in 1 s.",
-                {"retry-after": "1", "connection": "close"},
-            )
 
     async def live(self, request: Request) -> Response:
         """GET /v2/health/live: the process answers, and so does its model's thread."""

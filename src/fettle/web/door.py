@@ -63,6 +63,8 @@ class Door:
             async with asyncio.timeout(self._most_seconds):
                 await app(scope, receive, counted)
         finally:
+            if (share := scope.get("fettle.share")) is not None:
+                share.take(0)  # here, as only here the answer has left
             route = scope.get("fettle.route", "other")
             self._meters.request(route, status, perf_counter() - begun)
 
