@@ -1,7 +1,6 @@
 """Running: a version on a port, from the first look at it to the last answer."""
 
 import logging
-import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -27,6 +26,8 @@ __all__ = ["Serving", "serve"]
 SHORTEST_TOKEN = 16
 MOST_FILES, SPARE_FILES = 4096, 64
 """Of what this process has open at most: for everything that is no connection."""
+UNTOLD_FILES = 512
+"""Of what this process may have open, where the system does not say it: few grant less."""
 LINGER_SECONDS = 10
 """For a client to read its answer, after the deadline."""
 
@@ -103,7 +104,7 @@ def serve(
         })
         server = uvicorn.Server(uvicorn.Config(
             app, http=connection, ws="none", lifespan="on", log_config=None, access_log=False,
-            server_header=False, proxy_headers=False, limit_concurrency=_connections(),
+            server_header=False, proxy_headers=False, limit_concurrency=_connections(say),
             timeout_graceful_shutdown=int(_most_seconds(settings)),
         ))
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
@@ -178,8 +179,15 @@ def _most_seconds(settings: Serving) -> float:
     return settings.limits.read_seconds + settings.limits.deadline_seconds + LINGER_SECONDS
 
 
-def _connections() -> int:
+def _connections(say: Callable[[str], None]) -> int:
     """How many may be open at once: what the system grants, less a few."""
-    granted = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    most = MOST_FILES if granted == resource.RLIM_INFINITY else min(granted, MOST_FILES)
+    try:
+        import resource
+    except ImportError:  # as on Windows
+        most = UNTOLD_FILES
+        say(f"This system does not say how many connections it grants: {most - SPARE_FILES} are "
+            "taken at once.")
+    else:
+        granted = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        most = MOST_FILES if granted == resource.RLIM_INFINITY else min(granted, MOST_FILES)
     return max(most - SPARE_FILES, SPARE_FILES)
