@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from fettle import pipeline
+from fettle.core.errors import InputError
 from fettle.core.evaluation import Evaluation
 from fettle.core.plan import Plan, Reading
 from fettle.core.progress import Note
@@ -73,6 +74,8 @@ def test_a_run_that_is_stopped_before_other_test_rows_have_judged_it_is_not_take
     for event in work:
         if isinstance(event, Note) and "judged once more" in event.sentence:
             work.close()
+    with pytest.raises(InputError, match="begun anew with other test rows"):
+        pipeline.compare(b.run_folder, here.run_folder)
     events = list(pipeline.build(settings))
     (made,) = [one for one in events if isinstance(one, Evaluation)]
     assert made.test == a.evaluation.test

@@ -1,11 +1,13 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fettle.core.errors import InputError, StoreError
 from fettle.stages.comparing import compare
+from fettle.store import records
 from fettle.store.answers import kept_answers
 from stories import copy_of, write_rows
 
@@ -90,6 +92,41 @@ def test_rows_that_are_answered_differently_are_named_as_the_file_names_them(two
     assert len(went_wrong) == made.comparison.losses
     assert all(one.label == one.first != one.second for one in went_wrong)
     assert list(made.turned[: len(went_wrong)]) == went_wrong
+
+
+def test_rows_are_named_by_the_version_s_own_split_whatever_a_command_has_read_since(two, tmp_path):
+    """The same test rows stand elsewhere in data that was read again: a row was added above."""
+    first, second = two
+    copied = tmp_path / "copy"
+    shutil.copytree(first.run_folder, copied)
+    split = first.split
+    below = replace(split, train=tuple(row + 1 for row in split.train),
+                    validation=tuple(row + 1 for row in split.validation), tied=(),
+                    vault=replace(split.vault, sealed=tuple(row + 1 for row in split.vault.sealed)))
+    records.save(copied / "split.json", below)
+    made = compare(copied, second.run_folder)
+    assert made.turned == compare(first.run_folder, second.run_folder).turned
+
+
+@pytest.mark.parametrize("name", ["split.json", "evaluation.json", "version.json"])
+def test_a_run_that_is_being_judged_anew_is_not_compared(two, tmp_path, name):
+    """Whichever of its files are of the test rows before and which of those to come."""
+    first, second = two
+    copied = tmp_path / "copy"
+    shutil.copytree(first.run_folder, copied)
+    other = {
+        "split.json": replace(first.split, vault=replace(first.split.vault, fingerprint="0" * 64)),
+        "evaluation.json": replace(first.evaluation, test="0" * 64),
+        "version.json": replace(first.version, lineage={**first.version.lineage,
+                                                        "test_rows": "0" * 64}),
+    }[name]
+    records.save(copied / name, other)
+    with pytest.raises(InputError, match="rows that differ" if name == "evaluation.json" else
+                       "copy was begun anew with other test rows"):
+        compare(copied, second.run_folder)
+    (copied / "version.json").unlink()
+    with pytest.raises(InputError, match="no finished run|rows that differ"):
+        compare(second.run_folder, copied)
 
 
 def test_without_rows_in_the_version_their_numbers_are_named(two, tmp_path):

@@ -19,6 +19,7 @@ from fettle.core.run import Run
 from fettle.core.score import Comparison
 from fettle.core.split import Split
 from fettle.core.task import Judge
+from fettle.core.version import Version
 from fettle.measures import classification, judging, paired
 from fettle.measures.groups import together
 from fettle.pages.compared import compared as page_of
@@ -42,7 +43,8 @@ def compare(first: Path, second: Path) -> Compared:
         first, second: folders of finished runs.
 
     Raises:
-        InputError: a folder holds no finished run, or the two were judged on different test rows.
+        InputError: a folder holds no finished run, or one that is being judged anew, or the two were
+            judged on different test rows.
         StoreError: a run's answers to the test rows are not there.
     """
     evaluations = [_held(folder, "evaluation.json", Evaluation) for folder in (first, second)]
@@ -52,6 +54,8 @@ def compare(first: Path, second: Path) -> Compared:
             f"{evaluations[1].test[:12]}...: rows that differ cannot be paired. Give both runs the "
             "same data and seed, or the same --test file."
         )
+    for folder, one in zip((first, second), evaluations, strict=True):
+        _require_whole(folder, one)
     judges = [task_of(_held(folder, "plan.json", Plan)).of(made).judge
               for folder, made in zip((first, second), evaluations, strict=True)]
     if type(judges[0]) is not type(judges[1]):
@@ -68,7 +72,7 @@ def compare(first: Path, second: Path) -> Compared:
     named = [np.array(judge.named(one)) for judge, one in
              zip((*judges, judges[0]), (*said, truths[0]), strict=True)]
     has_classes = bool(evaluations[0].labels) and not evaluations[0].rules
-    split = _held(first, "split.json", Split)
+    split = _held(first / "version", "split.json", Split)  # numbers the rows as `rows.arrow` does
     groups = together(split.groups(split.vault.sealed)) if by_row.grouped else None
     whole = () if groups is None else (groups,)
     turned = _turned(_ids(first, split), named[2], named[:2]) if has_classes else []
@@ -95,6 +99,18 @@ def write(made: Compared, path: Path) -> Path:
         StoreError: it cannot be written there.
     """
     return files.write_text(path, page_of(made))
+
+
+def _require_whole(folder: Path, made: Evaluation) -> None:
+    """Stop where scores, answers and rows are not of one judging: a command that judges a finished
+    run anew writes its split first, then the answers, the scores, and the version."""
+    split = _held(folder, "split.json", Split).vault.fingerprint
+    published = _held(folder, "version.json", Version).lineage.get("test_rows")
+    if not split == made.test == published:
+        raise InputError(
+            f"{folder} was begun anew with other test rows, and is not judged on them yet: its "
+            "answers and its rows do not belong together. Give its command once more, then compare."
+        )
 
 
 def _ids(folder: Path, split: Split) -> list[str]:
