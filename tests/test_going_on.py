@@ -89,6 +89,34 @@ def test_a_plan_that_this_fettle_cannot_follow_is_made_anew_aloud(told, tmp_path
 
 
 @pytest.mark.usefixtures("on_this_machine")
+def test_in_a_folder_that_was_asked_for_a_run_that_cannot_go_on_is_refused_in_one_sentence(
+    told, tmp_path, monkeypatch
+):
+    settings = asked(told, registry=str(tmp_path / "r"), rungs=("features",),
+                     out=str(tmp_path / "out"))
+    planned_by(settings, monkeypatch, fettle="0.0.1")
+    monkeypatch.setitem(DEFAULTS["features"], "of_later", 1)
+    held = (tmp_path / "out" / "plan.json").read_bytes()
+    with pytest.raises(SettingError, match=r"out holds the run that fettle 0\.0\.1 \(now .*\) "
+                       r"began, and it cannot go on: .*'of_later'.*name another folder with --out"):
+        planned_by(settings, monkeypatch)
+    assert (tmp_path / "out" / "plan.json").read_bytes() == held
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_who_made_a_plan_is_said_once_until_another_version_goes_on_with_it(
+    told, tmp_path, monkeypatch
+):
+    settings = asked(told, registry=str(tmp_path / "r"))
+    planned_by(settings, monkeypatch, fettle="0.0.1")
+    said = [[note for note in planned_by(settings, monkeypatch, **versions)[1]
+             if note.startswith("Going on")]
+            for versions in ({}, {}, {"torch": "1.0"}, {"torch": "1.0"}, {})]
+    assert [len(notes) for notes in said] == [1, 0, 1, 0, 1]
+    assert "torch" in said[2][0]
+
+
+@pytest.mark.usefixtures("on_this_machine")
 def test_slices_that_are_written_into_the_plan_of_a_begun_run_are_taken(
     told, tmp_path, monkeypatch
 ):

@@ -338,17 +338,20 @@ def _plan_of(
     if begun is None:
         made = _planned(settings, given, dataset, split, card)
         return made, runs.folder_of(settings, made)
-    before, folder, others = begun
+    before, folder, others, is_told = begun
     if others:
         try:
             _planned(settings, before, dataset, split, card)
         except SettingError as error:
+            runs.require_elsewhere(settings, others, error)
             yield Note(f"The run that {others} began cannot go on, and begins anew: {error}")
             made = _planned(settings, given, dataset, split, card)
             return made, runs.folder_of(settings, made)
         more = ("" if runs.is_finished(folder) else
                 " What is trained from here on may differ in its last digits.")
-        yield Note(f"Going on with plan {before.id}, made with {others}.{more}")
+        if not is_told:
+            yield Note(f"Going on with plan {before.id}, made with {others}.{more}")
+            runs.note_told(settings, request)
     return _read_as(before, given.reading if given else settings.reading, dataset), folder
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fettle.core.parts import Card
 
 __all__ = [
-    "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "remember",
-    "request", "require_ours", "too_late",
+    "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "note_told",
+    "remember", "request", "require_elsewhere", "require_ours", "too_late",
 ]
 
 LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "numpy", "scipy", "pillow", "timm",
@@ -67,9 +67,30 @@ def remember(settings: Settings, asked: str, folder: Path, made: Plan) -> None:
         files.write_json(pointer, {"folder": str(folder), "plan": made.id, "by": _libraries()})
 
 
-def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str] | None:
-    """The plan and the folder of the run that an earlier command with the same request began, and
-    which other versions than today's planned it, "" where none did; None where there is none.
+def note_told(settings: Settings, asked: str) -> None:
+    """Note that somebody was told by which other versions than today's the run was planned."""
+    pointer = _pointer(settings, asked)
+    files.write_json(pointer, {**files.read_json(pointer), "told": _libraries()})
+
+
+def require_elsewhere(settings: Settings, others: str, why: SettingError) -> None:
+    """Stop where a run that cannot go on lies in the folder that was asked for: a new one has no
+    place there.
+
+    Raises:
+        SettingError: `--out` was given.
+    """
+    if settings.out:
+        raise SettingError(
+            f"{settings.out} holds the run that {others} began, and it cannot go on: {why} To "
+            "begin anew, name another folder with --out."
+        ) from why
+
+
+def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str, bool] | None:
+    """The plan and the folder of the run that an earlier command with the same request began,
+    which other versions than today's planned it, "" where none did, and whether somebody was told
+    (`note_told`) since the last of them changed; None where there is none.
 
     Raises:
         CorruptFile: the plan cannot be read, such as that of a later fettle.
@@ -85,7 +106,8 @@ def begun(settings: Settings, asked: str) -> tuple[Plan, Path, str] | None:
     others = [f"{name} {before[name]} (now {now[name]})" for name in now
               if name in before and before[name] != now[name]]
     try:
-        return records.load(folder / "plan.json", Plan), folder, ", ".join(others)
+        plan = records.load(folder / "plan.json", Plan)
+        return plan, folder, ", ".join(others), held.get("told") == now
     except CorruptFile as error:
         raise CorruptFile(
             f"{error} It was written with {', '.join(others) or 'these versions'}. Name another "
