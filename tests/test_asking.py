@@ -121,7 +121,7 @@ def test_where_two_people_differ_the_row_is_named_and_has_no_label():
         ("r3", "ann", "no"), ("r3", "bob", "no"), ("r4", "ann", "no"), ("r5", "ann", ""),
     ))
     assert [(one.id, one.label, one.people) for one in found.rows] == [
-        ("r1", "yes", 2), ("r3", "no", 2), ("r4", "no", 1)]
+        ("r1", "yes", ("ann", "bob")), ("r3", "no", ("ann", "bob")), ("r4", "no", ("ann",))]
     assert [(one.id, dict(one.said)) for one in found.disputed] == [
         ("r2", {"ann": "yes", "bob": "no"})]
     (agreed,) = found.agreements
@@ -152,8 +152,8 @@ def test_labels_of_two_files_are_read_compared_and_written(fettle, tmp_path):
     assert "2 rows have a label, 1 are disputed" in done.out
     assert "ann and bob: 66.7% of 3 rows alike, Cohen's kappa 0.400" in done.out
     with out.open(newline="") as stream:
-        assert [(one["text"], one["label"]) for one in csv.DictReader(stream)] == [
-            ("one", "yes"), ("three", "no")]
+        assert [(one["text"], one["label"], one["person"]) for one in csv.DictReader(stream)] == [
+            ("one", "yes", "ann; bob"), ("three", "no", "ann; bob")]
 
 
 def test_there_must_be_rows_to_ask_for(fettle, here, fresh, tmp_path, rows):

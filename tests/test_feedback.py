@@ -51,6 +51,20 @@ def test_labels_are_entered_once_however_often_they_are_given(fettle, place):
     assert entered(place) == [(0, "top up", "user"), (1, "lost card", "user")]
 
 
+def test_who_says_it_is_kept_and_what_two_people_say_is_said_twice(fettle, place):
+    rows = [(id_of(0), "top up", "ann"), (id_of(0), "top up", "bob"), (id_of(1), "top up", "ann"),
+            (id_of(2), "top up", ""), (id_of(1), "top up", "ann")]
+    write_rows(place / "labels.csv", rows, header=("id", "label", "person"))
+    done = fettle("feedback", "tickets", "labels.csv")
+    assert "4 labels entered as user feedback on tickets; 1 were known" in done.out, done.err
+    found = journal.labels(place / FOLDER)
+    assert [(int(one.id, 16), one.by) for one in found.labels] == [
+        (0, "ann"), (0, "bob"), (1, "ann"), (2, "")]
+    assert found.people("user") == {id_of(0): "", id_of(1): "ann", id_of(2): ""}
+    assert not found.contradicted
+    assert "0 labels entered" in fettle("feedback", "tickets", "labels.csv").out
+
+
 def test_ids_that_nobody_was_given_are_listed_and_not_entered(fettle, place):
     done = give(fettle, place, [("f" * 32, "top up"), ("../etc", "top up"), (id_of(2), "top up")])
     assert "1 labels entered" in done.out

@@ -8,6 +8,7 @@ import pytest
 from fettle import pipeline, rebuilding, upkeep
 from fettle.core.errors import SettingError
 from fettle.core.progress import finish
+from fettle.measures import sources
 from fettle.modalities import showing, wording
 from fettle.models.cards import card_of
 from fettle.models.handing_on import hand_on
@@ -130,6 +131,18 @@ def test_what_cannot_be_retrained_is_said(fettle, here, new, tmp_path, rows):
     opened.paths.pop("rows.arrow")
     with pytest.raises(SettingError, match="without its rows"):
         rebuilding._rows(opened, None, 0)
+
+
+def test_the_rows_of_a_file_come_with_who_labelled_them(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "ALWAYS", 3)
+    told = write_rows(tmp_path / "told.csv", [
+        (f"a new text {at}", "lost card", "flood" if at else "ann; bob") for at in range(30)
+    ], header=("text", "label", "person"))
+    opened = pipeline.open_version("tickets", registry=here)
+    table, notes = rebuilding._rows(opened, str(told), 0)
+    assert sum(text.startswith("a new text") for text in table.column("text").to_pylist()) == 4
+    assert any("flood alone labelled 29 of 30 new rows" in note for note in notes)
+    assert "person" not in table.column_names
 
 
 @pytest.mark.parametrize("asked", [

@@ -12,7 +12,9 @@ from fettle import pipeline, watching
 from fettle.core.errors import SettingError
 from fettle.core.evaluation import Forecast, LearningCurve
 from fettle.core.journal import Answered, Label
+from fettle.core.labelling import NewLabels
 from fettle.core.progress import finish
+from fettle.measures import sources
 from fettle.stages import retraining, serving
 from fettle.store import journal, portraits, records
 from fettle.store.places import journal_folder
@@ -192,11 +194,11 @@ def test_only_reviewed_rows_that_no_version_has_count_as_new_labels(here, releas
     arrived = same(tmp_path)
     texts = {" ".join(text.split()).casefold() for text, _ in POOL[ROWS:ROWS + 600]}
     known = {" ".join(text.split()).casefold() for text in released.dataset.column("text")}
-    assert watching.new_labels("tickets", arrived, registry=here) == len(texts - known) > 200
+    assert watching.new_labels("tickets", arrived, registry=here).rows == len(texts - known) > 200
     own = write_rows(tmp_path / "own.csv", POOL[:300])
-    assert watching.new_labels("tickets", own, registry=here) == 0
+    assert watching.new_labels("tickets", own, registry=here).rows == 0
     bare = write_rows(tmp_path / "bare.csv", [("lost card",)], header=("text",))
-    assert watching.new_labels("tickets", bare, registry=here) == 0
+    assert watching.new_labels("tickets", bare, registry=here).rows == 0
 
 
 def test_of_the_journal_only_labels_of_the_audit_stream_are_new(here):
@@ -206,7 +208,33 @@ def test_of_the_journal_only_labels_of_the_audit_stream_are_new(here):
     journal.add_labels(folder, [Label(one.id, "top up", now, one.stream) for one in batch])
     audited = {text for (text, _), one in zip(rows, batch, strict=True) if one.stream == "audit"}
     found = watching.new_labels("tickets", registry=here, journal=True)
-    assert 0 < found <= len(audited)
+    assert 0 < found.rows <= len(audited)
+    assert not found.sentence, "nobody is named"
+
+
+def test_of_the_journal_no_one_person_s_labels_are_all_that_counts(here, monkeypatch):
+    monkeypatch.setattr(sources, "ALWAYS", 3)
+    texts = [f"{text} {at}" for at, (text, _) in enumerate(POOL[ROWS:ROWS + 40])]
+    folder, batch = served(here, texts)
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    audited = [one for one in batch if one.stream == "audit"]
+    journal.add_labels(folder, [
+        Label(one.id, "top up", now, "audit", "ann" if at else "bob")
+        for at, one in enumerate(audited)])
+    found = watching.new_labels("tickets", registry=here, journal=True)
+    assert (found.loudest, found.rows) == ("ann", 4)
+    assert found.given == found.aside + 3 > 3
+
+
+def test_a_column_says_who_labelled_the_rows_of_a_file(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "ALWAYS", 3)
+    people = ["ann; bob", "cy"] + ["ann"] * 18
+    arrived = write_rows(tmp_path / "told.csv", [
+        (f"{text} {at}", label, who)
+        for at, ((text, label), who) in enumerate(zip(POOL[ROWS:], people, strict=False))],
+        header=("text", "label", "person"))
+    found = watching.new_labels("tickets", arrived, registry=here)
+    assert (found.loudest, found.given, found.rows) == ("ann", 18, 5)
 
 
 def test_enough_new_labels_and_a_curve_that_promises_more_ask_for_a_retraining(
@@ -214,13 +242,13 @@ def test_enough_new_labels_and_a_curve_that_promises_more_ask_for_a_retraining(
 ):
     drift = finish(watching.watch("tickets", same(tmp_path), registry=here))
     monkeypatch.setattr(watching, "_promised_gain", lambda held, manifest, rows: 0.02)
-    made = watching.decide(drift, registry=here, new_labels=300)
+    made = watching.decide(drift, registry=here, new_labels=NewLabels(300))
     assert (made.action, made.command) == ("keep", ""), "the version is of today"
     monkeypatch.setattr(retraining, "COOLDOWN_DAYS", -1.0)
-    made = watching.decide(drift, registry=here, new_labels=300)
+    made = watching.decide(drift, registry=here, new_labels=NewLabels(300))
     assert made.action == "retrain"
     assert "300 reviewed rows wait" in " ".join(made.reasons)
-    assert watching.decide(drift, registry=here, new_labels=20).action == "keep"
+    assert watching.decide(drift, registry=here, new_labels=NewLabels(20)).action == "keep"
 
 
 def test_a_curve_promises_a_part_of_its_forecast_for_a_part_of_the_rows(released, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fettle import pipeline, upkeep
 from fettle.core.errors import FettleError, ModelUnavailable, SettingError
+from fettle.core.labelling import people_of
 from fettle.core.plan import Reading
 from fettle.core.progress import Note
 from fettle.core.rebuilt import Rebuilt, Start
@@ -151,7 +152,7 @@ def _rows(
     )
     return retraining.assemble(
         arrow.read(opened.paths["rows.arrow"]), fresh, inputs=schema.inputs,
-        target=str(schema.target), seed=seed, task=schema.task,
+        target=str(schema.target), seed=seed, task=schema.task, people=people_of(new),
     )
 
 

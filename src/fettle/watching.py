@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fettle.core.drift import Arrived, Decision, Drift, Portrait
 from fettle.core.errors import SettingError
+from fettle.core.labelling import NO_NEW_LABELS, NewLabels, people_of
 from fettle.core.progress import Note
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def reference_of(opened: "Opened") -> tuple[Portrait, tuple[str, ...]]:
 
 
 def standing(
-    name: str, *, registry: str = ".fettle", new_labels: int = 0
+    name: str, *, registry: str = ".fettle", new_labels: NewLabels = NO_NEW_LABELS
 ) -> "Standing":
     """What the registry says of a name, as far as a decision needs it."""
     from fettle.stages.retraining import Standing
@@ -119,13 +120,13 @@ def standing(
         previous=f"{name}@{previous.number}" if previous and took_its_place else None,
         challenger=f"{name}@{challenger.number}" if challenger else None,
         challenger_verdict=_said(held, name, challenger.number) if challenger else None,
-        new_labels=new_labels, more_rows_gain=_promised_gain(held, manifest, new_labels),
+        new_labels=new_labels, more_rows_gain=_promised_gain(held, manifest, new_labels.rows),
         has_numbers=_is_of_errors(_curve(held, manifest)),
     )
 
 
 def decide(
-    drift: Drift, *, registry: str = ".fettle", new_labels: int = 0
+    drift: Drift, *, registry: str = ".fettle", new_labels: NewLabels = NO_NEW_LABELS
 ) -> Decision | None:
     """What to do about a champion: keep, retrain, promote or roll back, with reasons.
 
@@ -142,11 +143,12 @@ def decide(
 def new_labels(
     reference: str, source: object | None = None, *, registry: str = ".fettle",
     journal: bool = False,
-) -> int:
+) -> NewLabels:
     """Labelled rows, of a file or of the journal's audit stream, that no version learned from.
 
     Labels that users sent are not counted: nobody has reviewed them. Rows of the journal count
-    where their inputs were kept.
+    where their inputs were kept. Where a column `person` says who labelled a row, no one person's
+    count for more than half, beside others.
 
     Args:
         reference: NAME (its champion) or NAME@N.
@@ -164,16 +166,18 @@ def new_labels(
     names = opened.encoder.fields
     if journal:
         folder = journal_folder(registry, opened.id.partition("@")[0])
-        told = journals.labels(folder).settled("audit")
+        given_by = journals.labels(folder)
+        told, whose = given_by.settled("audit"), given_by.people("audit")
         kept = journals.answers(folder, keep=lambda one: one.id in told).answers
         rows = [one for one in kept if one.inputs is not None]
         fields = [tuple((one.inputs or {}).get(name, "") for name in names) for one in rows]
         labels: Sequence[str | None] = [told[one.id] for one in rows]
+        people = [whose[one.id] for one in rows]
     else:
         given = reading.read_unlabelled(source, opened.schema)
         if given.schema.target is None:
-            return 0
-        fields, labels = given.fields(), given.targets()
+            return NO_NEW_LABELS
+        fields, labels, people = given.fields(), given.targets(), people_of(given)
     held = Registry(registry, create=False)
     tables = [
         table for one in held.versions(opened.id.partition("@")[0])
@@ -182,7 +186,7 @@ def new_labels(
             (table := arrow.read(held.paths({"files": {"rows.arrow": digest}})["rows.arrow"]))
             .column_names)
     ]
-    return retraining.unlearned(tables, fields, labels, names)
+    return retraining.unlearned(tables, fields, labels, names, people)
 
 
 def plain(drift: Drift, decision: Decision | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from fettle.core.drift import Drift, Estimate, Judged, State, Window
 from fettle.core.errors import InputError
+from fettle.core.labelling import NewLabels
 from fettle.core.pictures import cell_of_bytes, cell_of_hash
 from fettle.core.score import Score
 from fettle.stages import retraining
@@ -39,11 +40,11 @@ OLD = Standing("m@2", age_days=90.0, previous="m@1")
     (Standing("m@1", 90.0), drift(fallen=True), "retrain"),
     (Standing("m@2", 1.0, "m@1"), drift(drifted=("length",), unsure=True), "keep"),
     (Standing("m@2", 1.0, "m@1"), drift(drifted=("length",), fallen=True), "retrain"),
-    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02), drift(), "retrain"),
-    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.001), drift(), "keep"),
-    (Standing("m@2", 90.0, new_labels=300, more_rows_gain=0.02, has_numbers=True), drift(),
+    (Standing("m@2", 90.0, new_labels=NewLabels(300), more_rows_gain=0.02), drift(), "retrain"),
+    (Standing("m@2", 90.0, new_labels=NewLabels(300), more_rows_gain=0.001), drift(), "keep"),
+    (Standing("m@2", 90.0, new_labels=NewLabels(300), more_rows_gain=0.02, has_numbers=True), drift(),
      "retrain"),
-    (Standing("m@2", 90.0, new_labels=50, more_rows_gain=0.05), drift(), "keep"),
+    (Standing("m@2", 90.0, new_labels=NewLabels(50), more_rows_gain=0.05), drift(), "keep"),
     (Standing("m@2", 1.0, challenger="m@3", challenger_verdict="promote"), drift(fallen=True),
      "promote"),
     (Standing("m@2", 1.0, challenger="m@3", challenger_verdict="reject"), drift(), "keep"),
@@ -67,15 +68,39 @@ def test_a_challenger_that_waits_is_told_of_with_what_the_gates_said():
 def test_labels_of_rows_that_a_version_has_are_not_new_and_each_counts_once():
     fields = [("A ",), ("e",), ("new",), ("NEW",), ("other",), ("blank",)]
     labels = ["x", "x", "x", "y", "y", None]
-    assert retraining.unlearned([BEFORE], fields, labels, ("text",)) == 2
-    assert retraining.unlearned([], fields, labels, ("text",)) == 4
+    assert retraining.unlearned([BEFORE], fields, labels, ("text",)).rows == 2
+    assert retraining.unlearned([], fields, labels, ("text",)).rows == 4
+
+
+def test_labels_of_one_source_count_for_no_more_than_half_and_the_decision_says_so():
+    fields = [(f"new {at}",) for at in range(700)]
+    people = ["client 7"] * 500 + ["ann"] * 150 + [""] * 50
+    found = retraining.unlearned([BEFORE], fields, ["x"] * 700, ("text",), people)
+    assert found == NewLabels(400, "client 7", 500, 300)
+    made = retraining.decide(Standing("m@2", 90.0, new_labels=found, more_rows_gain=0.02))
+    said = " ".join(made.reasons)
+    assert "client 7 alone labelled 500 of 700 new rows, and 300 of them do not count" in said
+    assert "400 reviewed rows wait" in said
+    few = retraining.unlearned([BEFORE], fields, ["x"] * 700, ("text",), ["client 7"] * 699 + [""])
+    assert few.rows == 201
+    assert retraining.decide(Standing("m@2", 90.0, new_labels=NewLabels(100, "client 7", 9_100,
+                                      9_000), more_rows_gain=0.02)).action == "keep"
+
+
+def test_a_row_that_two_people_labelled_is_no_one_s_own():
+    fields = [(f"new {at}",) for at in range(400)] * 2
+    people = ["ann"] * 400 + ["bob"] * 400
+    assert retraining.unlearned([], fields, ["x"] * 800, ("text",), people) == NewLabels(400)
+    alone = retraining.unlearned([], fields[:400], ["x"] * 400, ("text",), people[:400])
+    assert alone == NewLabels(400, "ann", 400)
+    assert alone.sentence == "All 400 new rows were labelled by ann alone."
 
 
 def test_a_picture_is_the_same_whether_its_bytes_or_their_hash_stand_in_the_cell():
     content = b"\x89PNG of a disc"
     held, served = cell_of_hash(hashlib.sha256(content).hexdigest()), cell_of_bytes(content)
     before = pa.table({"picture": [held], "label": ["disc"], "id": ["0"], "side": ["test"]})
-    assert retraining.unlearned([before], [(served,)], ["disc"], ("picture",)) == 0
+    assert retraining.unlearned([before], [(served,)], ["disc"], ("picture",)).rows == 0
     others = [cell_of_bytes(b"\x89PNG of another %d" % at) for at in range(10)]
     new = pa.table({"picture": [served, *others], "label": ["disc"] * 11,
                     "id": [str(at) for at in range(11)]})
@@ -115,6 +140,31 @@ def test_old_rows_stand_where_they_stood_and_a_share_of_the_new_ones_judges():
     tests = [one["label"] for one in rows[4:] if one["split"] == "test"]
     assert tests.count("x") == 10
     assert any("vault of their own" in note for note in notes)
+
+
+def test_of_the_new_rows_no_one_person_brings_more_than_half():
+    rows = [(f"new {at}", "xy"[at % 2]) for at in range(900)]
+    people = ["flood"] * 600 + ["ann"] * 200 + ["bob"] * 50 + [""] * 50
+    table, notes = retraining.assemble(BEFORE, new(*rows), inputs=("text",), target="label",
+                                       seed=0, people=people)
+    of_flood = {text for text, _ in rows[:600]}
+    taken = [text for text in table.column("text").to_pylist() if text.startswith("new")]
+    assert len(taken) == 600
+    assert len(of_flood & set(taken)) == 300
+    (said,) = [note for note in notes if "flood" in note]
+    assert "flood alone labelled 600 of 900 new rows, and 300 of them do not count" in said
+    assert "leave the column 'person' away" in said
+    again, _ = retraining.assemble(BEFORE, new(*rows), inputs=("text",), target="label", seed=0,
+                                   people=people)
+    assert again.equals(table)
+
+
+def test_rows_of_one_person_alone_are_all_taken_and_it_is_said():
+    rows = [(f"new {at}", "xy"[at % 2]) for at in range(300)]
+    table, notes = retraining.assemble(BEFORE, new(*rows), inputs=("text",), target="label",
+                                       seed=0, people=["ann"] * 300)
+    assert table.num_rows == 4 + 300
+    assert "All 300 new rows were labelled by ann alone." in notes
 
 
 def test_no_frozen_test_row_is_learned_from_whoever_sends_it():

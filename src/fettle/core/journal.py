@@ -73,6 +73,8 @@ class Label:
     """When it was entered."""
     source: str
     """user or audit; labels of the audit stream alone are a random sample."""
+    by: str = ""
+    """Who said it; empty where nobody is named."""
 
     def __post_init__(self) -> None:
         if self.source not in STREAMS:
@@ -107,6 +109,15 @@ class Labels:
             if source in (None, one.source):
                 said.setdefault(one.id, set()).add(one.label)
         return {id: next(iter(labels)) for id, labels in said.items() if len(labels) == 1}
+
+    def people(self, source: str) -> dict[str, str]:
+        """Who alone labelled each id of this source; "" where nobody is named, or others did too.
+        """
+        said: dict[str, set[str]] = {}
+        for one in self.labels:
+            if one.source == source:
+                said.setdefault(one.id, set()).add(one.by)
+        return {id: next(iter(by)) if len(by) == 1 else "" for id, by in said.items()}
 
 
 @dataclass(frozen=True, slots=True)

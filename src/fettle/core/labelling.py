@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Agreed", "Disputed", "Labelled", "Review", "Suggestion", "Suggestions", "Told"]
+from fettle.core.dataset import Dataset
+
+__all__ = [
+    "NO_NEW_LABELS", "PERSON", "Agreed", "Disputed", "Labelled", "NewLabels", "Review",
+    "Suggestion", "Suggestions", "Told", "alone", "in_one_cell", "people_of",
+]
+
+PERSON = "person"
+"""The column that says who labelled a row: one, or several who agree."""
+BETWEEN = ";"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Labelled:
     fields: Mapping[str, str]
     label: str
     why: str
-    people: int
+    people: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +96,52 @@ class Review:
     agreements: tuple[Agreed, ...]
     unlabelled: int
     """Rows that nobody labelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewLabels:
+    """Reviewed rows that no version learned from, and what one source alone has of them."""
+
+    rows: int = 0
+    """That count."""
+    loudest: str = ""
+    """Who alone brought the most; empty where nobody is named."""
+    given: int = 0
+    """By them alone."""
+    aside: int = 0
+    """Of theirs that do not count, so that no one source brings more than half."""
+
+    @property
+    def sentence(self) -> str:
+        """What there is to say of who brought them; empty where no one stands out."""
+        if self.aside:
+            return (
+                f"{self.loudest} alone labelled {self.given:,} of {self.rows + self.aside:,} new "
+                f"rows, and {self.aside:,} of them do not count: beside others, no one source may "
+                "bring more than half."
+            )
+        if self.loudest and self.given == self.rows:
+            return f"All {self.rows:,} new rows were labelled by {self.loudest} alone."
+        return ""
+
+
+NO_NEW_LABELS = NewLabels()
+
+
+def in_one_cell(people: tuple[str, ...]) -> str:
+    """Who labelled a row, as a cell of the column `person`."""
+    return f"{BETWEEN} ".join(one.replace(BETWEEN, ",") for one in people)
+
+
+def alone(cell: str | None) -> str:
+    """Who alone labelled a row by its cell of the column `person`; "" of nobody or of several."""
+    people = {one.strip() for one in (cell or "").split(BETWEEN)} - {""}
+    return people.pop() if len(people) == 1 else ""
+
+
+def people_of(rows: Dataset) -> list[str]:
+    """Who alone labelled each row; nothing where no column says, or where the model reads it."""
+    read = (*rows.schema.inputs, rows.schema.target)
+    if PERSON in read or PERSON not in rows.table.column_names:
+        return []
+    return [alone(cell) for cell in rows.column(PERSON)]

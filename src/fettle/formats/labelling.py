@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fettle.core.errors import InputError
-from fettle.core.labelling import Review, Suggestions, Told
+from fettle.core.labelling import PERSON, Review, Suggestions, Told, in_one_cell
 from fettle.formats import FORMATS
 from fettle.formats.files import rows_of_file
 from fettle.formats.formulas import guarded, unguarded
@@ -19,8 +19,8 @@ from fettle.store import files
 
 __all__ = ["as_csv", "as_rows", "as_tasks", "read_labels"]
 
-ID, WHY, PREDICTED, CONFIDENCE, PERSON = (
-    "fettle_id", "fettle_why", "fettle_predicted", "fettle_confidence", "person"
+ID, WHY, PREDICTED, CONFIDENCE = (
+    "fettle_id", "fettle_why", "fettle_predicted", "fettle_confidence"
 )
 OURS = (ID, WHY, PREDICTED, CONFIDENCE, PERSON)
 _MARK = "\ufeff"
@@ -66,10 +66,10 @@ def as_rows(found: Review, *, target: str) -> str:
     columns = list(found.rows[0].fields) if found.rows else []
     out = io.StringIO(newline="")
     lines = csv.writer(out)
-    lines.writerow([*columns, target, ID, WHY])
+    lines.writerow([*columns, target, ID, WHY, PERSON])
     for one in found.rows:
         lines.writerow([*(one.fields.get(name, "") for name in columns), one.label, one.id,
-                        one.why])
+                        one.why, in_one_cell(one.people)])
     return out.getvalue()
 
 

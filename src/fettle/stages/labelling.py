@@ -99,7 +99,7 @@ def review(told: Sequence[Told]) -> Review:
         elif people:
             first = about[id]
             rows.append(Labelled(id, first.fields, next(iter(people.values())), first.why,
-                                 len(people)))
+                                 tuple(sorted(people))))
     if not rows and not disputed:
         raise InputError("Nobody has labelled a row yet.")
     unlabelled = sum(not people for people in said.values())

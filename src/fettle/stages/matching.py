@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from fettle.core.dataset import Dataset
 from fettle.core.journal import Answered, Feedback, Label, Labels
+from fettle.core.labelling import people_of
 
 __all__ = ["match"]
 
@@ -21,7 +22,8 @@ def match(
     """What is to be entered, and what is not, and why.
 
     Args:
-        rows: whose one input column holds ids of predictions, and whose target the labels.
+        rows: whose one input column holds ids of predictions, and whose target the labels; a
+            column `person` says who gave them.
         answers: that were given, by id; at least those that the rows name.
         before: labels that were entered earlier.
         classes: that a label of an answer of this version must be one of; a version that is not
@@ -30,14 +32,17 @@ def match(
         at: now.
     """
     source = "audit" if audit else "user"
-    said = {(one.id, one.label, one.source) for one in before.labels}
+    said = {(one.id, one.label, one.source, one.by) for one in before.labels}
+    people = people_of(rows) or [""] * rows.rows
     entered: list[Label] = []
     unknown: dict[str, None] = {}
     unaudited: dict[str, None] = {}
     strange: Counter[str] = Counter()
     empty: list[str] = []
     known = 0
-    for place, (id,), label in zip(rows.ids, rows.fields(), rows.targets(), strict=True):
+    for place, (id,), label, by in zip(
+        rows.ids, rows.fields(), rows.targets(), people, strict=True
+    ):
         id = id.strip()
         answer = answers.get(id)
         if not id or not label:
@@ -48,11 +53,11 @@ def match(
             unaudited[id] = None
         elif label not in classes.get(answer.version, {label}):
             strange[label] += 1
-        elif (id, label, source) in said:
+        elif (id, label, source, by) in said:
             known += 1
         else:
-            said.add((id, label, source))
-            entered.append(Label(id, label, at, source))
+            said.add((id, label, source, by))
+            entered.append(Label(id, label, at, source, by))
     ids = {fields[0].strip() for fields in rows.fields()}
     whole = Labels((*before.labels, *entered), ())
     return Feedback(

@@ -13,8 +13,10 @@ import pyarrow as pa
 from fettle.core.columns import numbers, strings
 from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
+from fettle.core.labelling import NO_NEW_LABELS, PERSON, NewLabels
 from fettle.core.pictures import by_hash
 from fettle.measures.folds import stratified_parts
+from fettle.measures.sources import counted
 from fettle.tasks import TASKS
 
 __all__ = [
@@ -44,7 +46,7 @@ class Standing:
     challenger_verdict: str | None = None
     """What the gates said of it against this very champion: promote, cannot tell or reject; None
     where they were not asked."""
-    new_labels: int = 0
+    new_labels: NewLabels = NO_NEW_LABELS
     """Reviewed rows that no version learned from."""
     more_rows_gain: float | None = None
     """What the curve of learning promises of so many more rows, at least: points of accuracy; of
@@ -63,6 +65,8 @@ def decide(standing: Standing, drift: Drift | None = None) -> Decision:
     reasons: list[str] = []
     if drift is not None:
         reasons.append(drift.sentence)
+    if standing.new_labels.sentence:
+        reasons.append(standing.new_labels.sentence)
     if standing.challenger_verdict == "promote":
         reasons.append(f"{standing.challenger} passed every gate against {standing.version}.")
         return Decision("promote", tuple(reasons), f"fettle promote {standing.challenger}")
@@ -103,9 +107,9 @@ def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
             "rows first: fettle label suggest."
         )
     gain, unit = standing.more_rows_gain, "% less error" if standing.has_numbers else "points"
-    if standing.new_labels >= NEW_LABELS and gain is not None and gain >= MARGIN:
+    if standing.new_labels.rows >= NEW_LABELS and gain is not None and gain >= MARGIN:
         found.append(
-            f"{standing.new_labels:,} reviewed rows wait, and the curve of learning promises at "
+            f"{standing.new_labels.rows:,} reviewed rows wait, and the curve of learning promises at "
             f"least {100 * gain:.1f} {unit} of so many."
         )
     return found
@@ -113,8 +117,8 @@ def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
 
 def unlearned(
     tables: Sequence[pa.Table], fields: Sequence[Sequence[str]], labels: Sequence[str | None],
-    inputs: Sequence[str],
-) -> int:
+    inputs: Sequence[str], people: Sequence[str] = (),
+) -> NewLabels:
     """How many of these rows have a label and stand in none of the tables, each counted once.
 
     Args:
@@ -122,19 +126,33 @@ def unlearned(
         fields: what is read of each row.
         labels: of the rows; None or blank where there is none.
         inputs: the columns that are read.
+        people: who alone labelled each row, "" of nobody or of several; nothing where no row says.
     """
     known = {
         _key(row) for table in tables for row in _cells(table, inputs, range(table.num_rows))
     }
-    labelled = {
-        _key(row) for row, label in zip(fields, labels, strict=True) if (label or "").strip()
-    }
-    return len(labelled - known)
+    said: dict[tuple[str, ...], set[str]] = {}
+    for row, label, person in zip(fields, labels, people or [""] * len(fields), strict=True):
+        if (label or "").strip() and (key := _key(row)) not in known:
+            said.setdefault(key, set()).add(person)
+    return _heard([_one(persons) for persons in said.values()], seed=0)[1]
+
+
+def _one(people: set[str]) -> str:
+    """The one person of a row's labels; "" where somebody else labelled it, too."""
+    return next(iter(people)) if len(people) == 1 else ""
+
+
+def _heard(sources: Sequence[str], *, seed: int) -> tuple[np.ndarray, NewLabels]:
+    """Whether each row counts, bool (rows,), so that no one source brings more than half."""
+    counts, loudest = counted(sources, rng=np.random.default_rng(seed))
+    given = sources.count(loudest) if loudest else 0
+    return counts, NewLabels(int(counts.sum()), loudest, given, int((~counts).sum()))
 
 
 def assemble(
     old: pa.Table, new: pa.Table, *, inputs: Sequence[str], target: str, seed: int,
-    fresh: float = FRESH, task: str = "classification",
+    fresh: float = FRESH, task: str = "classification", people: Sequence[str] = (),
 ) -> tuple[pa.Table, tuple[str, ...]]:
     """The rows of the next version, in one table with a column `split`.
 
@@ -146,6 +164,8 @@ def assemble(
         seed: of the draw of fresh test rows.
         fresh: share of the new rows that judge.
         task: whose answers the target holds.
+        people: who alone labelled each new row, "" of nobody or of several; nothing where no row
+            says. Beside others, no one brings more than half of the new rows.
 
     Returns:
         Columns inputs, target, `row id`, `split` (train, validation, test): old rows as they stood,
@@ -165,16 +185,20 @@ def assemble(
     answered = np.flatnonzero(TASKS[task].answered(labels)).tolist()
     keys = [_key(row) for row in _cells(new, inputs, answered)]
     once: dict[tuple[str, ...], int] = {}
+    said: dict[tuple[str, ...], set[str]] = {}
     for row, key in zip(answered, keys, strict=True):
         if key not in seen:
             once.setdefault(key, row)
-    added = sorted(once.values())
+            said.setdefault(key, set()).add(people[row] if people else "")
+    counts, heard = _heard([_one(said[key]) for key in once], seed=seed)
+    added = sorted(row for row, does in zip(once.values(), counts, strict=True) if does)
     left = new.num_rows - len(answered)
     if left:
         notes.append(f"{left:,} new rows have no label and are left out.")
-    if len(answered) > len(added):
-        notes.append(f"{len(answered) - len(added):,} new rows repeat another, or a row that the "
+    if len(answered) > len(once):
+        notes.append(f"{len(answered) - len(once):,} new rows repeat another, or a row that the "
                      "version before has, and are left out.")
+    notes += _of_whom(heard)
     if len(added) < 2:
         raise InputError(
             f"{len(added)} of {new.num_rows:,} new rows could be learned from. " + " ".join(notes)
@@ -192,6 +216,13 @@ def assemble(
     table = table.append_column("row id", strings(ids))
     return table.append_column("split", strings([*(sides[row] for row in kept), *parts])), \
         tuple(notes)
+
+
+def _of_whom(heard: NewLabels) -> list[str]:
+    """What there is to say of who labelled the new rows, and what to do about it."""
+    more = f" Let others label some, too, or leave the column {PERSON!r} away and vouch for all." \
+        if heard.aside else ""
+    return [f"{heard.sentence}{more}"] if heard.sentence else []
 
 
 def _drawn(strata: np.ndarray, seed: int, *, fresh: float, tuning: float) -> list[str]:

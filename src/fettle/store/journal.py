@@ -159,7 +159,8 @@ def labels(folder: Path) -> Labels:
     for number, value in numbered:
         try:
             found.append(Label(
-                _text(value, "id"), _text(value, "label"), _moment(value), _text(value, "source")
+                _text(value, "id"), _text(value, "label"), _moment(value), _text(value, "source"),
+                _text(value, "by") if "by" in value else "",
             ))
         except (KeyError, TypeError, ValueError) as error:
             torn.append(f"Line {number} of {path} is no label ({error!r}) and is passed over.")
@@ -177,7 +178,7 @@ def add_labels(folder: Path, batch: Iterable[Label]) -> None:
     lines = [
         json.dumps({
             "id": one.id, "label": one.label, "at": one.at.isoformat(timespec="seconds"),
-            "source": one.source,
+            "source": one.source, **({"by": one.by} if one.by else {}),
         }, ensure_ascii=False)
         for one in batch
     ]
