@@ -94,14 +94,17 @@ async def measured(
         task = asyncio.create_task(one(due, number))
         running.add(task)
         task.add_done_callback(running.discard)
-    late = time.perf_counter() - begun - total / rate
+    sent = time.perf_counter()
+    late = sent - begun - total / rate
     while running:
         await asyncio.wait(running)
-    whole = time.perf_counter() - begun
+    ended = time.perf_counter()
+    whole = ended - begun
     good = sorted(seconds for seconds, status in taken if status == 200)
     refused = sorted(seconds for seconds, status in taken if status == 503)
     return {
         "asked": total, "rate": rate, "seconds": whole, "generator_late_seconds": late,
+        "drained_seconds": ended - sent,
         "statuses": {str(status): count for status, count in
                      Counter(status for _, status in taken).items()},
         "answered_a_second": len(good) / whole,

@@ -1,14 +1,18 @@
 """`fettle serve` against a transformers pipeline behind the same server, under fixed arrival rates.
 
-    FETTLE_DATA=... .venv/bin/python bench/serve.py [--seconds 10] [--overload 60] [--peers bentoml]
+    FETTLE_DATA=... .venv/bin/python bench/serve.py [PART ...] [--sides fettle pipeline ...]
+        [--seconds 10] [--repeats 3] [--overload 60] [--kept figures.json]
 
 The server runs on one core, the load on another (taskset). One text of banking77's test file a
-request, open loop (bench/open_loop.py). For each side: the highest rate whose 95th percentile stays
-within --limit (100 ms) with no request failed, found by doubling and halving, the median of
---repeats searches in turn. Then fettle alone: ten times that rate for --overload seconds (status
-codes, memory, how soon it answers again), and a champion that is swapped every few seconds under
-half the rate. The pipeline's network is the same encoder with a head of as many classes whose
-weights are random: it does the same work, and its answers are not looked at.
+request, open loop (bench/open_loop.py). Part `rates`: for each side the highest rate whose 95th
+percentile stays within --limit (100 ms) with no request failed, found by doubling and halving, the
+median of --repeats searches in turn. Then fettle alone: `overload`, ten times that rate for so many
+seconds (status codes, memory at its highest, how soon what was asked last is answered), and
+`swaps`, a champion that is swapped every few seconds under half the rate. A search of one side takes some
+three minutes; parts and sides can be measured one by one, and what is found stays in the file
+--kept, by which the next part knows fettle's rate. The pipeline's network is the same encoder with
+a head of as many classes whose weights are random: it does the same work, and its answers are not
+looked at.
 """
 
 import argparse
@@ -18,10 +22,10 @@ import json
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +41,8 @@ NAME = "banking"
 BATCH, ROWS, CLASSES = 32, 3_000, 77
 START_SECONDS = 180.0
 TRIES = 2
+PARTS = ("rates", "swaps", "overload")
+SIDES = ("fettle", "pipeline", "pipeline_batched", "bentoml")
 STEPS = 4
 """Halvings of the gap between the highest rate that held and the lowest that did not: to 6%."""
 
@@ -130,6 +136,24 @@ class Side:
         return 0
 
 
+    @contextmanager
+    def highest_memory(self) -> Iterator[list[int]]:
+        """Resident memory, looked at ten times a second meanwhile; a list of what it was."""
+        seen, ended = [self.memory_bytes()], threading.Event()
+
+        def look() -> None:
+            while not ended.wait(0.1):
+                seen.append(self.memory_bytes())
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        try:
+            yield seen
+        finally:
+            ended.set()
+            looking.join()
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as one:
@@ -177,27 +201,28 @@ def told(found: dict[str, Any]) -> str:
     return f"{found['answered_a_second']:.0f} answered/s  {times}  {used}  {found['statuses']}"
 
 
-def overload(side: Side, rate: float, seconds: float) -> dict[str, float]:
-    """Far more than it can do: what it says, what it takes, and how soon it answers again."""
-    before = side.memory_bytes()
-    found = side.load(rate, seconds)
+def overload(side: Side, sustained: float, seconds: float) -> dict[str, float]:
+    """Ten times more than it can do: what it says, what it takes, and how soon it is free again."""
+    with side.highest_memory() as memory:
+        found = side.load(10 * sustained, seconds)
     begun = time.monotonic()
-    while not side.answers():
-        if time.monotonic() - begun > 60:
-            break
-    recovered = time.monotonic() - begun
-    print(f"overload {rate:.0f}/s for {seconds:.0f} s: {told(found)}; refused p95 "
-          f"{(found['refused_p95'] or 0) * 1000:.0f} ms; generator late "
-          f"{found['generator_late_seconds']:.1f} s; answers again after {recovered:.2f} s")
+    while not side.answers() and time.monotonic() - begun < 60:
+        pass
+    recovered = found["drained_seconds"] + time.monotonic() - begun
     statuses = found["statuses"]
-    hung = statuses.get("-1", 0) + statuses.get("-2", 0)
+    offered = found["asked"] / (found["seconds"] - found["drained_seconds"])
+    print(f"overload {offered:.0f}/s for {seconds:.0f} s, {offered / sustained:.1f} times what it "
+          f"holds: {told(found)}; refused p95 {(found['refused_p95'] or 0) * 1000:.0f} ms; "
+          f"free again after {recovered:.2f} s")
     return {
-        "overload_hung": hung,
+        "overload_times": offered / sustained,
+        "overload_hung": statuses.get("-1", 0) + statuses.get("-2", 0),
         "overload_answered_a_second": found["answered_a_second"],
-        "overload_offered_a_second": found["asked"] / found["seconds"],
-        "overload_memory_growth_bytes": side.memory_bytes() - before,
-        "overload_recovered_seconds": recovered,
+        "overload_offered_a_second": offered,
+        "overload_p95_seconds": found["p95"] or 0.0,
         "overload_refused_p95_seconds": found["refused_p95"] or 0.0,
+        "overload_memory_growth_bytes": max(memory) - memory[0],
+        "overload_recovered_seconds": recovered,
     }
 
 
@@ -225,14 +250,14 @@ def swaps(side: Side, rate: float, seconds: float, registry: Path) -> dict[str, 
             "swap_versions": len(found["versions"]), "swap_p95_seconds": found["p95"] or 0.0}
 
 
-def prepared(data: Path, folder: Path, count: int) -> tuple[Path, Path]:
-    """Two versions of fettle in a registry, and the pipeline's model; made once."""
+def prepared(data: Path, folder: Path, count: int, versions: int) -> tuple[Path, Path]:
+    """So many versions of fettle in a registry, and the pipeline's model; made once."""
     train = folder / "train.csv"
     with train.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, ["text", "label"])
         writer.writeheader()
         writer.writerows(some(rows_of(data / "banking77" / "train.csv"), count))
-    for seed in (0, 1):
+    for seed in range(versions):
         quietly(
             "-c", "from fettle.cli import main; main()", "tune", train, "--name", NAME,
             "--rungs", "features", "--seed", seed, "--registry", folder / "registry",
@@ -252,7 +277,7 @@ def quietly(*arguments: object) -> None:
 
 
 def sides(asked: argparse.Namespace, folder: Path, registry: Path, plain: Path) -> list[Side]:
-    """fettle first, then what it is compared with."""
+    """Those that were asked for, fettle first."""
     cores = (0, (os.cpu_count() or 1) - 1)
     if cores[0] == cores[1]:
         sys.exit("Two cores are needed: one for the server, one for the load.")
@@ -260,64 +285,110 @@ def sides(asked: argparse.Namespace, folder: Path, registry: Path, plain: Path) 
     fettle = [sys.executable, "-c", "from fettle.cli import main; main()", "serve", NAME,
               "--registry", str(registry), "--port", "PORT", "--poll", "1s"]
     pipeline = [sys.executable, str(HERE / "pipeline_side.py"), "PORT", str(plain)]
-    found = [
-        Side("fettle", fettle, cores, texts),
-        Side("pipeline", [*pipeline, "1"], cores, texts),
-        Side("pipeline_batched", [*pipeline, str(BATCH)], cores, texts),
-    ]
-    for name in asked.peers:
+    commands = {"fettle": fettle, "pipeline": [*pipeline, "1"],
+                "pipeline_batched": [*pipeline, str(BATCH)]}
+    for name in set(asked.sides) - set(commands):
         peer = environment_of(name)
         if peer.python is None:
             print(f"{name} is not measured: {peer.reason}")
             continue
-        command = [str(peer.python), str(HERE / f"{name}_side.py"), "PORT", str(plain), str(BATCH)]
-        found.append(Side(name, command, cores, texts))
-    return found
+        commands[name] = [str(peer.python), str(HERE / f"{name}_side.py"), "PORT", str(plain),
+                          str(BATCH)]
+    wanted = {"fettle", *asked.sides} if set(asked.parts) - {"rates"} else set(asked.sides)
+    return [Side(name, command, cores, texts) for name, command in commands.items()
+            if name in wanted]
 
 
-def main() -> None:
-    """Every side's highest rate, then overload and swaps, then one JSON line."""
+def rates(
+    every: list[Side], folder: Path, limit: float, seconds: float, repeats: int
+) -> dict[str, float]:
+    """The highest rate of each side that holds, the median of so many searches; and what was found
+    at that rate."""
+    searches: dict[str, list[tuple[float, dict[str, Any]]]] = {side.name: [] for side in every}
+    for _ in range(repeats):
+        for side in every:
+            with side.running(folder):
+                searches[side.name].append(highest(side, limit, seconds))
+    figures: dict[str, float] = {}
+    for name, found in searches.items():
+        found.sort(key=lambda one: one[0])
+        rate, at = found[(len(found) - 1) // 2]
+        figures[f"{name}_requests_a_second"] = rate
+        if at:
+            figures |= {f"{name}_{key}_seconds": at[key] for key in ("p50", "p95", "p99")}
+            figures[f"{name}_processor_ms_a_request"] = at["processor_ms"]
+        print(f"{name:18} {rate:8.0f} requests/s with p95 within {limit * 1000:.0f} ms   "
+              f"{[round(one) for one, _ in found]}", flush=True)
+    return figures
+
+
+def compared(figures: dict[str, float]) -> dict[str, float]:
+    """How many times the best of the others fettle holds; nothing where one side is not there."""
+    others = [figures[key] for name in SIDES[1:]
+              if (key := f"{name}_requests_a_second") in figures]
+    ours = figures.get("fettle_requests_a_second")
+    return {"throughput_ratio": ours / max(others)} if ours and others and max(others) else {}
+
+
+def asked_for() -> argparse.Namespace:
+    """What the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; all if not given")
+    parser.add_argument("--sides", nargs="*", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--kept", type=Path, help="figures of earlier parts, and those of this one")
     parser.add_argument("--limit", type=float, default=0.1, help="p95 in seconds")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each rate that is tried")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=ROWS, help="that fettle's versions learn from")
-    parser.add_argument("--overload", type=float, default=60.0)
-    parser.add_argument("--swap", type=float, default=30.0)
-    parser.add_argument("--peers", nargs="*", default=["bentoml"])
+    parser.add_argument("--overload", type=float, default=60.0, help="seconds")
+    parser.add_argument("--swap", type=float, default=30.0, help="seconds")
     asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
+    asked.parts = asked.parts or list(PARTS)
+    return asked
+
+
+def main() -> None:
+    """The parts that were asked for, each kept as soon as it is done, then one JSON line."""
+    asked = asked_for()
     data = data_folder("serve", "banking77")
     if data is None:
         return
     announce()
+    figures: dict[str, float] = {}
+    if asked.kept is not None and asked.kept.is_file():
+        figures = json.loads(asked.kept.read_text())
+    rate = "fettle_requests_a_second"
+    if set(asked.parts) - {"rates"} and rate not in figures and (
+            "rates" not in asked.parts or "fettle" not in asked.sides):
+        sys.exit("swaps and overload need fettle's rate: measure rates with the side fettle first, "
+                 "with the same file --kept.")
+
+    def keep(found: dict[str, float]) -> None:
+        figures.update(found)
+        figures.update(compared(figures))
+        if asked.kept is not None:
+            asked.kept.write_text(json.dumps(figures, indent=1))
+
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         texts = [row["text"] for row in rows_of(data / "banking77" / "test.csv")]
         (folder / "texts.json").write_text(json.dumps(texts))
-        registry, plain = prepared(data, folder, asked.rows)
+        versions = 2 if "swaps" in asked.parts else int(
+            "fettle" in asked.sides or "overload" in asked.parts)
+        registry, plain = prepared(data, folder, asked.rows, versions)
         every = sides(asked, folder, registry, plain)
-        rates: dict[str, list[float]] = {side.name: [] for side in every}
-        figures: dict[str, float] = {}
-        for _ in range(asked.repeats):
-            for side in every:
-                with side.running(folder):
-                    rate, found = highest(side, asked.limit, asked.seconds)
-                    rates[side.name].append(rate)
-                    for key in ("p50", "p95", "p99"):
-                        if found.get(key):
-                            figures[f"{side.name}_{key}_seconds"] = found[key]
-                    if found:
-                        figures[f"{side.name}_processor_ms_a_request"] = found["processor_ms"]
-        for name, found_rates in rates.items():
-            figures[f"{name}_requests_a_second"] = statistics.median(found_rates)
-            print(f"{name:18} {statistics.median(found_rates):8.0f} requests/s with p95 within "
-                  f"{asked.limit * 1000:.0f} ms   {[round(one) for one in found_rates]}")
-        ours = figures["fettle_requests_a_second"]
-        theirs = max(figures[f"{name}_requests_a_second"] for name in rates if name != "fettle")
-        figures["throughput_ratio"] = ours / max(theirs, 1e-9)
-        with every[0].running(folder) as fettle:
-            figures |= swaps(fettle, ours / 2, asked.swap, registry)
-            figures |= overload(fettle, 10 * ours, asked.overload)
+        if "rates" in asked.parts:
+            measured = [side for side in every if side.name in asked.sides]
+            keep(rates(measured, folder, asked.limit, asked.seconds, asked.repeats))
+        for part in PARTS[1:]:
+            if part in asked.parts and not figures[rate]:
+                print(f"{part} is not measured: fettle held no rate within --limit")
+            elif part in asked.parts:
+                with every[0].running(folder) as fettle:
+                    keep(swaps(fettle, figures[rate] / 2, asked.swap, registry)
+                         if part == "swaps" else overload(fettle, figures[rate], asked.overload))
     report("serve", figures)
 
 
