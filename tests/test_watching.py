@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from fettle import pipeline, watching
+from fettle import cli_watch, pipeline, watching
 from fettle.core.errors import SettingError
 from fettle.core.evaluation import Forecast, LearningCurve
 from fettle.core.journal import Answered, Label
@@ -269,11 +269,13 @@ def test_a_curve_promises_a_part_of_its_forecast_for_a_part_of_the_rows(released
 def test_a_schedule_is_printed_with_a_crontab_or_timers(fettle, here):
     done = fettle("watch", "tickets", "--schedule", "--registry", here, "--data-review", "6")
     assert done.code == 0
-    assert "0 6 1 */6 *" in done.out
     assert "0 6 * * *" in done.out
     assert "fettle watch tickets --journal" in done.out
+    lines = [line for line in done.out.splitlines() if line.startswith("0 6 ")]
+    program = lines[0].partition(" && ")[2].split()[0]
+    assert program == cli_watch._program()
     done = fettle("watch", "tickets", "--schedule", "--timer", "--registry", here)
-    assert "OnCalendar=*-01,04,07,10-01 06:00" in done.out
+    assert f"ExecStart=/usr/bin/env {program} watch tickets" in done.out
     plain = fettle("watch", "tickets", "--schedule", "--json", "--registry", here).json
     assert [(one["what"], one["every"]) for one in plain] == [
         ("watch", 0), ("evaluation", 1), ("data review", 3), ("retraining", 6)]

@@ -1,6 +1,8 @@
 """The commands of a version in production: argv in, exit code out. They are part of `fettle`."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -192,7 +194,7 @@ def _schedule(
 
     name = name.partition("@")[0]
     reviews = watching.timetable(name, months, registry=registry)
-    folder = str(Path.cwd())
+    folder, program = str(Path.cwd()), _program()
     if as_json:
         _print([records.to_plain(one) for one in reviews])
         return
@@ -201,10 +203,17 @@ def _schedule(
          one.due, one.command, one.person] for one in reviews
     ))
     if timer:
-        for path, text in scheduling.systemd(reviews, name, folder=folder).items():
+        units = scheduling.systemd(reviews, name, folder=folder, program=program)
+        for path, text in units.items():
             console.message(f"# {path}\n{text}")
     else:
-        console.message(scheduling.crontab(reviews, folder=folder))
+        console.message(scheduling.crontab(reviews, folder=folder, program=program))
+
+
+def _program() -> str:
+    """Where this fettle lies: a timer finds no environment that somebody has activated."""
+    beside = Path(sys.executable).with_name("fettle")
+    return str(beside) if beside.is_file() else shutil.which("fettle") or "fettle"
 
 
 def _told(drift: Drift, decision: Decision | None) -> None:

@@ -6,7 +6,7 @@ Nothing is installed: the lines are for whoever runs the machine to take over.
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from fettle.core.errors import SettingError
 
@@ -74,30 +74,52 @@ def timetable(
     )
 
 
-def crontab(reviews: tuple[Review, ...], *, folder: str, hour: int = 6) -> str:
-    """The same as lines of a crontab; retraining stays a comment, for a person reviews labels."""
+def crontab(
+    reviews: tuple[Review, ...], *, folder: str, program: str = "fettle", hour: int = 6
+) -> str:
+    """The same as lines of a crontab; retraining stays a comment, for a person reviews labels.
+
+    Args:
+        reviews: the timetable.
+        folder: where the commands run.
+        program: fettle's own file: cron looks for programs in the system's folders alone.
+        hour: of the day.
+    """
     lines = ["# m h dom mon dow command"]
     for one in reviews:
-        when = f"0 {hour} * * *" if not one.every else f"0 {hour} 1 */{one.every} *"
+        day, months = _days(one)
+        when = f"0 {hour} {day} {','.join(map(str, months)) or '*'} *"
         mark = "# " if one.what == "retraining" else ""
-        command = one.command.replace("%", r"\%")
+        command = _whole(one.command, program).replace("%", r"\%")
         there = shlex.quote(folder).replace("%", r"\%")
         lines.append(f"{mark}{when} cd {there} && {command}  # {one.what}")
     return "\n".join(lines) + "\n"
 
 
-def systemd(reviews: tuple[Review, ...], name: str, *, folder: str) -> Mapping[str, str]:
-    """A service and a timer for each, by file name; retraining is left to a person."""
+def systemd(
+    reviews: tuple[Review, ...], name: str, *, folder: str, program: str = "fettle"
+) -> Mapping[str, str]:
+    """A service and a timer for each, by file name; retraining is left to a person.
+
+    Args:
+        reviews: the timetable.
+        name: of the model.
+        folder: where the commands run.
+        program: fettle's own file.
+    """
     found = {}
     for one in reviews:
         if one.what == "retraining":
             continue
         unit = f"fettle-{name}-{one.what.replace(' ', '-')}"
-        when = "*-*-* 06:00" if not one.every else f"*-{_months(one.every)}-01 06:00"
+        day, months = _days(one)
+        when = "*-*-* 06:00" if not months else (
+            f"*-{','.join(f'{month:02d}' for month in months)}-{int(day):02d} 06:00")
+        command = _whole(one.command, program).replace("%", "%%").replace("$", "$$")
         found[f"{unit}.service"] = (
             f"[Unit]\nDescription={one.what} of {name}\n\n[Service]\nType=oneshot\n"
             f"WorkingDirectory={folder.replace('%', '%%')}\n"
-            f"ExecStart=/usr/bin/env {one.command.replace('%', '%%')}\n"
+            f"ExecStart=/usr/bin/env {command}\n"
         )
         found[f"{unit}.timer"] = (
             f"[Unit]\nDescription={one.what} of {name}\n\n[Timer]\nOnCalendar={when}\n"
@@ -106,8 +128,18 @@ def systemd(reviews: tuple[Review, ...], name: str, *, folder: str) -> Mapping[s
     return found
 
 
-def _months(every: int) -> str:
-    return ",".join(f"{month:02d}" for month in range(1, 13, every))
+def _days(one: Review) -> tuple[str, list[int]]:
+    """The day of the month on which it comes round, and the months; "*" and none: every day."""
+    if not one.every:
+        return "*", []
+    due = date.fromisoformat(one.due)
+    return str(due.day), sorted((due.month - 1 + months) % 12 + 1
+                                for months in range(0, 12, one.every))
+
+
+def _whole(command: str, program: str) -> str:
+    """The command by the program's whole path."""
+    return f"{shlex.quote(program)}{command.removeprefix('fettle')}"
 
 
 def _next(published: datetime, today: datetime, every: int) -> str:
