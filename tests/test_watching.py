@@ -15,7 +15,7 @@ from fettle.core.journal import Answered, Label
 from fettle.core.labelling import NewLabels
 from fettle.core.progress import finish
 from fettle.measures import sources
-from fettle.stages import retraining, serving
+from fettle.stages import arriving, retraining, serving
 from fettle.store import journal, portraits, records
 from fettle.store.places import journal_folder
 from stories import texts_and_labels, write_rows
@@ -179,6 +179,29 @@ def test_a_journal_without_inputs_is_watched_by_vectors_and_answers(fettle, here
     done = fettle("watch", "tickets", "--journal", "--registry", here, "--json")
     assert {"embedding", "predictions"} <= set(done.json["drifted"])
     assert "length" not in {one["signal"] for one in done.json["states"]}
+
+
+def test_of_a_long_journal_the_newest_are_watched_and_older_ones_judged_by_their_labels(
+    fettle, here, monkeypatch
+):
+    monkeypatch.setattr(watching, "MOST_WATCHED", 300)
+    monkeypatch.setattr(arriving, "FEWEST", 240)
+    rows = POOL[ROWS:ROWS + 500]
+    folder, batch = served(here, [text for text, _ in rows])
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    audited = [one for one in batch[:200] if one.stream == "audit"]
+    journal.add_labels(folder, [Label(one.id, one.value, now, "audit") for one in audited])
+    drift = finish(watching.watch("tickets", journal=True, registry=here, window=60))
+    assert drift.rows == 289, "twelve days, an answer an hour"
+    assert (drift.windows[0].first, drift.windows[-1].last) == (batch[211].id, batch[-1].id)
+    (judged,) = drift.judged
+    assert (judged.stream, judged.score.rows, judged.score.value) == ("audit", len(audited), 1.0)
+    few = finish(watching.watch("tickets", journal=True, registry=here, window=60, days=1))
+    assert few.rows == 240, "so many at least"
+    done = fettle("watch", "tickets", "--journal", "--days", "11", "--registry", here, "--json")
+    assert done.json["rows"] == 265
+    done = fettle("watch", "tickets", "x.csv", "--days", "3", "--registry", here)
+    assert (done.code, "--days says how much of the --journal" in done.err) == (2, True)
 
 
 def test_a_label_flood_or_poisoned_labels_move_no_pointer(here):

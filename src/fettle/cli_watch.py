@@ -37,6 +37,8 @@ def watch(
     time: Annotated[str | None, typer.Option(help="The column that says when a row came")] = None,
     window: Annotated[int | None, typer.Option(help="Rows of a window; 200 or more if not given")]
     = None,
+    days: Annotated[float | None, typer.Option(help="With --journal: the newest; 12 if not given")]
+    = None,
     fail_on: Annotated[str | None, typer.Option(help="End with 3 on: warn or blocker")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page here")] = None,
     schedule: Annotated[bool, typer.Option("--schedule", help="Print when to look, and a crontab")]
@@ -59,7 +61,7 @@ def watch(
     from fettle import watching
 
     story = watching.watch(version, data, registry=registry, journal=journal, time=time,
-                           window=window, seed=seed)
+                           window=window, days=days, seed=seed)
     with console.Watcher() as watcher:
         drift = watcher.finish(story)
     is_folder = (Path(version) / "version.json").is_file()

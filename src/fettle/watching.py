@@ -25,10 +25,15 @@ __all__ = [
     "write_page",
 ]
 
+MOST_WATCHED = 50_000
+"""Answers of a journal that are held at once, beside older ones with labels: some 200 MB where
+vectors of 384 numbers were kept."""
+
 
 def watch(
     reference: str, source: object | None = None, *, registry: str = ".fettle",
-    journal: bool = False, time: str | None = None, window: int | None = None, seed: int = 0,
+    journal: bool = False, time: str | None = None, window: int | None = None,
+    days: float | None = None, seed: int = 0,
 ) -> Generator[Any, None, Drift]:
     """How far what arrived lies from what a version was tested on.
 
@@ -39,6 +44,7 @@ def watch(
         journal: the answers that the version gave, from its journal.
         time: the column that says when a row came; the order of the file where not given.
         window: rows of a window, from 20 on; by itself where not given.
+        days: of the journal, that are watched; the last twelve where not given.
         seed: of permutations and resamples.
 
     Yields:
@@ -52,6 +58,8 @@ def watch(
         raise SettingError("Give rows to watch, or --journal for what was served; one of the two.")
     if window is not None and window < 20:
         raise SettingError(f"--window is {window}; 20 rows are the fewest that say anything.")
+    if days is not None and not (journal and days > 0):
+        raise SettingError("--days says how much of the --journal is watched, and is above 0.")
     from fettle.stages import monitoring, serving
     from fettle.tasks.making import require_one_answer
 
@@ -59,7 +67,7 @@ def watch(
     require_one_answer(opened.task, opened.id, "watching")
     before, untold = reference_of(opened)
     yield from (Note(one) for one in untold)
-    arrived = (_answered(opened, before, registry) if journal
+    arrived = (_answered(opened, before, registry, days) if journal
                else _rows(opened, before, source, time))
     drift = yield from monitoring.watch(
         opened.id, before, arrived, metric=opened.plan["metric"], window=window, seed=seed
@@ -242,19 +250,29 @@ def _rows(
     return arriving.from_rows(rows, serving.painter(opened, before.kinds), time=time)
 
 
-def _answered(opened: "Opened", before: Portrait, registry: str) -> Arrived:
-    """The answers of this version in the journal of its name."""
+def _answered(
+    opened: "Opened", before: Portrait, registry: str, days: float | None
+) -> Arrived:
+    """The answers of this version in the journal of its name: the newest, and those with labels."""
+    from fettle.core.journal import Answers
     from fettle.stages import arriving, serving
     from fettle.store import journal
     from fettle.store.places import journal_folder
 
     name = opened.id.partition("@")[0]
     folder = journal_folder(registry, name)
-    answers = journal.answers(folder, keep=lambda one: one.version == opened.id)
+    labels = journal.labels(folder)
+    named = {one.id for one in labels.labels}
+    answers = journal.answers(folder, keep=lambda one: one.version == opened.id, last=MOST_WATCHED)
+    if named and len(answers.answers) == MOST_WATCHED:
+        newest = {one.id for one in answers.answers}
+        older = journal.answers(folder, keep=lambda one: (
+            one.version == opened.id and one.id in named and one.id not in newest))
+        answers = Answers((*older.answers, *answers.answers), older.passed_over)
     paint = serving.painter(opened, before.kinds)
     return arriving.from_journal(
-        f"the journal of {name}", answers, journal.labels(folder), opened.task.classes, before,
-        paint=lambda fields: paint(fields),
+        f"the journal of {name}", answers, labels, opened.task.classes, before,
+        paint=lambda fields: paint(fields), days=arriving.DAYS if days is None else days,
     )
 
 

@@ -60,6 +60,9 @@ class Arrived:
     streams: tuple[str, ...] = ()
     """How each came to its label: audit or user; empty where every row is labelled alike."""
     notes: tuple[str, ...] = ()
+    watched: int | None = None
+    """Of the newest rows, that are cut into windows; None of all. Older ones are there for their
+    labels, which come late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,12 @@ from fettle.formats import moments
 from fettle.measures.traits import in_numbers
 
 if TYPE_CHECKING:
-    from fettle.core.journal import Answers, Labels
+    from fettle.core.journal import Answered, Answers, Labels
 
-__all__ = ["from_journal", "from_rows", "in_time"]
+__all__ = ["DAYS", "from_journal", "from_rows", "in_time"]
 
+DAYS, FEWEST = 12.0, 2400
+"""Of a journal, that are watched: a window a day; and answers, so that windows are not too small."""
 Paint = Callable[[Sequence[tuple[str, ...]], Sequence[str | None]], Portrait]
 
 
@@ -66,6 +69,7 @@ def from_rows(rows: Dataset, paint: Paint, *, time: str | None = None) -> Arrive
 def from_journal(
     name: str, answers: "Answers", labels: "Labels", classes: tuple[str, ...],
     reference: Portrait, paint: Callable[[Sequence[tuple[str, ...]]], Portrait] | None = None,
+    *, days: float = DAYS,
 ) -> Arrived:
     """The answers that one version gave, oldest first, with the labels that came later.
 
@@ -76,6 +80,7 @@ def from_journal(
         classes: of the version, in the order of its probabilities.
         reference: whose width the vectors must have.
         paint: makes what is watched of inputs; used where every answer has kept them.
+        days: before the newest answer, that are watched; more where answers are few.
 
     Raises:
         InputError: the journal holds no answer of this version.
@@ -113,7 +118,14 @@ def from_journal(
         at=tuple(one.at.isoformat(timespec="seconds") for one in found),
         streams=tuple("audit" if one.id in audited else "user" for one in found),
         notes=_notes(answers, labels, {one.id for one in answers.answers}),
+        watched=_recent(found, days),
     )
+
+
+def _recent(found: "Sequence[Answered]", days: float) -> int:
+    """How many of the newest answers are watched: what came long ago would hide what comes now."""
+    since = found[-1].at - timedelta(days=days)
+    return min(max(sum(one.at >= since for one in found), FEWEST), len(found))
 
 
 def _notes(answers: "Answers", labels: "Labels", known: set[str]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def watch(
         windows.append(_window(told, arrived, rows))
         yield Progress("watch", number + 1, len(cuts), "windows")
     return Drift(
-        version=version, data=arrived.name, rows=arrived.portrait.rows, reference=reference.rows,
+        version=version, data=arrived.name, rows=sum(map(len, cuts)), reference=reference.rows,
         at_release=at_release,
         promised=None if promised is None else Estimate(
             metric, promised.value + gap, promised.low, promised.high, promised.rows, False),
@@ -227,12 +227,13 @@ def _usual_signals(reference: Portrait) -> int:
 
 def _cuts(reference: Portrait, arrived: Arrived, window: int | None) -> list[np.ndarray]:
     """Row numbers of each window, the oldest first; sizes differ by one at most."""
-    rows = arrived.portrait.rows
+    rows = arrived.portrait.rows if arrived.watched is None else arrived.watched
     if window is None:
         needed = shift.rows_needed(reference.rows, signals=_usual_signals(reference))
         window = max(WINDOW, needed or 0)
         window = max(window, rows // MOST_WINDOWS)
-    return np.array_split(np.arange(rows), max(rows // window, 1))
+    newest = np.arange(arrived.portrait.rows)[-rows:]
+    return np.array_split(newest, max(rows // window, 1))
 
 
 def _states(windows: Sequence[Window]) -> tuple[State, ...]:
