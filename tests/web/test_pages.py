@@ -86,7 +86,8 @@ def test_every_limit_of_the_page_is_the_one_that_holds():
         f"`--read-timeout` ({limits.read_seconds:g} s)", f"more than {HEAD_BYTES // 1024} KiB",
         f"`--poll` ({settings.poll_seconds:g} s)", f"at least {SHORTEST_TOKEN} characters",
         f"up to {MOST:,} answers ({MOST_BYTES // 2**20} MiB at most)",
-        f"| {HELD // 2**20} MiB held by all requests", f"`--journal-limit` ({settings.journal_bytes // 2**30} GiB)",
+        f"| {HELD // 2**20} MiB held by all requests",
+        f"`--journal-limit` ({settings.journal_bytes // 2**30} GiB)",
         f"(`--audit-share`, {settings.keeping.audit_share:.0%})",
     ):
         assert said in " ".join(page.split()), said

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DAYS", "from_journal", "from_rows", "in_time"]
 
 DAYS, FEWEST = 12.0, 2400
-"""Of a journal, that are watched: a window a day; and answers, so that windows are not too small."""
+"""Of a journal, that are watched: a window a day; and answers at least: no window is too small."""
 Paint = Callable[[Sequence[tuple[str, ...]], Sequence[str | None]], Portrait]
 
 

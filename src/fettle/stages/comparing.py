@@ -43,8 +43,8 @@ def compare(first: Path, second: Path) -> Compared:
         first, second: folders of finished runs.
 
     Raises:
-        InputError: a folder holds no finished run, or one that is being judged anew, or the two were
-            judged on different test rows.
+        InputError: a folder holds no finished run, or one that is being judged anew; or the two
+            were judged on different test rows.
         StoreError: a run's answers to the test rows are not there.
     """
     evaluations = [_held(folder, "evaluation.json", Evaluation) for folder in (first, second)]

@@ -109,8 +109,8 @@ def _why_retrain(standing: Standing, drift: Drift | None) -> list[str]:
     gain, unit = standing.more_rows_gain, "% less error" if standing.has_numbers else "points"
     if standing.new_labels.rows >= NEW_LABELS and gain is not None and gain >= MARGIN:
         found.append(
-            f"{standing.new_labels.rows:,} reviewed rows wait, and the curve of learning promises at "
-            f"least {100 * gain:.1f} {unit} of so many."
+            f"{standing.new_labels.rows:,} reviewed rows wait, and the curve of learning promises "
+            f"at least {100 * gain:.1f} {unit} of so many."
         )
     return found
 

@@ -19,7 +19,7 @@ PICTURES = 7
 a form, and three times in base64 (four bytes for three) while that becomes a cell."""
 TEXTS, WIDE_TEXTS = 8, 12
 """The same of texts: one letter beyond the basic ones makes four bytes of every letter of its text,
-and of the whole body where it is sent as it is. With room for a text that grows while it is made."""
+and of the whole body where it is sent as it is. There is room for a text that is still growing."""
 SIGNS = (b",", b":", b"[", b"{")
 SIGN_BYTES = 256
 """At most, of Python's objects that one sign of JSON's own stands for: where an object has very
