@@ -9,10 +9,10 @@ percentile stays within --limit (100 ms) with no request failed, found by doubli
 median of --repeats searches in turn. Then fettle alone: `overload`, ten times that rate for so many
 seconds (status codes, memory at its highest, how soon what was asked last is answered), and
 `swaps`, a champion that is swapped every few seconds under half the rate. A search of one side
-takes some three minutes; parts and sides can be measured one by one, and what is found stays in the file
---kept, by which the next part knows fettle's rate. The pipeline's network is the same encoder with
-a head of as many classes whose weights are random: it does the same work, and its answers are not
-looked at.
+takes some three minutes; parts and sides can be measured one by one, and what is found stays in
+the file --kept, by which the next part knows fettle's rate. The pipeline's network is the same
+encoder with a head of as many classes whose weights are random: it does the same work, and its
+answers are not looked at.
 """
 
 import argparse
