@@ -1,5 +1,6 @@
 """A version in production, from the shell: watched by file and by journal, with a page."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -202,6 +203,33 @@ def test_of_a_long_journal_the_newest_are_watched_and_older_ones_judged_by_their
     assert done.json["rows"] == 265
     done = fettle("watch", "tickets", "x.csv", "--days", "3", "--registry", here)
     assert (done.code, "--days says how much of the --journal" in done.err) == (2, True)
+
+
+def test_what_the_audit_stream_was_labelled_with_can_be_learned_from(fettle, here, tmp_path):
+    texts = [f"{text} {at}" for at, (text, _) in enumerate(POOL[ROWS:ROWS + 40])]
+    folder, batch = served(here, texts)
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    first, second, third, *rest = [one for one in batch if one.stream == "audit"]
+    journal.add_labels(folder, [
+        Label(first.id, "top up", now, "audit", "ann"), Label(first.id, "top up", now, "audit",
+                                                              "bob"),
+        Label(second.id, "top up", now, "audit"), Label(second.id, "lost card", now, "audit"),
+        *(Label(one.id, "lost card", now, "audit") for one in (third, *rest)),
+        Label(batch[0].id, "lost card", now, "user"),
+    ])
+    out = tmp_path / "reviewed.csv"
+    done = fettle("label", "read", "--journal", "tickets", "--registry", here, "--out", out)
+    assert done.code == 0, done.err
+    assert f"{len(rest) + 2} rows have a label, 1 are disputed" in done.out
+    with out.open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert (lines[0]["text"], lines[0]["label"], lines[0]["person"]) == (
+        first.inputs["text"], "top up", "ann; bob")
+    assert len(lines) == len(rest) + 2
+    assert watching.new_labels("tickets", out, registry=here).rows == len(lines)
+    for arguments in ((), (out, "--journal", "tickets")):
+        done = fettle("label", "read", *arguments, "--registry", here)
+        assert (done.code, "one of the two" in done.err) == (2, True)
 
 
 def test_a_label_flood_or_poisoned_labels_move_no_pointer(here):

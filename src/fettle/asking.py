@@ -4,6 +4,7 @@ Files go out and come back; nothing is labelled here, and no journal or version 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from fettle.stages.serving import Opened
 
 __all__ = [
-    "dated", "read_labels", "require_free", "suggest_labels", "write_reviewed",
+    "audited_labels", "dated", "read_labels", "require_free", "suggest_labels", "write_reviewed",
     "write_suggestions",
 ]
 
+SOMEBODY = "somebody"
+"""Who is not named."""
 KNOWN = 2000
 """Labelled rows whose vectors are compared with: so many are looked at in seconds."""
 
@@ -79,6 +82,54 @@ def read_labels(paths: Sequence[Path], *, target: str) -> "Review":
     from fettle.stages import labelling
 
     return labelling.review([one for path in paths for one in told_in(path, target=target)])
+
+
+def audited_labels(name: str, *, registry: str = ".fettle") -> "tuple[Review, str]":
+    """What `fettle feedback --audit` was told of a model's answers, and the column that it answers.
+
+    Labels that users sent are not among them: nobody has reviewed those.
+
+    Args:
+        name: of the model.
+        registry: a folder or a URL.
+
+    Raises:
+        InputError: no answer whose inputs were kept has such a label.
+    """
+    from fettle.core.labelling import Disputed, Told
+    from fettle.stages import labelling, serving
+    from fettle.store import journal
+    from fettle.store.places import journal_folder
+    from fettle.tasks.making import require_one_answer
+
+    opened = serving.open_version(name, registry)
+    require_one_answer(opened.task, opened.id, "feedback")
+    name, names = opened.id.partition("@")[0], opened.encoder.fields
+    folder = journal_folder(registry, name)
+    labels = journal.labels(folder)
+    audited = [one for one in labels.labels if one.source == "audit"]
+    ids = {one.id for one in audited}
+    kept = {
+        one.id: {column: (one.inputs or {}).get(column, "") for column in names}
+        for one in journal.answers(
+            folder, keep=lambda one: one.inputs is not None and one.id in ids).answers
+    }
+    if not kept:
+        raise InputError(
+            f"{len(ids):,} answers of {name} have a label of the audit stream, and none of them its "
+            "inputs. Serve with --journal-inputs, and label with fettle feedback --audit."
+        )
+    settled = labels.settled("audit")
+    found = labelling.review([
+        Told(one.id, kept[one.id], one.by or SOMEBODY, one.label, "audit")
+        for one in audited if one.id in kept and one.id in settled
+    ])
+    disputed = tuple(
+        Disputed(id, {one.by or f"{SOMEBODY} {number}": one.label
+                      for number, one in enumerate(audited, start=1) if one.id == id})
+        for id in kept if id not in settled
+    )
+    return replace(found, disputed=disputed), str(opened.plan["reading"]["target"])
 
 
 def write_suggestions(path: Path, found: "Suggestions") -> Path:

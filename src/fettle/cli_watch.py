@@ -157,8 +157,12 @@ def suggest(
 
 @labels.command(name="read")
 def take(
-    paths: Annotated[list[Path], typer.Argument(help="Labelled files, one or more people's")],
-    target: Annotated[str, typer.Option(help="The column that holds labels")] = "label",
+    paths: Annotated[list[Path] | None, typer.Argument(help="Labelled files, one or more people's")]
+    = None,
+    journal: Annotated[str | None, typer.Option(
+        "--journal", help="Of this model, what its audit stream was labelled with")] = None,
+    registry: Registry = HERE,
+    target: Annotated[str, typer.Option(help="The column of a file that holds labels")] = "label",
     out: Annotated[Path | None, typer.Option(help="Write rows on which all agree here")] = None,
     as_json: Json = False,
 ) -> None:
@@ -166,7 +170,12 @@ def take(
     from fettle import asking
     from fettle.store import records
 
-    found = asking.read_labels(paths, target=target)
+    if bool(paths) == bool(journal):
+        raise SettingError("Give labelled files, or --journal NAME; one of the two.")
+    if journal:
+        found, target = asking.audited_labels(journal, registry=registry)
+    else:
+        found = asking.read_labels(paths or (), target=target)
     if out is not None:
         asking.write_reviewed(out, found, target=target)
     if as_json:
