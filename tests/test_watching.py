@@ -226,6 +226,7 @@ def test_what_the_audit_stream_was_labelled_with_can_be_learned_from(fettle, her
     assert (lines[0]["text"], lines[0]["label"], lines[0]["person"]) == (
         first.inputs["text"], "top up", "ann; bob")
     assert len(lines) == len(rest) + 2
+    assert {one["person"] for one in lines[1:]} == {""}, "nobody is named"
     assert watching.new_labels("tickets", out, registry=here).rows == len(lines)
     for arguments in ((), (out, "--journal", "tickets")):
         done = fettle("label", "read", *arguments, "--registry", here)

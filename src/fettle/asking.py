@@ -116,8 +116,8 @@ def audited_labels(name: str, *, registry: str = ".fettle") -> "tuple[Review, st
     }
     if not kept:
         raise InputError(
-            f"{len(ids):,} answers of {name} have a label of the audit stream, and none of them its "
-            "inputs. Serve with --journal-inputs, and label with fettle feedback --audit."
+            f"{len(ids):,} answers of {name} have a label of the audit stream, and none of them "
+            "its inputs. Serve with --journal-inputs, and label with fettle feedback --audit."
         )
     settled = labels.settled("audit")
     found = labelling.review([
@@ -129,7 +129,9 @@ def audited_labels(name: str, *, registry: str = ".fettle") -> "tuple[Review, st
                       for number, one in enumerate(audited, start=1) if one.id == id})
         for id in kept if id not in settled
     )
-    return replace(found, disputed=disputed), str(opened.plan["reading"]["target"])
+    rows = tuple(replace(one, people=() if SOMEBODY in one.people else one.people)
+                 for one in found.rows)
+    return replace(found, rows=rows, disputed=disputed), str(opened.plan["reading"]["target"])
 
 
 def write_suggestions(path: Path, found: "Suggestions") -> Path:
