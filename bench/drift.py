@@ -42,7 +42,7 @@ from peers import environment_of
 SEED = 0
 REFERENCE, WINDOWS = (200, 400, 800), (120, 200, 400)
 SETS = ("sotu_party", "banking77", "cifar10_small", "electricity")
-UNTIL = 1980
+UNTIL, FEWEST = 1980, 900
 WINDOW = 200
 LEARNED_PICTURES, WATCHED_PICTURES, DARK_PICTURES = 600, 2000, 1000
 Row = dict[str, str]
@@ -316,6 +316,8 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.sets) - set(SETS):
         parser.error(f"no set is called {', '.join(sorted(unknown))}; choose of {', '.join(SETS)}")
+    if given.rows < FEWEST:
+        parser.error(f"--rows is {given.rows}; {FEWEST} are the fewest that can be cut")
     chosen = given.sets or list(SETS)
     announce()
     data = data_folder("drift", *chosen)
