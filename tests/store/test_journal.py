@@ -193,6 +193,17 @@ def test_labels_are_kept_all_and_a_contradicted_one_settles_nothing(tmp_path):
     assert Labels((), ()).settled() == {}
 
 
+def test_answers_and_labels_are_read_by_their_owner_alone_and_say_who_gave_them(tmp_path):
+    journal.Journal(tmp_path).write([answered()])
+    given = [Label("a", "x", NOW, "audit", "ann"), Label("a", "x", NOW, "audit"),
+             Label("b", "x", NOW, "audit", "ann"), Label("b", "x", NOW, "user", "bob")]
+    journal.add_labels(tmp_path, given)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    found = journal.labels(tmp_path)
+    assert list(found.labels) == given
+    assert found.people("audit") == {"a": "", "b": "ann"}
+
+
 def test_a_torn_label_is_passed_over(tmp_path):
     journal.add_labels(tmp_path, [Label("a", "x", NOW, "user")])
     path = tmp_path / journal.FEEDBACK

@@ -164,8 +164,13 @@ def append_line(path: Path, line: str) -> None:
     append_lines(path, (line,))
 
 
-def append_lines(path: Path, lines: Iterable[str]) -> None:
+def append_lines(path: Path, lines: Iterable[str], *, mode: int = 0o644) -> None:
     """The same with several lines and one flush: all of them, or none.
+
+    Args:
+        path: of the file.
+        lines: without their ends.
+        mode: of the file where it is new: who may read it.
 
     Raises:
         StoreError: the disk is full, gone or not writable.
@@ -175,7 +180,7 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     try:
         folders.make(path.parent)
         is_new = not path.exists()
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
         try:
             _append(descriptor, path, content)
         finally:

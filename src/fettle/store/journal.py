@@ -25,6 +25,8 @@ __all__ = ["FEEDBACK", "Journal", "add_labels", "answers", "labels"]
 
 FEEDBACK = "feedback.jsonl"
 FILE = re.compile(r"(\d{8}T\d{6}Z)-(\d+)\.jsonl")
+OWN = 0o600
+"""A journal's files are read by their owner alone."""
 DIGITS = 5
 FILE_BYTES, FILE_SECONDS, ALL_BYTES = 16 * 2**20, 24 * 3600.0, 2 * 2**30
 
@@ -183,7 +185,7 @@ def add_labels(folder: Path, batch: Iterable[Label]) -> None:
         for one in batch
     ]
     if lines:
-        files.append_lines(folder / FEEDBACK, lines)
+        files.append_lines(folder / FEEDBACK, lines, mode=OWN)
 
 
 def _line(one: Answered) -> str:
@@ -255,7 +257,7 @@ def _begin(folder: Path) -> Path:
             path = folder / f"{stamp}-{number}.jsonl"
             try:
                 with failpoints.operation("create", path):
-                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWN))
             except FileExistsError:
                 number += 1
                 continue
