@@ -156,7 +156,7 @@ def long_or_short():
 
 def test_requests_that_fill_the_memory_set_aside_are_told_to_come_back():
     """The first waits for its answer and is held; the second does not fit beside it."""
-    model, holding = long_or_short(), Holding(1500)
+    model, holding = long_or_short(), Holding(1000)
 
     async def story(app, batcher):
         first = asyncio.create_task(ask(app, {"rows": ["a" * 30]}))

@@ -205,7 +205,7 @@ class Batcher:
                 self._queue.popleft()
         return taken
 
-    def _encode(self, asked: Asked, rows: Sequence[int]) -> None:
+    def _encode(self, asked: Asked, rows: list[int]) -> None:
         """These rows of a request; nothing of it where one cannot be."""
         fields = [asked.fields[row] for row in rows]
         try:

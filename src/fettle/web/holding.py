@@ -17,7 +17,7 @@ MOST_BYTES = 256 * 2**20
 PICTURES = 7
 """So many times its body a request of pictures is held while it is read: as the body, as a part of
 a form, and three times in base64 (four bytes for three) while that becomes a cell."""
-TEXTS, WIDE_TEXTS = 8, 12
+TEXTS, WIDE_TEXTS = 9, 12
 """The same of texts: one letter beyond the basic ones makes four bytes of every letter of its text,
 and of the whole body where it is sent as it is. There is room for a text that is still growing."""
 SIGNS = (b",", b":", b"[", b"{")
