@@ -98,6 +98,7 @@ def test_metrics_count_rows_requests_and_the_version(server):
     assert server.metric('fettle_version{version="tickets@1"}') == 1
     assert server.metric('fettle_requests_total{route="predict",status="200"}') >= 1
     assert server.metric("fettle_queue_rows") == 0
+    server.wait_until(lambda: server.metric("fettle_held_bytes") == 0)
     assert server.metric("fettle_journal_failing") == 0
 
 

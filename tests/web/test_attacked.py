@@ -112,6 +112,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(server):
     for _ in range(20):
         server.leave(HEAD + b'content-length: 18\r\n\r\n{"rows": ["pay"]}')
     server.wait_until(lambda: server.metric("fettle_queue_rows") == 0)
+    server.wait_until(lambda: server.metric("fettle_held_bytes") == 0)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])

@@ -53,11 +53,12 @@ class Meters:
         for outcome in ("swapped", "kept_out"):
             self._swaps.labels(outcome)
 
-    def watch(self, *, waiting: Callable[[], int], kept_out: Callable[[], bool],
-              journal_failing: Callable[[], bool]) -> None:
+    def watch(self, *, waiting: Callable[[], int], held: Callable[[], int],
+              kept_out: Callable[[], bool], journal_failing: Callable[[], bool]) -> None:
         """Ask these whenever somebody looks."""
         for name, told, ask in (
             ("fettle_queue_rows", "Rows that wait", waiting),
+            ("fettle_held_bytes", "Of memory that requests hold", held),
             ("fettle_champion_kept_out", "1 while the registry's champion is kept out", kept_out),
             ("fettle_journal_failing", "1 while the journal cannot be written", journal_failing),
         ):

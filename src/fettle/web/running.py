@@ -17,6 +17,7 @@ from fettle.web.connection import Connection
 from fettle.web.desk import Desk, Limits
 from fettle.web.diary import Diary
 from fettle.web.door import Door, is_loopback
+from fettle.web.holding import Holding
 from fettle.web.meters import Meters
 from fettle.web.routes import application
 from fettle.web.telling import Keeping
@@ -137,11 +138,13 @@ def _desk(
         folder = journal_folder(registry, champion.name)
         journal = Journal(folder, all_bytes=settings.journal_bytes)
         diary = Diary(journal, say=say, lost=meters.lost)
+    holding = Holding()
     meters.watch(
-        waiting=lambda: batcher.waiting, kept_out=lambda: bool(champion.kept_out),
+        waiting=lambda: batcher.waiting, held=lambda: holding.bytes,
+        kept_out=lambda: bool(champion.kept_out),
         journal_failing=lambda: bool(diary and diary.failing),
     )
-    return Desk(champion, batcher, meters, diary, settings.keeping, settings.limits)
+    return Desk(champion, batcher, meters, diary, settings.keeping, settings.limits, holding)
 
 
 def _until_told(server: uvicorn.Server, listening: socket.socket) -> None:
