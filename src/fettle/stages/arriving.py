@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,8 +123,9 @@ def from_journal(
 
 def _recent(found: "Sequence[Answered]", days: float) -> int:
     """How many of the newest answers are watched: what came long ago would hide what comes now."""
-    since = found[-1].at - timedelta(days=days)
-    return min(max(sum(one.at >= since for one in found), FEWEST), len(found))
+    newest, most = found[-1].at, days * 86_400
+    recent = sum((newest - one.at).total_seconds() <= most for one in found)
+    return min(max(recent, FEWEST), len(found))
 
 
 def _notes(answers: "Answers", labels: "Labels", known: set[str]) -> tuple[str, ...]:
