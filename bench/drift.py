@@ -10,7 +10,7 @@ of its own, on the signals that are columns (it is not given the vectors); how m
 windows alarmed fettle stands beside it. With drift: sotu_party by year, electricity by time,
 cifar10_small half as bright; the delay is in rows, up to the end of the window that confirms. Each
 set is measured by itself and takes minutes: name some, and add up what they print. FETTLE_DATA
-names the folder of the sets.
+names the folder of the sets, FETTLE_WEIGHTS that of mobilenetv2_imagenet, which reads the pictures.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import tempfile
 import zipfile
@@ -77,10 +78,12 @@ def version_of(name: str, rows: list[Row], folder: Path) -> serving.Opened:
     return tuned(Reading(data=str(path), target="label", inputs=("text",)), name, folder)
 
 
-def tuned(learned: Reading, name: str, folder: Path) -> serving.Opened:
+def tuned(learned: Reading, name: str, folder: Path, model: Path | None = None) -> serving.Opened:
     """A version of these rows by the cheapest rung."""
     settings = Settings(reading=learned, name=name, rungs=("features",),
                         registry=str(folder / ".fettle"), allow=("small_classes",))
+    if model is not None:
+        settings = replace(settings, model=str(model))
     return pipeline.open_version(finish(pipeline.build(settings)).folder)
 
 
@@ -97,6 +100,12 @@ def seen_by(
     return serving.painter(opened, before.kinds)(fields, labels)
 
 
+def picture_model() -> Path | None:
+    """The small network of ImageNet in FETTLE_WEIGHTS; None where it is not there."""
+    folder = Path(os.environ.get("FETTLE_WEIGHTS", "")) / "mobilenetv2_imagenet"
+    return folder if "FETTLE_WEIGHTS" in os.environ and folder.is_dir() else None
+
+
 def version_of_pictures(data: Path, folder: Path) -> serving.Opened:
     """A version tuned on a few of the training pictures."""
     learned = folder / "pictures.zip"
@@ -105,7 +114,7 @@ def version_of_pictures(data: Path, folder: Path) -> serving.Opened:
         names = [name for name in whole.namelist() if not name.endswith("/")]
         for name in names[:: max(len(names) // LEARNED_PICTURES, 1)]:
             few.writestr(name, whole.read(name))
-    return tuned(Reading(data=str(learned)), "pictures", folder)
+    return tuned(Reading(data=str(learned)), "pictures", folder, picture_model())
 
 
 def darkened(content: bytes) -> str:
@@ -238,7 +247,10 @@ def evidently(folder: Path) -> dict[str, float]:
 
 
 def delay_of(name: str, before: Portrait, arrived: Portrait) -> dict[str, float]:
-    """Rows until a signal is confirmed, labels aside, and how many signals are; -1 of none."""
+    """Rows until a signal is confirmed, labels aside, and how many signals are; -1 of none.
+
+    They are compared with rows that the version never learned from, as its test rows are.
+    """
     drift = watched(before, replace(arrived, labels=()), window=WINDOW, seed=SEED)
     ends = np.cumsum([one.rows for one in drift.windows])
     delay = next((
@@ -284,8 +296,7 @@ def texts(name: str, data: Path, rows: int, folder: Path) -> tuple[Cut, dict[str
     learned = max(len(mixed) // 3, min(len(mixed), 300))
     opened = version_of(name, mixed[:learned], folder)
     held = painted(opened, mixed[learned:])
-    delay = {} if not late else delay_of(
-        f"{name} after {UNTIL}", watching.reference_of(opened)[0], painted(opened, late))
+    delay = {} if not late else delay_of(f"{name} after {UNTIL}", held, painted(opened, late))
     return of_portrait(held), delay
 
 
@@ -301,8 +312,7 @@ def pictures(data: Path, folder: Path, many: int) -> tuple[Cut, dict[str, float]
         names = [name for name in whole.namelist() if not name.endswith("/")]
         dark = [(darkened(whole.read(names[at])),)
                 for at in rng.permutation(len(names))[: min(many, DARK_PICTURES)]]
-    delay = delay_of("cifar10_small at half the light", watching.reference_of(opened)[0],
-                     seen_by(opened, dark, []))
+    delay = delay_of("cifar10_small at half the light", held, seen_by(opened, dark, []))
     return of_portrait(held), delay
 
 
@@ -319,6 +329,9 @@ def main() -> None:
     if given.rows < FEWEST:
         parser.error(f"--rows is {given.rows}; {FEWEST} are the fewest that can be cut")
     chosen = given.sets or list(SETS)
+    if "cifar10_small" in chosen and picture_model() is None:
+        print("FETTLE_WEIGHTS names no folder with mobilenetv2_imagenet: no pictures.")
+        chosen = [name for name in chosen if name != "cifar10_small"]
     announce()
     data = data_folder("drift", *chosen)
     if data is None:

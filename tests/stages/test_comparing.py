@@ -125,7 +125,7 @@ def test_a_run_that_is_being_judged_anew_is_not_compared(two, tmp_path, name):
                        "copy was begun anew with other test rows"):
         compare(copied, second.run_folder)
     (copied / "version.json").unlink()
-    with pytest.raises(InputError, match="no finished run|rows that differ"):
+    with pytest.raises(InputError, match=r"no finished run|rows that differ"):
         compare(second.run_folder, copied)
 
 

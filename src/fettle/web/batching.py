@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,7 +148,7 @@ class Batcher:
         with self._changed:
             self._waiting -= asked.waiting
             asked.dropped = True
-            with suppress(ValueError):  # a batch has taken all of it
+            if asked in self._queue:  # else a batch has taken all of it
                 self._queue.remove(asked)
 
     def _work(self) -> None:
