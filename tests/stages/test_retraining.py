@@ -151,7 +151,7 @@ def test_of_the_new_rows_no_one_person_brings_more_than_half():
     taken = [text for text in table.column("text").to_pylist() if text.startswith("new")]
     assert len(taken) == 600
     assert len(of_flood & set(taken)) == 300
-    (said,) = [note for note in notes if "flood" in note]
+    said = " ".join(notes)
     assert "flood alone labelled 600 of 900 new rows, and 300 of them do not count" in said
     assert "leave the column 'person' away" in said
     again, _ = retraining.assemble(BEFORE, new(*rows), inputs=("text",), target="label", seed=0,

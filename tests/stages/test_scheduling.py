@@ -29,13 +29,13 @@ def test_a_crontab_runs_on_the_days_of_the_timetable_by_the_program_s_whole_path
     lines = crontab(reviews, folder="/my models", program="/opt/env/bin/fettle").splitlines()
     assert lines[1:] == [
         r"0 6 * * * cd '/my models' && /opt/env/bin/fettle watch m --journal --fail-on warn "
-        r"--registry '/a/100\%/.fettle'  # watch",
+        r"--registry /a/100\%/.fettle  # watch",
         r"0 6 28 1,2,3,4,5,6,7,8,9,10,11,12 * cd '/my models' && /opt/env/bin/fettle label suggest "
-        r"m --journal --count 100 --registry '/a/100\%/.fettle'  # evaluation",
+        r"m --journal --count 100 --registry /a/100\%/.fettle  # evaluation",
         r"0 6 28 2,5,8,11 * cd '/my models' && /opt/env/bin/fettle watch m --journal --html "
-        r"review.html --registry '/a/100\%/.fettle'  # data review",
+        r"review.html --registry /a/100\%/.fettle  # data review",
         r"# 0 6 28 2,8 * cd '/my models' && /opt/env/bin/fettle retrain m reviewed.csv "
-        r"--registry '/a/100\%/.fettle'  # retraining",
+        r"--registry /a/100\%/.fettle  # retraining",
     ]
 
 

@@ -4,7 +4,7 @@ Frozen test rows stay frozen. Of the new rows a share is drawn for a vault of it
 anything looks at them; the rest is learned from. Nothing here trains, and nothing moves a pointer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,22 +183,12 @@ def assemble(
     }
     labels = new.column(target).to_pylist()
     answered = np.flatnonzero(TASKS[task].answered(labels)).tolist()
-    keys = [_key(row) for row in _cells(new, inputs, answered)]
-    once: dict[tuple[str, ...], int] = {}
-    said: dict[tuple[str, ...], set[str]] = {}
-    for row, key in zip(answered, keys, strict=True):
-        if key not in seen:
-            once.setdefault(key, row)
-            said.setdefault(key, set()).add(people[row] if people else "")
-    counts, heard = _heard([_one(said[key]) for key in once], seed=seed)
-    added = sorted(row for row, does in zip(once.values(), counts, strict=True) if does)
     left = new.num_rows - len(answered)
     if left:
         notes.append(f"{left:,} new rows have no label and are left out.")
-    if len(answered) > len(once):
-        notes.append(f"{len(answered) - len(once):,} new rows repeat another, or a row that the "
-                     "version before has, and are left out.")
-    notes += _of_whom(heard)
+    keys = [_key(row) for row in _cells(new, inputs, answered)]
+    added, aside = _added(answered, keys, seen.keys(), people, seed)
+    notes += aside
     if len(added) < 2:
         raise InputError(
             f"{len(added)} of {new.num_rows:,} new rows could be learned from. " + " ".join(notes)
@@ -218,11 +208,28 @@ def assemble(
         tuple(notes)
 
 
-def _of_whom(heard: NewLabels) -> list[str]:
-    """What there is to say of who labelled the new rows, and what to do about it."""
-    more = f" Let others label some, too, or leave the column {PERSON!r} away and vouch for all." \
-        if heard.aside else ""
-    return [f"{heard.sentence}{more}"] if heard.sentence else []
+def _added(
+    rows: Sequence[int], keys: Sequence[tuple[str, ...]], seen: Set[tuple[str, ...]],
+    people: Sequence[str], seed: int,
+) -> tuple[list[int], list[str]]:
+    """The new rows that are taken, each once and none that was there; and of the others why not."""
+    once: dict[tuple[str, ...], int] = {}
+    said: dict[tuple[str, ...], set[str]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        if key not in seen:
+            once.setdefault(key, row)
+            said.setdefault(key, set()).add(people[row] if people else "")
+    counts, heard = _heard([_one(said[key]) for key in once], seed=seed)
+    notes = []
+    if len(rows) > len(once):
+        notes.append(f"{len(rows) - len(once):,} new rows repeat another, or a row that the "
+                     "version before has, and are left out.")
+    if heard.sentence:
+        notes.append(heard.sentence)
+    if heard.aside:
+        notes.append(f"Let others label some, too, or leave the column {PERSON!r} away and vouch "
+                     "for all.")
+    return sorted(row for row, does in zip(once.values(), counts, strict=True) if does), notes
 
 
 def _drawn(strata: np.ndarray, seed: int, *, fresh: float, tuning: float) -> list[str]:
