@@ -6,9 +6,14 @@ import pytest
 
 from fettle.core.evaluation import LookAt
 from fettle.core.pictures import Illustration
+from fettle.core.plan import Pictures, Rung
 from fettle.pages.blocks import Gallery, Table, Text
+from fettle.pages.choices import choices
 from fettle.pages.confusion import confusion
+from fettle.pages.costs import costs
+from fettle.pages.latency import latency
 from fettle.pages.look_at import look_at
+from fettle.pages.network import _numbered
 from nouns import story
 
 THUMBNAIL, MAP = "data:image/jpeg;base64,AA", "data:image/jpeg;base64,BB"
@@ -52,3 +57,26 @@ def test_rows_without_a_map_are_counted(maps, said, unsaid):
     text, *_ = of(look_at(replace(made, evaluation=evaluation, illustrations=shown)), Text)
     assert said in text.text
     assert unsaid not in text.text
+
+
+def test_a_page_of_pictures_speaks_of_pictures():
+    made = story()
+    rungs = (Rung("full", {"rate": 0.001, "word_embeddings": "frozen"}),)
+    plan = replace(made.plan, modality="image", pictures=Pictures(224), rungs=rungs)
+    for one, section, of_texts, of_pictures in (
+        (made, latency, "from text to answer", ""), (made, costs, "the real tokens", ""),
+        (replace(made, plan=plan), latency, "", "from picture to answer"),
+        (replace(made, plan=plan), costs, "", "learning from the pictures asks for"),
+    ):
+        said = " ".join(text.text for text in of(section(one), Text))
+        assert of_texts in said
+        assert of_pictures in said
+    (table,) = of(choices(replace(made, plan=plan)), Table)
+    assert [cell.text for cell in table.lines[0]] == ["full", "rate 0.001"]
+
+
+@pytest.mark.parametrize(("blocks", "numbered"), [
+    (4, [0, 1, 2, 3]), (14, [*range(14)]), (20, [*range(0, 17, 2), 19]), (1, [0]),
+])
+def test_numbers_under_blocks_do_not_touch(blocks, numbered):
+    assert _numbered(blocks) == numbered
