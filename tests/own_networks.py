@@ -105,6 +105,16 @@ def shares() -> nn.Module:
     return Shares()
 
 
+def with_a_new_head() -> nn.Module:
+    """What it has learned is in its kernels; its last linear map is drawn each time."""
+    model = shares()
+    model.fc2 = nn.Linear(32, 10)
+    with torch.random.fork_rng(devices=[]):
+        torch.seed()
+        model.fc2.reset_parameters()
+    return model
+
+
 def grey() -> nn.Module:
     """Takes one channel, and says nothing of how it was scaled."""
     torch.manual_seed(6)

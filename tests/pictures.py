@@ -45,6 +45,26 @@ def encoded(pixels: np.ndarray, form: str = "PNG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def tiff(bands: np.ndarray, *, photometric: int = 1, extra: tuple[int, ...] = ()) -> bytes:
+    """A TIFF without compression of (height, width, bands), as Pillow itself does not write it.
+
+    photometric: 1 grey, 2 red, green and blue. extra: what each further band is; 0 is not said.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    height, width, number = bands.shape
+    tags = ImageFileDirectory_v2(prefix=b"II")
+    tags[256], tags[257], tags[259], tags[262] = width, height, 1, photometric
+    tags[258] = (bands.itemsize * 8,) * number
+    tags[273], tags[277], tags[278], tags[279] = (0,), number, height, (bands.nbytes,)
+    if extra:
+        tags[338] = extra
+    tags[339] = ({"u": 1, "i": 2, "f": 3}[bands.dtype.kind],) * number
+    stream = io.BytesIO()
+    tags.save(stream)
+    return stream.getvalue() + bands.tobytes()
+
+
 def png_that_claims(width: int, height: int) -> bytes:
     """A PNG of some bytes whose header speaks of so many pixels."""
     def chunk(kind: bytes, body: bytes) -> bytes:

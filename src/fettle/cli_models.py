@@ -10,6 +10,8 @@ from fettle.options import Json
 
 __all__ = ["register"]
 
+TASKS = "Each of them can be tuned to one label a row, to several, and to a number."
+
 
 def register(app: typer.Typer) -> None:
     """Hang the command in."""
@@ -17,23 +19,27 @@ def register(app: typer.Typer) -> None:
 
 
 def _models(as_json: Json = False) -> None:
-    """Models that can be tuned: a short choice, with size, licence and what lies here."""
+    """Models that can be tuned: a short choice, with size, task, licence and what lies here."""
     from importlib.util import find_spec
 
-    from fettle.models.known import KNOWN, SOURCES, is_here
+    from fettle.models.known import KNOWN, SOURCES, in_cache, is_here
 
-    found = [{**asdict(one), "here": is_here(one.name)} for one in KNOWN]
+    others = in_cache()
+    found = [
+        {**asdict(one), "source": one.source, "fetch": one.fetch,
+         "here": one in others or is_here(one.name)}
+        for one in (*KNOWN, *others)
+    ]
     if as_json:
         console.message(json.dumps(found))
         return
-    fetch = {one.name: one.fetch for one in KNOWN}
     for one in found:
-        place = "here" if one["here"] else f"fetch: {fetch[one['name']]}"
-        console.message(
-            f"{one['name']}\n    {one['reads']}, {one['parameters']:g} M parameters, "
-            f"{one['input']}; trained on {one['trained_on']}; {one['good_for']}; "
-            f"{one['licence']}; {place}"
-        )
+        place = "here" if one["here"] else f"fetch: {one['fetch']}"
+        trained = f"trained on {one['trained_on']}" if one["trained_on"] else ""
+        said = (f"{one['reads']}, {one['parameters']:g} M parameters", one["input"], trained,
+                one["good_for"], one["licence"], one["source"])
+        console.message(f"{one['name']}\n    {'; '.join(filter(None, said))}\n    {place}")
+    console.message(f"\n{TASKS}")
     console.message("\n--model takes any of:")
     for what, (library, extra) in SOURCES.items():
         missing = "" if find_spec(library) else f"; install it: pip install '{extra}'"

@@ -11,7 +11,7 @@ from fettle.core.errors import InputError
 from fettle.core.pictures import hash_in
 from fettle.core.plan import Reading
 from fettle.stages.reading import read, read_unlabelled
-from pictures import CLASSES, class_folders, drawn, encoded, own_cache
+from pictures import CLASSES, class_folders, drawn, encoded, own_cache, tiff
 
 __all__ = ["own_cache"]
 
@@ -141,8 +141,33 @@ def test_a_link_to_a_folder_is_not_followed(shapes, tmp_path):
 def test_what_is_unusual_about_pictures_is_told(shapes):
     clear = np.dstack([drawn("bar", seed=1), np.full((40, 40), 9, np.uint8)])
     (shapes / "bar" / "clear.png").write_bytes(encoded(clear))
+    infrared = tiff(np.dstack([drawn("bar", seed=3)] * 2)[..., :4], photometric=2, extra=(0,))
+    (shapes / "bar" / "infrared.tif").write_bytes(infrared)
+    twelve = drawn("bar", seed=2)[..., 0].astype(np.uint16) * 16
+    (shapes / "bar" / "twelve.png").write_bytes(encoded(twelve))
+    (shapes / "bar" / "sixteen.png").write_bytes(encoded(twelve * 16))
     reasons = " ".join(read(Reading(data=str(shapes))).schema.reasons)
-    assert "1 pictures of shapes have see-through parts" in reasons
+    for told in ("1 picture of shapes: see-through parts are laid on white.",
+                 "1 picture of shapes: bands beside the colors are not read.",
+                 "2 pictures of shapes: 16 bits become 8.",
+                 "1 picture of shapes: of 16 bits, and nearly black."):
+        assert told in reasons
+
+
+def test_pictures_of_too_many_bands_are_listed_by_name_with_what_to_do(shapes):
+    (shapes / "bar" / "bands.tif").write_bytes(tiff(np.zeros((9, 9, 7), np.uint8), extra=(0,) * 6))
+    (one,) = read(Reading(data=str(shapes))).refused
+    assert one.place == "bar/bands.tif"
+    assert "a TIFF of 7 bands" in one.reason
+
+
+@pytest.mark.parametrize("ending", ["npy", "dcm"])
+def test_arrays_and_scans_that_are_no_pictures_say_how_to_write_them(tmp_path, ending):
+    for kind in CLASSES:
+        (tmp_path / "scans" / kind).mkdir(parents=True)
+        (tmp_path / "scans" / kind / f"1.{ending}").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match=f"bar/1.{ending}.* Write each as a PNG"):
+        read(Reading(data=str(tmp_path / "scans")))
 
 
 def test_a_folder_beside_train_and_test_is_no_class(tmp_path):

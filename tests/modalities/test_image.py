@@ -155,3 +155,13 @@ def test_a_line_of_one_pixel_s_width_takes_no_more_memory_than_others():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2e6
+
+
+def test_each_square_of_a_grid_is_covered_once_and_nothing_else():
+    item, = encoder().encode([inline(drawn("ring", seed=4))])
+    seen, *covered = encoder().covered(item, 3)
+    assert np.array_equal(seen, item[4:36, 4:36])
+    assert len(covered) == 9
+    changed = np.stack([(one != seen).any(axis=2) for one in covered])  # (squares, side, side)
+    assert changed.sum(axis=0).max() == 1
+    assert changed.any(axis=0).mean() > 0.95  # a pixel may have had the color that covers

@@ -111,15 +111,25 @@ def test_norms_hold_their_statistics_in_training_until_they_are_drawn_anew(path)
 
 
 def test_a_batch_normalisation_of_torch_moves_as_keras_has_it_moved(tmp_path):
-    """Keras: moving = moving * 0.99 + batch * 0.01, here with the mean of four rows."""
+    """Keras: moving = moving * 0.99 + batch * 0.01, the batch's variance over n. By hand: of 0, 2,
+    4 and 6 the mean is 3 and the variance 5 (over n - 1 it were 6.67)."""
     model = around(side=32)
-    network = opened(saved(model, tmp_path / "a.keras"))
-    norm = network.backbone.model.stem_bn
-    x = torch.randn(4, 5, 5, 8, generator=torch.Generator().manual_seed(0))
-    expected = norm.running_mean * 0.99 + x.mean(dim=(0, 1, 2)) * 0.01
+    norm = opened(saved(model, tmp_path / "a.keras")).backbone.model.stem_bn
+    x = torch.arange(0.0, 8, 2).reshape(4, 1, 1, 1).expand(4, 1, 1, 8).clone().requires_grad_()
+    with torch.no_grad():
+        norm.running_mean.fill_(1.0)
+        norm.running_var.fill_(2.0)
     norm.train()
-    norm(x)
-    torch.testing.assert_close(norm.running_mean, expected)
+    said = norm(x)
+    torch.testing.assert_close(norm.running_mean, torch.full((8,), 1 * 0.99 + 3 * 0.01))
+    torch.testing.assert_close(norm.running_var, torch.full((8,), 2 * 0.99 + 5 * 0.01))
+    said.square().sum().backward()  # what was kept may change in between: micro-batches do that
+    layer = model.get_layer("stem_bn")
+    layer.moving_mean.assign(np.ones(8))
+    layer.moving_variance.assign(np.full(8, 2.0))
+    theirs = layer(x.detach(), training=True)
+    torch.testing.assert_close(said, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(norm.running_var, layer.moving_variance.value.detach())
 
 
 def test_frozen_blocks_stay_and_woken_ones_learn(path):

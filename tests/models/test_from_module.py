@@ -1,6 +1,7 @@
 """Any torch module: named by its import path, opened without its head, saved and opened again."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -135,9 +136,10 @@ def test_a_module_given_as_itself_is_opened_again_with_its_own_weights():
     with torch.no_grad():
         model.conv1.weight.mul_(3.0)
         model.bn1.running_mean.add_(0.5)
-    place = named(model)
-    assert place == named(model), "the same weights are the same model"
-    card = card_of(place)
+    name = named(model)
+    assert name == named(model), "the same weights are the same model"
+    assert re.fullmatch("own_networks:ResNet20@[0-9a-f]{16}", name)
+    card = card_of(name)
     assert (card.source, card.architecture, card.picture.side) == ("module", "ResNet20", 32)
     network = open_network(card)
     state = network.backbone.model.state_dict()
@@ -146,10 +148,12 @@ def test_a_module_given_as_itself_is_opened_again_with_its_own_weights():
     assert card.sha256 != card_of(named(own_networks.ResNet20())).sha256
 
 
-def test_a_version_of_a_module_given_as_itself_holds_its_import_path(tmp_path):
+def test_a_version_of_a_module_given_as_itself_holds_its_import_path(tmp_path, own_cache):
     network = open_network(card_of(named(own_networks.ResNet20())))
     network.set_head(HEAD)
     network.eval().save(tmp_path)
+    for path in tmp_path.iterdir():  # it may go to other machines
+        assert str(own_cache).encode() not in path.read_bytes(), path
     assert json.loads((tmp_path / "config.json").read_text())["module"] == "own_networks:ResNet20"
     again = open_saved({path.name: path for path in tmp_path.iterdir()})
     with torch.inference_mode():
@@ -164,6 +168,27 @@ def test_a_version_whose_code_is_gone_says_so_and_how_to_bring_it_back(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({**config, "module": "gone_networks:ResNet"}))
     with pytest.raises(ModelUnavailable, match=r"gone_networks:ResNet cannot be.*PYTHONPATH"):
         open_saved({path.name: path for path in tmp_path.iterdir()})
+
+
+def test_a_module_whose_weights_are_elsewhere_says_how_to_bring_them(monkeypatch, tmp_path):
+    name = named(own_networks.ResNet20())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    with pytest.raises(ModelUnavailable, match=r"ResNet20@[0-9a-f]{16} is a .*Give it again"):
+        card_of(name)
+
+
+@pytest.mark.parametrize(("name", "is_random"), [
+    ("own_networks:random_resnet20", True), ("own_networks:shares", False),
+    ("own_networks:THERE", False), ("own_networks:with_a_new_head", False),
+    ("torchvision.models:squeezenet1_1", True),
+])
+def test_a_factory_that_brings_nothing_learned_says_so(name, is_random):
+    """torchvision's give random weights unless they are asked for others, which is easy to miss."""
+    assert ("nothing in them is pre-trained" in card_of(name).picture.told) is is_random
+
+
+def test_what_was_given_as_itself_is_never_called_random():
+    assert card_of(named(own_networks.ResNet20())).picture.told == ""
 
 
 def test_a_factory_is_taken_by_its_name():
@@ -233,11 +258,13 @@ def test_a_block_that_cannot_begin_there_is_refused(monkeypatch, blocks, said):
 
 
 @pytest.mark.slow
-def test_a_module_is_tuned_from_python_and_its_version_answers(tmp_path, monkeypatch):
+def test_a_module_is_tuned_from_python_and_its_version_answers(tmp_path, monkeypatch, own_cache):
     import fettle
 
     monkeypatch.chdir(tmp_path)
     class_folders(tmp_path / "shapes", 24, side=32)
     version = fettle.tune("shapes", model=own_networks.ResNet20(), rungs=("features", "top"))
+    for path in (tmp_path / ".fettle").rglob("*"):
+        assert not path.is_file() or str(own_cache).encode() not in path.read_bytes(), path
     answers = fettle.predict(version, [str(tmp_path / "shapes" / "disc" / "000.png")])
     assert answers[0].value in ("bar", "disc", "ring")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_what_is_saved_is_what_was_trained(tmp_path, batch, head):
     opened = open_saved(saved(found, tmp_path / "saved"))
     assert torch.equal(outputs(opened, batch), outputs(found, batch))
     assert not opened.training
-    assert opened.card == found.card
+    assert opened.card == replace(found.card, folder="")  # no path of this machine travels
     assert all(p.requires_grad and p.device.type == "cpu" for p in opened.parameters())
 
 

@@ -169,6 +169,15 @@ def test_a_folder_that_is_no_model_says_what_it_lacks(tmp_path):
     assert "is a file" in message(str(tmp_path / "file"))
 
 
+@pytest.mark.parametrize(("name", "said"), [
+    ("resnet.pth", "is a pickle by its name"), ("model.ONNX", "is a compiled graph by its name"),
+    ("model.safetensors", "nothing says of which network"),
+])
+def test_a_file_in_place_of_a_folder_says_what_to_give_instead(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"")
+    assert said in message(str(tmp_path / name))
+
+
 def test_a_folder_that_may_not_be_read_says_so(tmp_path, monkeypatch):
     place = model(tmp_path / "locked")
 

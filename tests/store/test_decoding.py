@@ -9,7 +9,7 @@ from PIL import Image
 
 from fettle.core.errors import InputError
 from fettle.store.decoding import TooManyPixels, decoded, look, sides
-from pictures import drawn, encoded, png_that_claims
+from pictures import drawn, encoded, png_that_claims, tiff
 
 SHAPE = drawn("disc", seed=1, side=48)
 
@@ -46,6 +46,43 @@ def test_sixteen_bits_become_eight():
     wide = SHAPE[..., 0].astype(np.uint16) * 257
     found = np.asarray(decoded(encoded(wide)))
     assert np.array_equal(found[..., 1], SHAPE[..., 0])
+
+
+@pytest.mark.parametrize(("kind", "numbers"), [
+    (np.int16, (-1000, 3071)), (np.int32, (0, 70_000)),
+])
+def test_numbers_that_sixteen_bits_cannot_hold_are_refused_and_not_cut_off(kind, numbers):
+    """A scan in Hounsfield units begins at -1000: what is below 0 would all have become black."""
+    scan = np.linspace(*numbers, 64).reshape(8, 8, 1).astype(kind)
+    low, high = (f"{number:,}" for number in numbers)
+    assert f"its numbers go from {low} to {high}, and whole ones from 0 to 65,535" in said(
+        tiff(scan))
+    found = np.asarray(decoded(tiff(np.clip(scan.astype(int), 0, 65_535).astype(kind))))
+    assert found.max() == round(min(numbers[1], 65_535) / 257)
+
+
+@pytest.mark.parametrize(("bands", "sort"), [
+    (np.zeros((9, 9, 5), np.uint8), "5 bands, whole numbers of 8 bits"),
+    (np.zeros((9, 9, 12), np.uint16), "12 bands, whole numbers of 16 bits"),
+    (np.zeros((9, 9, 3), np.float32), "3 bands, fractions of 32 bits"),
+])
+def test_more_bands_than_a_picture_has_are_counted_and_refused(bands, sort):
+    content = tiff(bands, extra=(0,) * (bands.shape[2] - 1))
+    assert f"it is a TIFF of {sort}, which Pillow" in said(content)
+    cut = [said(content[:end]) for end in range(1, len(content) - bands.nbytes)]
+    assert all("none of JPEG" in one or sort in one for one in cut)
+    assert "none of JPEG" in cut[20]
+
+
+def test_bands_beside_the_colors_are_not_read_and_that_is_kept_in_mind():
+    infrared = np.dstack([SHAPE, np.full(SHAPE.shape[:2], 200, np.uint8)])
+    content = tiff(infrared, photometric=2, extra=(0,))
+    assert np.array_equal(np.asarray(decoded(content)), SHAPE)
+    assert look(content).mode == "RGB+1"
+    assert look(tiff(infrared, photometric=2, extra=(2,))).mode == "RGBA"
+    assert look(tiff(SHAPE, photometric=2)).mode == "RGB"
+    deep = look(tiff(infrared.astype(np.uint16) * 257, photometric=2, extra=(0,)))
+    assert (deep.mode, deep.colors, deep.pixels) == ("RGB;16+1", "RGB", look(content).pixels)
 
 
 def test_see_through_parts_lie_on_white():

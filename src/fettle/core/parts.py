@@ -71,7 +71,7 @@ class Card:
 
     name: str
     folder: str
-    """Where config, tokenizer and weights lie."""
+    """Where config, tokenizer and weights lie; "" for a network that was tuned and saved."""
     revision: str | None
     sha256: str
     """Of the weights' files, in the order of their names."""

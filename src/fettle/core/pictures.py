@@ -7,6 +7,7 @@ therefore means the same wherever its files lie, and no text of a user's is ever
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 
 from fettle.core.errors import InputError
@@ -28,7 +29,8 @@ class Look:
     format: str
     """JPEG, PNG, WEBP, BMP, GIF, TIFF or MPO, by content and not by the file's name."""
     mode: str
-    """As it is stored: L, RGB, RGBA, CMYK, I;16 ..."""
+    """As it is stored: L, RGB, RGBA, CMYK, I;16 ...; RGB;16+2: of 16 bits, and with two bands more,
+    which are not read."""
     frames: int
     pixels: str
     """A hash of the upright RGB pixels: equal for pictures that look the same to the last bit."""
@@ -44,6 +46,11 @@ class Look:
     """Variance of the Laplacian, grey values from 0 to 1, at up to 256 pixels a side."""
     border: float
     """Contrast of the outermost fiftieth on all sides: near 0 where there is a frame."""
+
+    @property
+    def colors(self) -> str:
+        """Its mode without bits and further bands: L, RGB, RGBA, CMYK, I ..."""
+        return re.split("[;+]", self.mode)[0]
 
 
 @dataclass(frozen=True, slots=True)

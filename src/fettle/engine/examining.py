@@ -34,7 +34,8 @@ def block_uses(
         learned[block] += value.numel() if change else 0
         moved[block] += change
         whole[block] += float(before.detach().float().norm() ** 2)
-    names = ["embeddings", *(f"block {at}" for at in range(1, tuned.blocks - 1)), "head"]
+    lowest = "embeddings" if tuned.card.modality == "text" else "input"
+    names = [lowest, *(f"block {at}" for at in range(1, tuned.blocks - 1)), "head"]
     return tuple(
         BlockUse(
             name, numbers[at], learned[at], first[at], last[at],

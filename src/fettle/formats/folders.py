@@ -34,6 +34,12 @@ STRAY = "it lies in no class folder"
 """Why a picture is told and not used; it is not a broken one."""
 MOST_FILES = 5_000_000
 SHOWN = 5
+OTHERS = (".npy", ".dcm", ".nii", ".nii.gz", ".heic", ".heif", ".avif", ".jp2", ".svg")
+"""Endings of arrays, scans and pictures that are not opened."""
+AS_PNG = (
+    "Arrays, scans and other formats of pictures are not opened. Write each as a PNG, grey or in "
+    "color, of 8 or 16 bits."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +70,10 @@ def rows_of_folder(root: Path, *, name: str, labelled: bool = True) -> Rows:
     files, notes = _files(root)
     shown = [file for file in files if is_picture_name(file.path.name)]
     if not shown:
+        hint = f" {AS_PNG}" if any(_is_other(file.path.name) for file in files) else ""
         raise InputError(
             f"{name} holds no picture (.jpg, .png, .webp, .bmp, .gif, .tif). "
-            f"{_example([file.place for file in files])}"
+            f"{_example([file.place for file in files])}{hint}"
         )
     others = [file.place for file in files if not is_picture_name(file.path.name)]
     if others:
@@ -84,7 +91,8 @@ def rows_of_folder(root: Path, *, name: str, labelled: bool = True) -> Rows:
 
 
 def holds_pictures(root: Path) -> bool:
-    """Whether there is a picture, or a zip, among what lies below a folder, down to four deep."""
+    """Whether there is a picture, a zip, or what could be written as a picture, down to four deep
+    below a folder."""
     waiting = [(root, 0)]
     while waiting:
         folder, depth = waiting.pop()
@@ -95,7 +103,8 @@ def holds_pictures(root: Path) -> bool:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and depth < 4:
                 waiting.append((Path(entry.path), depth + 1))
-            elif is_picture_name(entry.name) or (entry.name.lower().endswith(".zip") and depth < 2):
+            elif (is_picture_name(entry.name) or _is_other(entry.name)
+                  or (entry.name.lower().endswith(".zip") and depth < 2)):
                 return True
     return False
 
@@ -192,6 +201,10 @@ def _files(root: Path) -> tuple[list[_File], list[str]]:
     if hidden:
         notes.append(f"{_many(hidden, 'hidden file')} {_be(hidden)} not read: {_named(hidden)}.")
     return sorted(found, key=lambda one: one.parts), notes
+
+
+def _is_other(name: str) -> bool:
+    return name.lower().endswith(OTHERS)
 
 
 def top_of(root: Path) -> Path:

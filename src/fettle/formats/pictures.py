@@ -18,6 +18,8 @@ __all__ = ["Gathered", "gather", "is_picture_name", "remarks"]
 
 AT_ONCE = 256
 """Pictures whose bytes may lie in memory together."""
+TWELVE_BITS = 1 / 16
+"""Brighter than this no picture of 16 bits is that uses the lowest 12."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,20 @@ def gather(places: Sequence[str], sources: Sequence[Path | bytes | None]) -> Gat
 def remarks(looks: Iterable[Look], *, place: str) -> tuple[str, ...]:
     """What is done with pictures that are not plain: animated, see-through, 16 bits, CMYK."""
     kinds: list[tuple[str, Callable[[Look], bool]]] = [
-        ("are animated; the first frame is read", lambda one: one.frames > 1),
-        ("have see-through parts, which are laid on white",
-         lambda one: one.mode in ("RGBA", "LA", "PA")),
-        ("have 16 bits a pixel, which become 8", lambda one: one.mode.startswith("I")),
-        ("are in CMYK and are read as RGB", lambda one: one.mode == "CMYK"),
+        ("animated, and the first frame is read", lambda one: one.frames > 1),
+        ("see-through parts are laid on white",
+         lambda one: one.colors in ("RGBA", "LA", "PA")),
+        ("16 bits become 8", lambda one: one.colors == "I" or ";16" in one.mode),
+        ("of 16 bits, and nearly black. Scanners often use 12 of the 16: then stretch the numbers "
+         "to 65,535, or save them with 8 bits",
+         lambda one: one.colors == "I" and one.brightness < TWELVE_BITS),
+        ("CMYK is read as RGB", lambda one: one.colors == "CMYK"),
+        ("bands beside the colors are not read", lambda one: "+" in one.mode),
     ]
     seen = list(looks)
     counts = [(sum(map(test, seen)), what) for what, test in kinds]
-    return tuple(f"{number:,} pictures of {place} {what}." for number, what in counts if number)
+    return tuple(f"{number:,} picture{'s' if number != 1 else ''} of {place}: {what}."
+                 for number, what in counts if number)
 
 
 def _seen(source: Path | bytes | None) -> tuple[str, Look] | str:

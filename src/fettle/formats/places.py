@@ -70,6 +70,6 @@ def rows_of_pictures(paths: Sequence[str]) -> Rows:
     return Rows(
         pa.table({PICTURE: strings([gathered.cells[row] for row in kept])}),
         tuple(paths[row] for row in kept), refused=gathered.refused,
-        notes=remarks(gathered.looks.values(), place="the pictures given"),
+        notes=remarks(gathered.looks.values(), place="those given"),
         pictures=PICTURE, looks=gathered.looks,
     )

@@ -27,7 +27,7 @@ TOLD_APART = 0.6
 FEWEST = 20
 """Pictures of a class on each half, below which nothing is said of mirroring."""
 UNIT = 16
-GREY = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
+GREY = frozenset(("1", "L", "LA", "I", "F"))
 """How Pillow calls pictures without color."""
 RESIZED = " Its vectors for places are resized to that, bicubic, at each pass."
 AUGMENTATIONS = ("none", "light", *RECIPES)
@@ -168,7 +168,7 @@ def _fed(looks: Sequence[Look], card: Card) -> str:
     assert card.picture is not None
     said = [card.picture.told] if card.picture.told else []
     channels = card.picture.channels
-    grey = sum(one.mode in GREY for one in looks)
+    grey = sum(one.colors in GREY for one in looks)
     if channels == 1:
         said.append(f"{card.name} reads one channel: the mean of red, green and blue.")
     elif channels != 3:

@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError
+from fettle.core.errors import CorruptFile, ModelUnavailable, SettingError, UnsafeModel
 from fettle.core.parts import Card
 from fettle.models.cutting import BLOCKS, cut
 from fettle.models.keras_files import APPLICATION, RANDOM, is_keras, require_other
@@ -28,7 +28,7 @@ from fettle.models.sources import (
 )
 from fettle.store import files
 
-__all__ = ["card_for", "card_of", "digest_of", "parameters_in", "weight_files"]
+__all__ = ["card_for", "card_of", "digest_of", "noun_of", "parameters_in", "weight_files"]
 
 NOUNS = {"text": "texts", "image": "pictures"}
 WIDTH = ("hidden_size", "d_model", "dim", "n_embd", "emb_dim")
@@ -64,11 +64,11 @@ def card_of(name: str, *, keep_blocks: int | None = None) -> Card:
     Args:
         name: a folder, the default model's name, a hub name (see `sources.resolve`), a .keras file,
             keras:NAME for one of keras.applications, or package.module:factory for a torch module
-            of the user's own.
+            of the user's own (package.module:Class@HASH where it was given as itself).
 
     Raises:
         ModelUnavailable: there is no such model here, or it is none that can be tuned.
-        UnsafeModel: its folder could run code.
+        UnsafeModel: its folder could run code, or names some.
         CorruptFile: it is the default model, and its weights are not the published ones.
     """
     found = _of_code(name)
@@ -124,16 +124,35 @@ def _of_code(name: str) -> Card | None:
 
 def _of_pictures(name: str, folder: Path, config: Mapping[str, Any]) -> Card | None:
     """The card of a folder with a network of pictures; None where it is another one."""
-    is_kept = isinstance(config.get("module"), str)
-    if not (is_kept or is_timm(config) or is_vision(config)):
+    if isinstance(config.get("module"), str):
+        raise UnsafeModel(
+            f"{folder / CONFIG} names code that would run ({config['module'][:80]}), and a folder "
+            "that came from anywhere may not. If you trust that code, name it yourself: --model "
+            "package.module:factory, with a factory that loads the weights."
+        )
+    if not (is_timm(config) or is_vision(config)):
         return None
     from fettle.models import picture_sources
 
-    if is_kept:
-        return picture_sources.card_of_kept(folder, config)
     if is_timm(config):
         return picture_sources.card_of_timm(name, folder, config)
     return picture_sources.card_of_transformers(name, folder, config)
+
+
+def noun_of(folder: Path) -> tuple[str, int]:
+    """(texts or pictures, numbers that could be trained) of a model's folder; nothing is built.
+
+    Raises:
+        ModelUnavailable: it is none that can be tuned.
+        UnsafeModel: it could run code.
+    """
+    require_safe(folder)
+    config = _table(folder / CONFIG)
+    is_of_pictures = is_timm(config) or is_vision(config)
+    if not is_of_pictures:
+        _require_text(config, folder)
+    noun = NOUNS["image" if is_of_pictures else "text"]
+    return noun, parameters_in(weight_files(folder))
 
 
 def card_for(

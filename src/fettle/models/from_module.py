@@ -1,7 +1,8 @@
 """Any torch module that takes pictures: `package.module:factory` in, a module without its head out.
 
 The factory is the user's own code, named on their own command line or from Python; a version holds
-safetensors and this name, and is opened only where the name can be imported.
+safetensors and this name, and is opened only where the name can be imported. A module that was
+given as itself is called `package.module:Class@HASH`, by its weights, which the cache holds.
 """
 
 import hashlib
@@ -20,7 +21,9 @@ from fettle.core.errors import ModelUnavailable
 from fettle.models.sources import CONFIG, WEIGHTS
 from fettle.store import checkpoints, files, folders
 
-__all__ = ["TOLD", "fill", "headless", "is_kept_here", "kept", "made", "named", "named_blocks"]
+__all__ = [
+    "TOLD", "fill", "headless", "is_drawn", "kept", "made", "named", "named_blocks", "place_of",
+]
 
 TOLD = ("picture", "blocks")
 """Attributes of a module that say how it was fed, and where its blocks begin."""
@@ -48,7 +51,7 @@ def named(model: object) -> str:
 
 
 def kept(model: nn.Module) -> str:
-    """A folder with the weights of a module and the name of its class; where it lies.
+    """The name of a module by its class and its weights, which are put into the cache.
 
     Raises:
         ModelUnavailable: its class cannot be imported, or made without arguments, or then has
@@ -63,21 +66,34 @@ def kept(model: nn.Module) -> str:
     digest = hashlib.sha256(repr(sorted(config.items())).encode())
     for name, value in sorted(state.items()):
         digest.update(name.encode() + value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    name = f"{type(model).__name__}-{digest.hexdigest()[:16]}"
-    folder = _kept_here() / name
+    name = f"{spec}@{digest.hexdigest()[:16]}"
+    folder = _kept_at(name)
     if not (folder / CONFIG).is_file():  # written last
         checkpoints.write_tensors(folder / WEIGHTS, state)
         files.write_json(folder / CONFIG, config)
-    return str(folder)
+    return name
 
 
-def is_kept_here(folder: Path) -> bool:
-    """Whether it is one of those that `kept` wrote, and no other folder that looks like one."""
-    return folder.resolve().parent == _kept_here().resolve()
+def place_of(name: str) -> Path:
+    """The folder of the cache with the weights of a module that `kept` named.
+
+    Raises:
+        ModelUnavailable: they are not there.
+    """
+    folder = _kept_at(name)
+    if not (folder / CONFIG).is_file():
+        raise ModelUnavailable(
+            f"{name} is a module that was given to fettle as itself, in Python, and its weights "
+            "are not in the cache of this machine. Give it again, with the same weights: "
+            "fettle.tune(..., model=module); or a function that loads them: --model "
+            "package.module:factory."
+        )
+    return folder
 
 
-def _kept_here() -> Path:
-    return (folders.cache() / "modules").absolute()
+def _kept_at(name: str) -> Path:
+    spec, _, digest = name.partition("@")
+    return (folders.cache() / "modules").absolute() / f"{spec.partition(':')[2]}-{digest}"
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], *, place: str) -> None:
@@ -151,8 +167,12 @@ def _as_told(value: Any) -> Any:
     return [_as_told(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def made(spec: str) -> nn.Module:
+def made(spec: str, *, seed: int = 0) -> nn.Module:
     """What the factory gives, in fp32 and in evaluation mode, with its own weights.
+
+    Args:
+        spec: package.module:name.
+        seed: of torch, while it is called.
 
     Raises:
         ModelUnavailable: it cannot be imported, fails, or gives no module.
@@ -169,7 +189,7 @@ def made(spec: str) -> nn.Module:
         ) from error
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             found = factory() if not isinstance(factory, nn.Module) else factory
     except Exception as error:  # the user's own code fails in its own way
         why = " ".join(str(error).split())[:200] or type(error).__name__
@@ -180,6 +200,20 @@ def made(spec: str) -> nn.Module:
     if not isinstance(found, nn.Module):
         raise ModelUnavailable(f"{spec}() gives a {type(found).__name__}, not a torch.nn.Module.")
     return deepcopy(found).float().eval()  # a factory may give the same object again and again
+
+
+def is_drawn(model: nn.Module, spec: str) -> bool:
+    """Whether the factory draws most of its weights by chance, so that nothing is pre-trained.
+
+    Args:
+        model: what it made by seed 0.
+        spec: its name.
+    """
+    other = dict(made(spec, seed=1).named_parameters())
+    kernels = {name: one for name, one in model.named_parameters() if one.ndim > 1}
+    drawn = sum(one.numel() for name, one in kernels.items()
+                if name in other and not torch.equal(one, other[name]))
+    return 2 * drawn > sum(one.numel() for one in kernels.values())
 
 
 def headless(model: nn.Module, example: torch.Tensor) -> nn.Module:

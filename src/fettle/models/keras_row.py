@@ -217,11 +217,27 @@ class _Norm(_BatchNorm):
 
     def forward(self, input: torch.Tensor, **_: Any) -> torch.Tensor:
         """Normalised over the channels, wherever they stand."""
+        mean, variance = self.running_mean, self.running_var
+        assert mean is not None  # a norm of Keras's always has both
+        assert variance is not None
+        if self.training:  # autograd holds what it is given, so what is kept may not change there
+            mean, variance = mean.clone(), variance.clone()
         moved = functional.batch_norm(
-            input.movedim(self.axis, 1), self.running_mean, self.running_var, self.weight,
-            self.bias, self.training, self.momentum or 0.0, self.eps,
+            input.movedim(self.axis, 1), mean, variance, self.weight, self.bias, self.training,
+            self.momentum or 0.0, self.eps,
         )
+        if self.training:
+            self._move(mean, variance, numbers=input.numel() // input.shape[self.axis])
         return moved.movedim(1, self.axis)
+
+    @torch.no_grad()
+    def _move(self, mean: torch.Tensor, variance: torch.Tensor, *, numbers: int) -> None:
+        """Keep what torch made of the statistics; a batch's variance is over n, not over n - 1."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        stayed = self.running_var * (1 - (self.momentum or 0.0))
+        self.running_var.copy_(stayed + (variance - stayed) * (numbers - 1) / numbers)
+        self.running_mean.copy_(mean)
 
     def weights(self) -> list[tuple[Any, torch.Tensor]]:
         """Each variable of Keras's with the value that it has here."""

@@ -1,19 +1,21 @@
 """Known models: what each is good for, and whether it lies here. A choice, not a limit.
 
-Any text model of transformers, any network of timm and any torch module can be named instead.
+Any text or vision model of transformers, any network of timm, any Keras file and any torch module
+can be named instead.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from fettle.core.errors import ModelUnavailable
+from fettle.core.errors import ModelUnavailable, UnsafeModel
 from fettle.models.keras_files import APPLICATION
-from fettle.models.sources import resolve
+from fettle.models.sources import DEFAULT_MODELS, cached, resolve
 
-__all__ = ["KNOWN", "SOURCES", "Known", "is_here"]
+__all__ = ["KNOWN", "SOURCES", "Known", "in_cache", "is_here"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,19 @@ class Known:
     """texts or pictures."""
     parameters: float
     """Millions."""
-    trained_on: str
-    input: str
+    trained_on: str = ""
+    """"" for this and what follows: nobody has said it, see its source."""
+    input: str = ""
     """What it takes at most, or at its best."""
-    good_for: str
-    licence: str
+    good_for: str = ""
+    licence: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where its own page is, with its licence."""
+        if self.name.startswith(APPLICATION):
+            return "https://keras.io/api/applications"
+        return f"https://huggingface.co/{self.name}"
 
     @property
     def fetch(self) -> str:
@@ -74,11 +84,32 @@ KNOWN: tuple[Known, ...] = (
 SOURCES: Mapping[str, tuple[str, str]] = {
     "a folder or hub name of transformers' text models": ("transformers", ""),
     "a folder or hub name of timm's networks of pictures": ("timm", "fettle[timm]"),
+    "a folder or hub name of transformers' vision models": ("transformers", ""),
     "a .keras file that Keras 3 wrote": ("keras", "fettle[keras]"),
     "keras:NAME, any of keras.applications, from Keras's own cache": ("keras", "fettle[keras]"),
-    "package.module:factory, any torch module that takes pictures": ("torch", ""),
+    "package.module:factory, any torch module that takes pictures, torchvision's too":
+        ("torch", ""),
 }
 """What --model takes; the library that must be there, and what installs it."""
+
+
+def in_cache() -> tuple[Known, ...]:
+    """Further models of the hub's cache that can be tuned, by what their folders say themselves."""
+    from huggingface_hub import constants
+
+    from fettle.models.cards import noun_of
+
+    chosen = {one.name for one in KNOWN}
+    found = []
+    for place in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+        name = place.name.removeprefix("models--").replace("--", "/", 1)
+        folder = None if name in chosen else cached(name)
+        if folder is None:
+            continue
+        with suppress(ModelUnavailable, UnsafeModel):  # others lie there too: of sounds, to speak
+            noun, parameters = noun_of(folder)
+            found.append(Known(name, noun, round(parameters / 1e6, 1)))
+    return tuple(found)
 
 
 def is_here(name: str) -> bool:
@@ -101,8 +132,6 @@ def _in_keras_cache(short: str) -> bool:
 
 
 def _lies_here(name: str) -> bool:
-    from fettle.models import sources
-
-    if name in sources.DEFAULT_MODELS.values():
+    if name in DEFAULT_MODELS.values():
         return resolve(name).is_dir()
-    return sources.cached(name) is not None
+    return cached(name) is not None

@@ -6,6 +6,7 @@ Block 0 is the embeddings, then each transformer block, the last is the head.
 import copy
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -159,7 +160,7 @@ class BlockNetwork(nn.Module):
         assert self.head_settings is not None, "only a network with a head is saved"
         checkpoints.write_tensors(folder / WEIGHTS, self.state_dict())
         files.write_json(folder / HEAD, dict(self.head_settings))
-        records.save(folder / CARD, self.card)
+        records.save(folder / CARD, replace(self.card, folder=""))  # it may go to other machines
         files.write_bytes(folder / CONFIG, self._config())
 
     def _config(self) -> bytes:

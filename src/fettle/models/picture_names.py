@@ -8,11 +8,11 @@ __all__ = ["is_module", "is_timm", "is_vision"]
 
 IMAGES = ("image_size", "patch_size", "num_channels")
 
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(@[0-9a-f]{16})?")
 
 
 def is_module(name: str) -> bool:
-    """Whether it reads as package.module:factory."""
+    """Whether it reads as package.module:factory, or as package.module:Class@HASH."""
     return _MODULE.fullmatch(name) is not None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fettle.core.errors import FettleError, ModelUnavailable, UnsafeModel
+from fettle.core.errors import FettleError, ModelUnavailable
 from fettle.core.parts import Card, PictureInput
 from fettle.models import from_module, from_timm, from_transformers_pictures
 from fettle.models.cards import digest_of, parameters_in, weight_files
@@ -21,7 +21,6 @@ from fettle.models.tracing import trace
 from fettle.store import checkpoints, files
 
 __all__ = [
-    "card_of_kept",
     "card_of_keras",
     "card_of_module",
     "card_of_timm",
@@ -32,6 +31,10 @@ __all__ = [
 
 TRIED = 32
 """Pixels: the sides that a network is tried at are about half of its own, and none below this."""
+DRAWN = (
+    "{0}() draws most of its weights by chance: nothing in them is pre-trained. If it should be, "
+    "name a function that loads its weights before it gives the network."
+)
 
 
 def card_of_timm(name: str, folder: Path, config: Mapping[str, Any]) -> Card:
@@ -98,29 +101,19 @@ def card_of_keras(name: str) -> Card:
 
 
 def card_of_module(name: str) -> Card:
-    """The card of a torch module of the user's own, named package.module:factory.
+    """The card of a torch module of the user's own.
+
+    Args:
+        name: package.module:factory; or package.module:Class@HASH of one that was given as itself.
 
     Raises:
-        ModelUnavailable: it cannot be imported, or takes no pictures.
+        ModelUnavailable: it cannot be imported, takes no pictures, or its weights are not here.
     """
-    return _card_of_made(from_module.made(name), name=name, folder=".", spec=name)
-
-
-def card_of_kept(folder: Path, config: Mapping[str, Any]) -> Card:
-    """The card of a folder that `from_module.kept` wrote.
-
-    Raises:
-        UnsafeModel: it lies elsewhere, where anybody could have written it.
-        ModelUnavailable: its code cannot be imported, or is not what it was.
-    """
-    if not from_module.is_kept_here(folder):
-        raise UnsafeModel(
-            f"{folder / CONFIG} names code that would run ({str(config['module'])[:80]}), and a "
-            "folder that came from anywhere may not. If you trust that code, name it yourself: "
-            "--model package.module:factory, with a factory that loads the weights."
-        )
-    return _card_of_made(_kept(folder, config), name=str(folder), folder=str(folder),
-                         spec=str(config["module"]))
+    spec = name.partition("@")[0]
+    if spec == name:
+        return _card_of_made(from_module.made(name), name=name, folder=".", spec=name)
+    folder = from_module.place_of(name)
+    return _card_of_made(_kept(folder), name=name, folder=str(folder), spec=spec)
 
 
 def open_backbone(card: Card) -> PictureBackbone:
@@ -130,7 +123,7 @@ def open_backbone(card: Card) -> PictureBackbone:
     model: nn.Module
     if card.source == "module":
         made = (from_module.made(card.name) if card.folder == "."
-                else _kept(folder, files.read_json(folder / CONFIG)))
+                else _kept(folder))
         model = from_module.headless(made, _example(card.picture))
     elif card.source == "keras":
         from fettle.models import from_keras
@@ -168,8 +161,9 @@ def empty_backbone(card: Card, config: Path) -> PictureBackbone:
     return PictureBackbone(model, picture=card.picture, block_names=card.block_names).eval()
 
 
-def _kept(folder: Path, config: Mapping[str, Any]) -> nn.Module:
-    """The module whose weights lie in a folder."""
+def _kept(folder: Path) -> nn.Module:
+    """The module whose weights lie in a folder of the cache."""
+    config = files.read_json(folder / CONFIG)
     model = from_module.made(str(config["module"]))
     from_module.fill(model, checkpoints.read_tensors(folder / WEIGHTS, finite=("",)),
                      place=str(folder))
@@ -181,6 +175,8 @@ def _kept(folder: Path, config: Mapping[str, Any]) -> nn.Module:
 
 def _card_of_made(model: nn.Module, *, name: str, folder: str, spec: str) -> Card:
     picture = _told_by(model)
+    if folder == "." and from_module.is_drawn(model, spec):
+        picture = replace(picture, told=DRAWN.format(spec))
     blocks = from_module.named_blocks(model)
     sha256, number = _digest_of_state(model), _parameters(model)
     card = _card(

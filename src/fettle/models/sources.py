@@ -45,6 +45,9 @@ FETCHED = (
 )
 """All that is ever downloaded: data, never a pickle and never code."""
 
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pth.tar")
+COMPILED = (".onnx", ".pb", ".tflite", ".pte", ".mlmodel", ".engine")
+
 HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
 
 
@@ -108,7 +111,7 @@ def _default_image_folder() -> Path:
 def _model_folder(path: Path) -> Path:
     """The folder, once it is one that can be listed and has a config."""
     if not path.is_dir():
-        raise ModelUnavailable(f"{path} is a file. Give the folder that holds the model.")
+        raise _no_folder(path)
     try:
         names = sorted(entry.name for entry in os.scandir(path))
     except OSError as error:
@@ -126,9 +129,33 @@ def _model_folder(path: Path) -> Path:
     hint = (
         f"Did you mean {path / inside[0]}?"
         if inside
-        else "Give a folder that transformers' save_pretrained wrote."
+        else "Give a folder that transformers' save_pretrained or timm wrote, or a function that "
+        "makes the network: package.module:factory."
     )
     raise ModelUnavailable(f"{path} has no {CONFIG}, so it is not a model's folder. {hint}")
+
+
+def _no_folder(path: Path) -> ModelUnavailable:
+    """The error for a file where a folder was due, by what such files hold."""
+    name = path.name.lower()
+    if name.endswith(PICKLES):
+        return ModelUnavailable(
+            f"{path} is a pickle by its name, which can run code when it is opened, so it was not. "
+            "Write a function that makes the network and loads the file itself "
+            "(torch.load(..., weights_only=True)), and give that: --model package.module:factory."
+        )
+    if name.endswith(COMPILED):
+        return ModelUnavailable(
+            f"{path} is a compiled graph by its name, whose layers can neither be told apart nor "
+            "tuned. Give the model that it was exported from."
+        )
+    if name.endswith(".safetensors"):
+        return ModelUnavailable(
+            f"{path} holds weights, and nothing says of which network. Give the folder that holds "
+            f"it with its {CONFIG}; or a function that makes the network and loads it: --model "
+            "package.module:factory."
+        )
+    return ModelUnavailable(f"{path} is a file. Give the folder that holds the model.")
 
 
 def _hub_folder(asked: str, name: str, revision: str | None) -> Path:

@@ -30,7 +30,10 @@ def choices(story: Story) -> Section:
         "Settings of each rung",
         ("rung", "settings"),
         tuple(
-            (Cell(words.contender(rung.strategy)), Cell(words.settings(rung.settings)))
+            (Cell(words.contender(rung.strategy)), Cell(words.settings({
+                name: value for name, value in rung.settings.items()
+                if plan.pictures is None or name != "word_embeddings"
+            })))
             for rung in plan.rungs
         ),
     )

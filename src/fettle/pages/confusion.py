@@ -1,11 +1,22 @@
 """What is taken for what: the confusion matrix and the pairs that are confused most."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fettle.pages import words
-from fettle.pages.blocks import Block, Cell, Figure, Section, Story, Table, Text, number_cell
+from fettle.pages.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Gallery,
+    Section,
+    Story,
+    Table,
+    Text,
+    number_cell,
+)
 from fettle.pages.drawing import INK, PAPER, draw, plain_axes
 
 if TYPE_CHECKING:
@@ -19,6 +30,8 @@ NUMBERED = 25
 NAMED = 90
 """Lines that can carry a label without touching."""
 PAIRS = 20
+EXAMPLES, SHOWN = 3, 12
+"""Pictures of a pair, and of all pairs together."""
 RIGHT = (52 / 255, 108 / 255, 214 / 255)
 WRONG = (206 / 255, 66 / 255, 48 / 255)
 """Blue and red between the page's light and dark ones: an image cannot follow the theme."""
@@ -41,6 +54,7 @@ def confusion(story: Story) -> Section | None:
         if more:
             blocks.append(Text(f"{words.count(more, 'more pair')} confused less often.",
                                "muted"))
+        blocks += _examples(story, pairs)
     else:
         blocks.append(Text("No test row was taken for another class."))
     return Section("confusion", "What is taken for what", tuple(blocks))
@@ -95,6 +109,21 @@ def _table(counts: np.ndarray, labels: tuple[str, ...], pairs: list[tuple[int, i
         "The pairs of classes that are confused most",
         ("true class", "taken for", "test rows", "of all of the true class"), lines,
     )
+
+
+def _examples(story: Story, pairs: list[tuple[int, int]]) -> list[Block]:
+    """Pictures of the pairs, where the rows are pictures: those that the model is surest of."""
+    labels = story.evaluation.labels
+    rows = [one for one in story.evaluation.look_at
+            if one.why == "wrong and sure" and one.id in story.illustrations]
+    shown = [
+        (replace(story.illustrations[row.id], looked=""), words.clip(row.id, 60),
+         f"{words.clip(row.label, 30)}, taken for {words.clip(row.said, 30)}")
+        for true, predicted in pairs
+        for row in [one for one in rows
+                    if (one.label, one.said) == (labels[true], labels[predicted])][:EXAMPLES]
+    ]
+    return [Gallery(tuple(shown[:SHOWN]))] if shown else []
 
 
 def _figure(counts: np.ndarray, labels: tuple[str, ...]) -> Figure:

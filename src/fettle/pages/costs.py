@@ -19,7 +19,7 @@ def costs(story: Story) -> Section | None:
          "useful operations", "of the peak"),
         tuple(_line(one, spending) for one in (*spending.rungs, *total)),
     )
-    blocks: list[Block] = [table, Text(_explained(spending), "muted")]
+    blocks: list[Block] = [table, Text(_explained(spending, bool(story.plan.pictures)), "muted")]
     if any(one.share_of_peak is not None for one in spending.rungs) and not spending.calm:
         blocks.append(Text(
             "The peak was measured while other work ran on the machine: it may be too low, and "
@@ -55,7 +55,7 @@ def _ratio(value: float | None, spending: Spending) -> Cell:
     return number_cell(words.NONE if value is None else words.ratio(value), tone=tone)
 
 
-def _explained(spending: Spending) -> str:
+def _explained(spending: Spending, of_pictures: bool) -> str:
     said = (
         "Predicted from a short measurement on this machine, before training. Measured seconds of "
         "a rung run from the end of the rung below it; memory is the process at its highest. "
@@ -64,8 +64,9 @@ def _explained(spending: Spending) -> str:
     )
     if spending.peak is None:
         return said
+    what, idle = (("pictures", "decoding") if of_pictures else ("real tokens", "padding"))
     return (
-        f"{said} Useful operations are those that learning from the real tokens asks for, over "
-        "the seconds of all epochs: padding and judging take time and count for nothing. The peak "
+        f"{said} Useful operations are those that learning from the {what} asks for, over the "
+        f"seconds of all epochs: {idle} and judging take time and count for nothing. The peak "
         f"is what matrix products reach on this machine, {words.speed(spending.peak)}."
     )

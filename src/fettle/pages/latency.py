@@ -28,10 +28,10 @@ def latency(story: Story) -> Section | None:
         ),
     )
     note = (
-        "For all rows of a batch together, from text to answer, preprocessing included, on the "
-        f"machine that trained, with {words.count(story.plan.threads, 'thread')} in "
-        f"{words.clip(story.plan.precision)}. One caller at a time: under load, waiting adds to "
-        "this."
+        f"For all rows of a batch together, from {'picture' if story.plan.pictures else 'text'} to "
+        "answer, preprocessing included, on the machine that trained, with "
+        f"{words.count(story.plan.threads, 'thread')} in {words.clip(story.plan.precision)}. One "
+        "caller at a time: under load, waiting adds to this."
     )
     size = () if not story.model_bytes else (
         Text(f"The model takes {words.size(story.model_bytes)} on the disk."),

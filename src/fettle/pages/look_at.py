@@ -58,16 +58,26 @@ def look_at(story: Story) -> Section | None:
         "and leave test rows as they are unless their label is plainly wrong."
     )
     if story.illustrations:
-        text += (
-            " The second picture of each is dark where the answer would stay the same if that "
-            "part were covered, and bright where it hangs on what is there."
-        )
+        text += _maps(story)
         missing = len({one.id for one in story.evaluation.look_at} - set(story.illustrations))
         if missing:
             text += (
                 f" {words.count(missing, 'row')} stand without a picture, to keep the page small."
             )
     return Section("look-at", "Rows to look at", (Text(text), *blocks))
+
+
+def _maps(story: Story) -> str:
+    """How to read the maps of what an answer hangs on, and how many rows have none."""
+    without = sum(not one.looked for one in story.illustrations.values())
+    if without == len(story.illustrations):
+        return " What the answers hang on was not looked for: it would have taken too long."
+    said = (
+        " The second picture of each is dark where the answer would stay the same if that "
+        "part were covered, and bright where it hangs on what is there."
+    )
+    return said + (f" For {words.count(without, 'row')} there was no time to make it."
+                   if without else "")
 
 
 def _near_twins(story: Story) -> list[Block]:

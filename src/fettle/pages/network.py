@@ -64,14 +64,19 @@ def _paint(canvas: "Canvas", blocks: tuple[BlockUse, ...]) -> None:
         if at + 1 < len(blocks):
             axes.annotate("", (at + 0.6, 0.08), (at + 0.4, 0.08),
                           arrowprops={"arrowstyle": "-|>", "color": MUTED, "lw": 1})
-    every = 1 + (len(blocks) - 1) // WIDE
-    shown = [at for at in range(len(blocks)) if at % every == 0 or at == len(blocks) - 1]
+    shown = _numbered(len(blocks))
     size = 11 if len(blocks) <= 10 else 9.5
     axes.set_xticks(shown, [_label(blocks[at]) for at in shown], fontsize=size)
     axes.tick_params(axis="x", labelcolor=INK)
     axes.set_yticks([])
     axes.set_ylim(0, 1.05)
     axes.set_xlim(-0.6, len(blocks) - 0.4)
+
+
+def _numbered(blocks: int) -> list[int]:
+    """The blocks that carry numbers, so far apart that these do not touch; the last one does."""
+    every, last = 1 + (blocks - 1) // WIDE, blocks - 1
+    return [*(at for at in range(0, last, every) if last - at >= every), last]
 
 
 def _strength(rate: float, rates: list[float]) -> float:
@@ -84,7 +89,7 @@ def _strength(rate: float, rates: list[float]) -> float:
 
 def _label(block: BlockUse) -> str:
     name = block.name.removeprefix("block ")
-    rate = f"{block.first_rate:.1e}".replace("e-0", "e-") if block.first_rate > 0 else "frozen"
+    rate = f"{block.first_rate:.2g}".replace("e-0", "e-") if block.first_rate > 0 else "frozen"
     return f"{name}\n{_amount(block.parameters)}\n{rate}"
 
 

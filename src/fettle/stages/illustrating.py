@@ -35,7 +35,8 @@ def illustrate(
 ) -> Generator[Progress, None, Mapping[str, Illustration]]:
     """A thumbnail of each row to look at, by its id, and a map of what its answer hangs on.
 
-    The map shows by how much the output of the answer falls where a square is covered with grey.
+    The map shows by how much the output of the answer falls where a square is covered with grey;
+    where the answer is a number, by how much it changes.
 
     Args:
         dataset, plan, run, evaluation: of one story.
@@ -61,8 +62,19 @@ def illustrate(
             seen, *covered = encoder.covered(encoder.encode(fields)[0], CELLS)
             said = yield from outputs_of(network, encoder, [seen, *covered],
                                          precision=plan.precision)
-            fall = said[0, said[0].argmax()] - said[1:, said[0].argmax()]
-            looked = decoding.overlaid(seen, np.maximum(fall, 0).reshape(CELLS, CELLS))
+            looked = decoding.overlaid(seen, _hung(said).reshape(CELLS, CELLS))
         found[id_] = Illustration(small, looked)
         yield Progress("illustrations", number + 1, len(wanted), "pictures")
     return found
+
+
+def _hung(said: np.ndarray) -> np.ndarray:
+    """How much of the answer hangs on each square, (squares,), from 0 on.
+
+    Args:
+        said: outputs (1 + squares, outputs): of the whole picture, then with each square covered.
+            One output alone is a number, which may rise or fall.
+    """
+    answer = said[0].argmax()
+    fall = said[0, answer] - said[1:, answer]
+    return np.abs(fall) if said.shape[1] == 1 else np.maximum(fall, 0)

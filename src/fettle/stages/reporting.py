@@ -32,6 +32,7 @@ LIBRARIES = (
     "scikit-learn", "pyarrow",
 )
 """Whose versions the report names: those that can change a number in it."""
+OF_PICTURES = ("pillow", "torchvision", "timm", "keras")
 
 
 def write(
@@ -57,7 +58,7 @@ def write(
         StoreError: the folder cannot be written to; what stood there before still stands.
     """
     story = Story(
-        dataset, audit, split, plan, run, evaluation, _versions(), spending(plan, run, machine),
+        dataset, audit, split, plan, run, evaluation, _versions(plan), spending(plan, run, machine),
         illustrations or {}, _size(run),
     )
     html = write_text(folder / "report.html", _small(story))
@@ -82,10 +83,10 @@ def _size(run: Run) -> int:
                if path.name not in ("rung.json", "outputs.safetensors"))
 
 
-def _versions() -> Mapping[str, str]:
+def _versions(plan: Plan) -> Mapping[str, str]:
     """Of Python and of each library that is installed."""
     found = {"python": platform.python_version()}
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *(OF_PICTURES if plan.modality == "image" else ())):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

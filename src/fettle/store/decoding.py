@@ -7,6 +7,8 @@ large. What is half there is refused: a picture that is cut short is no picture.
 import base64
 import hashlib
 import io
+import logging
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,13 @@ JUDGED_SIDE = 256
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)
 """The EXIF tag that says how a picture was held, and its values where height is width."""
+WIDTH, BITS, BANDS, EXTRA, KIND = 256, 258, 277, 338, 339
+"""Tags of a TIFF: pixels in a line, bits of each band, how many bands, what those beside the
+colors are (0: it does not say), and whether numbers are whole, signed or fractions."""
+SIXTEEN = 65_535
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it complains of, our errors say
+DEEP = re.compile(";16[BLN]")
+"""In Pillow's word for how colors of 16 bits lie in a file; BGR;16 has 16 bits for all three."""
 
 
 class TooManyPixels(InputError):
@@ -140,7 +149,7 @@ def _upright(content: bytes, side: int | None) -> tuple["Image", dict[str, Any]]
 
     picture = _opened(content)
     try:
-        facts = {"format": picture.format or "", "mode": picture.mode,
+        facts = {"format": picture.format or "", "mode": _stored(picture),
                  "frames": int(getattr(picture, "n_frames", 1))}
         if side is not None and picture.format == "JPEG":
             picture.draft(picture.mode, (side, side))
@@ -175,7 +184,8 @@ def _opened(content: bytes) -> "Image":
         raise TooManyPixels(f"it claims to be larger than any picture ({error})") from error
     except Exception as error:
         raise InputError(
-            "it is none of JPEG, PNG, WebP, BMP, GIF and TIFF, or is damaged or cut short"
+            _no_picture_of(content)
+            or "it is none of JPEG, PNG, WebP, BMP, GIF and TIFF, or is damaged or cut short"
         ) from error
     pixels = picture.width * picture.height
     if pixels > MOST_PIXELS or max(picture.size) > MOST_SIDE:
@@ -186,6 +196,45 @@ def _opened(content: bytes) -> "Image":
     if not pixels:
         raise InputError("it has no pixels")
     return picture
+
+
+def _stored(picture: "Image") -> str:
+    """The mode, with ;16 where a color has so many bits, and the number of bands that are not read.
+
+    Bands beside the colors of a TIFF of which it does not say what they are, are not read.
+    """
+    tiles = getattr(picture, "tile", ())
+    sixteen = "I" not in picture.mode and any(DEEP.search(str(tile[3])) for tile in tiles)
+    extra = getattr(picture, "tag_v2", {}).get(EXTRA, ())
+    bands = sum(one == 0 for one in extra) if isinstance(extra, tuple) else 0
+    return f"{picture.mode}{';16' if sixteen else ''}{f'+{bands}' if bands else ''}"
+
+
+def _no_picture_of(content: bytes) -> str:
+    """Why a whole TIFF is none that Pillow opens; "" where it is no TIFF, or nothing is known."""
+    from PIL import TiffImagePlugin
+
+    stream = io.BytesIO(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about tags that nothing here hangs on
+            head = stream.read(8)
+            head += stream.read(8) if head[2] == 43 else b""  # a BigTIFF's is longer
+            tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+            begin = stream.seek(tags.next)
+            tags.load(stream)
+            bits, kind = tags.get(BITS, (1,))[0], tags.get(KIND, (1,))[0]
+            bands = int(tags.get(BANDS, 1))
+    except Exception:  # no TIFF, or a torn one: each fails in its own way
+        return ""
+    if tags.next == begin or WIDTH not in tags:  # it was not read to its end
+        return ""
+    sort = {2: "signed numbers", 3: "fractions"}.get(kind, "whole numbers")
+    return (
+        f"it is a TIFF of {bands:,} band{'s' if bands != 1 else ''}, {sort} of {bits} bits, "
+        "which Pillow, the library that decodes, does not open; write what matters of it as grey, "
+        "or as red, green and blue, of 8 or 16 bits"
+    )
 
 
 def _verify(content: bytes) -> None:
@@ -207,7 +256,13 @@ def _in_color(picture: "Image") -> "Image":
 
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))
+        low, high = values.min(), values.max()
+        if low < 0 or high > SIXTEEN:
+            raise InputError(
+                f"its numbers go from {low:,.0f} to {high:,.0f}, and whole ones from 0 to "
+                f"{SIXTEEN:,} can be read; bring them to that range and save it again"
+            )
+        picture = Image.fromarray((values / 257).round().astype(np.uint8))
     if picture.mode == "F":
         raise InputError("its pixels are fractions without a scale; save it with 8 or 16 bits")
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
