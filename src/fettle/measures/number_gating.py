@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fettle.core.score import number
 from fettle.core.version import Gate
 from fettle.measures import gating
 
@@ -33,7 +34,8 @@ def compare_numbers(
     change, low, high = gating.error_change(first, second, rng=rng)
     verdict = "pass" if low > -MARGIN_OF_ERRORS else "fail" if high < 0 else "cannot tell"
     sentence = (
-        f"mean absolute error {second.mean():.4g} against {first.mean():.4g}, "
+        f"mean absolute error {number(second.mean(), 'mae')} against "
+        f"{number(first.mean(), 'mae')}, "
         f"{change:+.1%} of it gained"
     )
     headline = Gate("mae", verdict, change, -MARGIN_OF_ERRORS, low, high, len(first), sentence)

@@ -45,8 +45,8 @@ def _told(found: Calibration) -> str:
     return (
         f"Raw outputs are divided by a temperature of {found.temperature:.2f} ({way}), fitted on "
         f"{words.count(found.rows, 'row')} ({words.clip(found.source)}) and carried by the "
-        f"version. On the test rows NLL went from {words.number(found.before.nll.value)} to "
-        f"{words.number(after.nll.value)}, and {holds}."
+        f"version. On the test rows NLL went from {words.valued(found.before.nll)} to "
+        f"{words.valued(after.nll)}, and {holds}."
     )
 
 

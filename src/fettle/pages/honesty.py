@@ -70,7 +70,7 @@ def _looks(story: Story) -> tuple[str, str]:
         "How small a gain these test rows could show was not computed."
         if evaluation.smallest_gain is None
         else f"A gain in {_measured(story)} below "
-        f"{words.number(evaluation.smallest_gain)} would be missed by "
+        f"{words.number(evaluation.smallest_gain, story.paired_by)} would be missed by "
         f"{words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
     )
     return looks, gain
