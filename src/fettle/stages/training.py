@@ -24,7 +24,7 @@ from fettle.engine import climbing, contrast, views
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
-from fettle.engine.linear import Chosen, choose
+from fettle.engine.linear import RIDGE, Chosen, choose
 from fettle.engine.loop import Lesson
 from fettle.engine.replay import Kept, prefix
 from fettle.measures import folds
@@ -204,13 +204,16 @@ def _replayed_blocks(plan: Plan, network: BlockNetwork) -> list[int]:
 def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
     """Pooling and penalty, chosen on validation; every rung starts from them."""
     tried = str(_features_rung(plan, ground.network.card).settings["l2"])
+    grows = tried == DEFAULTS["features"]["l2"]  # others were asked for
+    if grows and ground.task.solver == "ridge":
+        penalties = sorted({*penalties, *RIDGE}, reverse=True)
     penalties = [float(text) for text in tried.split(",")]
     return (
         yield from choose(
             {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
             task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
-            repeats=ground.repeats,
+            repeats=ground.repeats, grows=grows,
         )
     )
 
