@@ -228,16 +228,17 @@ def _evaluation(event: evaluation.Evaluation) -> str:
     for one in event.contenders:
         if one.kind == "baseline":
             lines.append(f"      {one.name}: {escape(str(one.scores[0]))}")
+    lines += [f"      [dim]{escape(note)}[/]" for note in event.notes]
     return "\n".join(lines)
 
 
-def _measured(against: Comparison) -> str:
 def _gained(one: Comparison) -> str:
     """The difference with its interval."""
     value, low, high = (signed(end, one.metric) for end in (one.difference, one.low, one.high))
     return f"{value} [{low}, {high}]"
 
 
+def _measured(against: Comparison) -> str:
     """By what two models are compared, where that is not the score above."""
     return "" if against.metric in ("accuracy", "mae") else f", {against.metric.replace('_', ' ')}"
 

@@ -44,10 +44,10 @@ def scores(
     found = [accuracy(targets == predicted, groups)]
     whole = None if groups is None else intervals.grouped_intervals(
         list(MACRO.values()), targets, predicted, classes, groups, rng=rng)
-    for number, (name, score) in enumerate(MACRO.items()):
+    for at, (name, score) in enumerate(MACRO.items()):
         low, high = intervals.confusion_interval(score, counts, rng=rng)
         if whole is not None:
-            low, high = min(low, whole[number][0]), max(high, whole[number][1])
+            low, high = min(low, whole[at][0]), max(high, whole[at][1])
         found.append(Score(name, float(score(counts)), low, high, rows))
     return tuple(found)
 
@@ -112,14 +112,14 @@ def class_scores(
     counts = classification.confusion(targets, predicted, len(labels))
     f1 = classification.class_f1(counts)
     found = []
-    for number, label in enumerate(labels):
+    for at, label in enumerate(labels):
         right, true, called = (
-            int(counts[number, number]), int(counts[number].sum()), int(counts[:, number].sum())
+            int(counts[at, at]), int(counts[at].sum()), int(counts[:, at].sum())
         )
         apart = np.array([[right, true - right],
                           [called - right, len(targets) - true - called + right]])
         low, high = intervals.confusion_interval(_first_f1, apart, rng=rng)
-        of_class, so_called = targets == number, predicted == number
+        of_class, so_called = targets == at, predicted == at
         if groups is not None:
             whole = intervals.grouped_intervals(
                 [_first_f1], (~of_class).astype(int), (~so_called).astype(int), 2, groups, rng=rng)
@@ -130,7 +130,7 @@ def class_scores(
                 true,
                 _share("precision", of_class[so_called], _of(groups, so_called)),
                 _share("recall", so_called[of_class], _of(groups, of_class)),
-                Score("f1", float(f1[number]), low, high, true),
+                Score("f1", float(f1[at]), low, high, true),
             )
         )
     return tuple(found)
@@ -232,9 +232,26 @@ def _worse(inside: np.ndarray, outside: np.ndarray) -> float:
     return min(1.0, float(hypergeom.cdf(hits, all_rows, all_hits, rows)))
 
 
-def _to_tell(first: np.ndarray, second: np.ndarray) -> int | None:
+def _smallest_gain(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> float:
+    return paired.smallest_gain(max(int(len(first) / _effect(first, second, groups)), 1))
+
+
+def _to_tell(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> int | None:
     wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
-    return paired.more_rows_to_tell(wins, losses, len(first))
+    return paired.more_rows_to_tell(
+        wins, losses, len(first), effect=_effect(first, second, groups))
+
+
+def _effect(first: np.ndarray, second: np.ndarray, groups: np.ndarray | None) -> float:
+    """How many of these rows tell as much of a change as one row that is alone."""
+    numbers = None if groups is None else together(groups)
+    if numbers is None:
+        return 1.0
+    return len(first) / effective_rows(second.astype(int) - first.astype(int), numbers)
 
 
 RIGHT = ByRow(
@@ -243,8 +260,7 @@ RIGHT = ByRow(
     score=accuracy,
     compare=compare,
     worse=_worse,
-    smallest_gain=lambda first, second: paired.smallest_gain(len(first)),
+    smallest_gain=_smallest_gain,
     rows_to_tell=_to_tell,
-    grouped=True,
 )
 """Right or wrong, bool (rows,): accuracy, by Wilson, Newcombe, McNemar and Fisher."""

@@ -52,8 +52,9 @@ def _groups(story: Story) -> tuple[str, ...]:
     return (
         f"{words.count(evaluation.rows, 'test row')} hang together in "
         f"{words.count(evaluation.groups, 'group')} (by {why}): intervals of scores, classes, "
-        "slices and differences count groups whole; those of calibration and abstention count "
-        "rows.",
+        "slices, differences, calibration, abstention and the curve of learning count groups "
+        "whole; those on rows that were learned from or validated on (the fit, the choice of the "
+        "rung) count rows.",
     )
 
 

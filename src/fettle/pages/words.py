@@ -258,7 +258,8 @@ def p_value(p: float) -> str:
 def tested(comparison: Comparison) -> str:
     """By what the difference was tested, with its p."""
     if comparison.metric in TESTS:
-        return f"{TESTS[comparison.metric]}, {p_value(comparison.p)}"
+        of = "" if comparison.groups is None else f" of {count(comparison.groups, 'group')}"
+        return f"{TESTS[comparison.metric]}{of}, {p_value(comparison.p)}"
     if comparison.groups is None:
         return f"exact McNemar {p_value(comparison.p)}"
     return f"exact over the signs of {count(comparison.groups, 'group')}, {p_value(comparison.p)}"
