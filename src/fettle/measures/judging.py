@@ -1,11 +1,12 @@
 """Judging: class numbers in, Scores and Comparisons out, each with its interval and its rows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 from fettle.core.evaluation import ClassScores, Contender
-from fettle.core.score import Comparison, Score
+from fettle.core.score import Comparison, Score, number
 from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
 from fettle.measures.groups import effective_rows, sign_flip, together
@@ -213,13 +214,30 @@ def _gained(one: Contender) -> float:
     return one.versus_kept.difference
 
 
-def looks(openings: int) -> tuple[str, ...]:
-    """What a reader must know of looks at the rows before this one."""
+def looks(openings: int, score: Score) -> tuple[str, ...]:
+    """What a reader must know of looks at the rows before this one, and what they cost at most.
+
+    Args:
+        openings: how many looks there have been, this one included.
+        score: of the kept model; half its interval is two standard errors.
+
+    Returns:
+        A sentence with how much better the best of so many equally good models would seem to be:
+        the expected largest of their errors, were these unrelated. Nothing at the first look.
+
+    Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958, for the largest of
+    several normal numbers.
+    """
     if openings == 1:
         return ()
+    normal = NormalDist()
+    error = (score.high - score.low) / 2 / normal.inv_cdf((1 + intervals.LEVEL) / 2)
+    flattered = error * normal.inv_cdf((openings - 0.375) / (openings + 0.25))
     return (
         f"These test rows have been looked at {openings} times: choosing among versions by them "
-        "makes their scores too good.",
+        f"makes their scores too good. The best of {openings} models that are equally good would "
+        f"seem better than it is by up to about {number(flattered, score.name)} "
+        f"({score.name.replace('_', ' ')}).",
     )
 
 

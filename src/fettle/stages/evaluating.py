@@ -171,6 +171,7 @@ def _scored(
     values = seen.judge.values(answers[before][1], seen.truth), seen.values, seen.tested
     by_row = seen.judge.by_row
     several = None if seen.tested is None else int(seen.tested.max()) + 1
+    score = next(one for one in contenders if one.name == seen.run.kept).score(seen.plan.metric)
     return Evaluation(
         test=seen.split.vault.fingerprint,
         rows=len(seen.truth),
@@ -184,7 +185,8 @@ def _scored(
         smallest_gain=by_row.smallest_gain(*values),
         rows_to_tell=None if change is None or change.verdict != "cannot tell" else
         by_row.rows_to_tell(*values),
-        notes=judging.looks(openings) + few_groups(several) + seen.judge.remarks(seen.truth),
+        notes=judging.looks(openings, score) + few_groups(several) +
+        seen.judge.remarks(seen.truth),
     )
 
 
