@@ -35,7 +35,8 @@ WORLDS = {
 """Shares of the classes, and the accuracy; mistakes go to the other classes by their shares."""
 
 
-CUSTOMERS = {"30 customers of 5 rows": (30, 5), "30 of 20": (30, 20), "100 of 10": (100, 10)}
+CUSTOMERS = {"30 customers of 5 rows": (30, 5), "30 of 20": (30, 20), "100 of 10": (100, 10),
+             "3 of 60": (3, 60), "5 of 40": (5, 40)}
 SPREAD = (6.0, 1.5)
 """Of a customer's own accuracy: a beta distribution, 80% in the mean, standard deviation 14%."""
 FEWER_DRAWS = 4

@@ -14,8 +14,7 @@ from collections import Counter
 
 import numpy as np
 
-from fettle.measures import gating
-from fettle.stages import promoting
+from fettle.measures import answer_gating, gating
 
 ACCURACY = 0.90
 DIFFERING = 0.06
@@ -44,7 +43,7 @@ def draw(
 def headline(first: np.ndarray, second: np.ndarray) -> str:
     """What the gate on the headline alone says."""
     _, low, high = gating.accuracy_change(first, second)
-    return "pass" if low > -promoting.MARGIN else "fail" if high < 0 else "cannot tell"
+    return "pass" if low > -answer_gating.MARGIN else "fail" if high < 0 else "cannot tell"
 
 
 def whole(
@@ -61,7 +60,7 @@ def whole(
         rng.beta(mean / (1 - mean), 1, size=rows) for mean in (ACCURACY, ACCURACY + gain)
     )
     fields = [("x" * int(length),) for length in rng.integers(5, 200, size=rows)]
-    gates, _ = promoting.compare(
+    gates, _ = answer_gating.compare_answers(
         labels, said, (first_sure, second_sure), fields, metric="accuracy", rng=rng
     )
     return {gate.name: gate.verdict for gate in gates}

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from fettle.core import audit, dataset, evaluation, plan, progress, run, split, version
 from fettle.core.compared import Compared
-from fettle.core.score import Comparison, figures
+from fettle.core.score import Comparison, figures, number, signed
 
 __all__ = [
     "Watcher", "compared", "error", "evaluated", "findings", "message", "plain", "predictions",
@@ -151,7 +151,7 @@ class _Ladder:
             elif name == climbed:
                 state = "under way" if self._epoch is None else f"epoch {self._epoch.number} done"
                 if self._epoch is not None and self._epoch.validation_score is not None:
-                    score = f"{self._epoch.validation_score:.3f} so far"
+                    score = f"{number(self._epoch.validation_score)} so far"
             drawn.add_row(escape(name), state, taken, f"{seconds:.0f}", escape(score))
         return drawn
 
@@ -203,10 +203,11 @@ def _epoch(event: run.Epoch) -> str:
     judged = ""
     if event.validation_score is not None and event.validation_loss is not None:
         judged = (
-            f", validation loss {event.validation_loss:.3f}, score {event.validation_score:.3f}"
+            f", validation loss {number(event.validation_loss)}, "
+            f"score {number(event.validation_score)}"
         )
     return (
-        f"[dim]epoch {event.number}: train loss {event.train_loss:.3f}{judged}, "
+        f"[dim]epoch {event.number}: train loss {number(event.train_loss)}{judged}, "
         f"{event.seconds:.1f} s[/]"
     )
 
@@ -220,14 +221,21 @@ def _evaluation(event: evaluation.Evaluation) -> str:
         lines.append(f"      before ({before.name}): {escape(str(before.scores[0]))}")
         if against is not None:
             lines.append(
-                f"      after against before{_measured(against)}: {against.difference:+.3f} "
-                f"\\[{against.low:+.3f}, {against.high:+.3f}], {against.wins:,} rows won, "
+                f"      after against before{_measured(against)}: "
+                f"{escape(_gained(against))}, {against.wins:,} rows won, "
                 f"{against.losses:,} lost, p {against.p:.2g}: {against.verdict}"
             )
     for one in event.contenders:
         if one.kind == "baseline":
             lines.append(f"      {one.name}: {escape(str(one.scores[0]))}")
+    lines += [f"      [dim]{escape(note)}[/]" for note in event.notes]
     return "\n".join(lines)
+
+
+def _gained(one: Comparison) -> str:
+    """The difference with its interval."""
+    value, low, high = (signed(end, one.metric) for end in (one.difference, one.low, one.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _measured(against: Comparison) -> str:
@@ -271,15 +279,15 @@ def compared(made: Compared) -> None:
           ([one.name.replace("_", " "), str(one), str(other)] for one, other in made.scores))
     for one in filter(None, (made.comparison, made.macro_f1)):
         message(
-            f"{one.metric.replace('_', ' ')}: {one.difference:+.3f} [{one.low:+.3f}, "
-            f"{one.high:+.3f}], {one.wins:,} rows won, {one.losses:,} lost of {one.rows:,}, "
+            f"{one.metric.replace('_', ' ')}: {_gained(one)}, {one.wins:,} rows won, "
+            f"{one.losses:,} lost of {one.rows:,}, "
             f"p {one.p:.2g}: {one.verdict}"
         )
     moved = [one for one in made.classes if one.wins or one.losses]
     if not made.classes:  # of numbers there are none
         return
     table("", ["class", "recall", "rows won", "rows lost", "rows", "p, adjusted"],
-          ([one.metric, f"{one.difference:+.3f}", one.wins, one.losses, one.rows, f"{one.p:.2g}"]
+          ([one.metric, signed(one.difference), one.wins, one.losses, one.rows, f"{one.p:.2g}"]
            for one in moved[:SHOWN_CLASSES]))
 
 
@@ -321,9 +329,10 @@ def verdict(made: version.Verdict) -> None:
     """Every gate with its value and its threshold, and what they come to."""
     drawn = Table("gate", "", "value", "90% interval", "may be", "")
     for gate in made.gates:
-        value = "" if gate.value is None else f"{gate.value:+.3f}"
-        between = "" if gate.low is None else f"{gate.low:+.3f} to {gate.high:+.3f}"
-        limit = f"{'from' if gate.threshold < 0 else 'to'} {gate.threshold:+.3f}"
+        value = "" if gate.value is None else signed(gate.value)
+        between = "" if gate.low is None or gate.high is None else (
+            f"{signed(gate.low)} to {signed(gate.high)}")
+        limit = f"{'from' if gate.threshold < 0 else 'to'} {signed(gate.threshold)}"
         drawn.add_row(
             escape(gate.name), f"[{VERDICTS[gate.verdict]}]{gate.verdict}[/]", value, between,
             limit, escape(gate.sentence),

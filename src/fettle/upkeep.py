@@ -317,6 +317,7 @@ def _candidate(opened: "Opened") -> "Candidate":
 
     paths = opened.paths
     audit = records.load(paths["audit.json"], Audit) if "audit.json" in paths else None
+    split = records.load(paths["split.json"], Split)
     return Candidate(
         id=opened.id,
         answers=_probabilities(opened),
@@ -325,7 +326,8 @@ def _candidate(opened: "Opened") -> "Candidate":
         classes=opened.task.classes,
         metric=opened.plan["metric"],
         rows=arrow.read(paths["rows.arrow"]) if "rows.arrow" in paths else None,
-        test=records.load(paths["split.json"], Split).vault.fingerprint,
+        test=split.vault.fingerprint,
+        tied=split.tied,
         bytes=sum(path.stat().st_size for name, path in paths.items() if name not in BESIDE),
         blockers=None if audit is None else tuple(one.check for one in audit.blockers()),
         several=opened.task if isinstance(opened.task, MultiLabel) else None,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from fettle.checks.order import order
@@ -91,3 +93,15 @@ def test_a_column_with_gaps_is_judged_by_what_stands_in_it():
     gaps = [None if row % 3 == 0 else cell for row, cell in enumerate(IDS)]
     assert telltales(columns(SORTED, id=gaps)).findings
     assert telltales(columns(SORTED, id=[None] * 300)).findings == ()
+
+
+def test_the_column_that_the_split_is_made_by_is_no_telltale():
+    """"Split by time" is no remedy where it is split by time."""
+    given = columns(SORTED, when=DAYS)
+    assert telltales(given).findings
+    schema = replace(given.dataset.schema, time="when")
+    assert telltales(replace(given, dataset=replace(given.dataset, schema=schema))).findings == ()
+    read = evidence(SORTED, when=DAYS)
+    schema = replace(read.dataset.schema, time="when")
+    (warned,) = telltales(replace(read, dataset=replace(read.dataset, schema=schema))).findings
+    assert warned.severity is Severity.WARN, "the model still reads it"

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from fettle.checks import CHECKS_OF, NOT_FOR
-from fettle.checks.company import company
+from fettle.checks.company import _together, company
 from fettle.checks.conflicts import conflicts
 from fettle.checks.coverage import coverage
 from fettle.checks.evidence import look
@@ -44,6 +45,15 @@ def test_company_tells_how_many_labels_and_which_stand_together():
     assert "3 labels, 1.40 a learning row: 4 rows without one, at most 2 in one row" in (
         note.sentence)
     assert "'b' with 'a' (8)" in note.sentence or "'a' with 'b' (8)" in note.sentence
+
+
+def test_pairs_of_labels_are_counted_as_a_product_of_all_labels_would():
+    rng = np.random.default_rng(0)
+    truth = rng.random((200, 30)) < 0.15
+    counts = truth.T.astype(int) @ truth.astype(int)
+    assert np.array_equal(_together(truth), np.triu(counts, 1))
+    assert not _together(truth[:, :1]).any()
+    assert _together(np.zeros((3, 4), dtype=bool)).shape == (4, 4)
 
 
 def test_labels_that_never_part_are_warned_of():

@@ -1,6 +1,7 @@
 import numpy as np
 
 from fettle.core.progress import finish
+from fettle.engine import curve
 from fettle.engine.curve import MOST_ROWS, sizes_of, values_by_size
 from fettle.tasks.classification import Classification
 
@@ -32,3 +33,27 @@ def test_more_rows_make_better_heads_and_all_rows_make_one():
     assert accuracy[0] < accuracy[-1] - 0.02
     assert (right[-1, 0] == right[-1, 1]).all()
     assert not (right[0, 0] == right[0, 1]).all()
+
+
+def test_rows_of_one_group_are_seen_together(monkeypatch):
+    """The first feature is the row's number: a head sees whole groups, but for one that is cut."""
+    rows, groups = 300, np.arange(300) // 10
+    learned, targets = blobs(rows, 0)
+    learned[:, 0] = np.arange(rows)
+    seen = []
+    real = curve.path_for
+
+    def spied(task, features, answers, *, l2):
+        seen.append(features[:, 0].astype(int))
+        return real(task, features, answers, l2=l2)
+
+    monkeypatch.setattr(curve, "path_for", spied)
+    finish(values_by_size(
+        Classification("abc"), learned, targets, *blobs(30, 1), l2=(0.1,),
+        sizes=np.array([45, 150, 300]), rng=np.random.default_rng(0), groups=groups,
+    ))
+    for inside in seen:
+        held = np.bincount(groups[inside], minlength=30)
+        assert len(inside) == len(set(inside))
+        assert ((held > 0) & (held < 10)).sum() == (len(inside) % 10 > 0)
+    assert not np.array_equal(np.sort(seen[0]), np.sort(seen[1])), "subsets differ"

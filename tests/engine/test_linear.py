@@ -3,9 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from fettle.core.progress import Progress, finish
-from fettle.engine.linear import choose, solve_path
+from fettle.core.progress import Note, Progress, finish
+from fettle.engine.linear import RIDGE, choose, solve_path
 from fettle.tasks.classification import Classification
+from fettle.tasks.regression import Regression
 
 ROWS, WIDTH, CLASSES = 120, 6, 3
 TASK = Classification("abc")
@@ -187,3 +188,82 @@ def test_over_several_partitions_the_mean_chooses_and_the_outputs_are_of_the_fir
         assert trial["score"] == pytest.approx(np.mean([one["score"] for one in single]))
         assert trial["loss"] == pytest.approx(np.mean([one["loss"] for one in single]))
     assert np.array_equal(whole.outputs, alone[0].outputs)
+
+
+def faint(*, rows=240, width=60):
+    """Numbers that features tell a little of: a weak penalty learns noise by heart.
+
+    Each weight is 0.2, and the noise has a variance of 16: on 120 rows a penalty of
+    16 / (120 * 0.04) = 3.3 a row is the best (Hoerl and Kennard, 1970).
+    """
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(rows, width)).astype(np.float32)
+    return features, (0.2 * features.sum(axis=1) + 4 * rng.normal(size=rows)).astype(np.float64)
+
+
+def searched(features, targets, task, score, **given):
+    work = choose({"a": features}, targets, task=task, folds=halves(len(targets)), score=score,
+                  **given)
+    events = []
+    while True:
+        try:
+            events.append(next(work))
+        except StopIteration as end:
+            notes = [one.sentence for one in events if isinstance(one, Note)]
+            steps = [one.done for one in events if isinstance(one, Progress)]
+            assert steps == list(range(steps[-1] + 1))
+            return end.value, notes
+
+
+def test_a_grid_whose_end_is_the_best_goes_on_beyond_it():
+    task = Regression({"mean": 0.0, "spread": 1.0})
+    features, targets = faint()
+    found, notes = searched(features, targets, task, task.score("r2"), l2=(0.3, 0.1), grows=True)
+    tried = sorted(one["l2"] for one in found.trials)
+    assert found.l2 > 1
+    assert tried[0] < found.l2 < tried[-1], "it has neighbours on both sides"
+    assert found.score == max(one["score"] for one in found.trials)
+    assert notes == []
+    assert 0.3 < searched(features, targets, task, task.score("r2"), l2=RIDGE)[0].l2 < 100
+
+
+def test_a_grid_that_was_asked_for_does_not_grow_and_it_is_said_that_its_end_was_best():
+    task = Regression({"mean": 0.0, "spread": 1.0})
+    features, targets = faint()
+    found, (note,) = searched(features, targets, task, task.score("r2"), l2=(0.3, 0.1))
+    assert found.l2 == 0.3
+    assert "The strongest penalty that was tried for the head, 0.3, is the best of 2" in note
+    assert searched(features, targets, task, task.score("r2"), l2=(0.3,))[1] == []
+
+
+def test_classes_have_a_grid_that_grows_where_the_strongest_penalty_is_best():
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(90, 60)).astype(np.float32)
+    targets = (features[:, 0] + 2 * rng.normal(size=90) > 0).astype(int)
+    task = Classification("ab")
+    found, _ = searched(features, targets, task, lambda said, truth: -task.plain_loss(said, truth),
+                        l2=(1e-3, 1e-4), grows=True)
+    tried = sorted(one["l2"] for one in found.trials)
+    assert tried[0] < found.l2 < tried[-1]
+    assert found.l2 > 1e-2
+
+
+def test_only_a_weak_end_that_scores_better_than_its_neighbour_is_said():
+    features, targets = given()
+    said = [searched(features, targets, TASK, score, l2=(30.0, 1e-2))[1]
+            for score in (accuracy, lambda outputs, truth: 0.5)]
+    assert "The weakest penalty" in said[0][0]
+    assert said[1] == [], "more certain of the same answers is not better"
+
+
+def test_poolings_of_numbers_are_compared_at_every_penalty():
+    """At a weak penalty noise of few columns looks better than a faint signal among many."""
+    task = Regression({"mean": 0.0, "spread": 1.0})
+    features, targets = faint()
+    noise = np.random.default_rng(9).normal(size=(len(targets), 2)).astype(np.float32)
+    found = finish(choose({"noise": noise, "real": features}, targets, task=task,
+                          folds=halves(len(targets)), l2=RIDGE, score=task.score("r2")))
+    assert found.pooling == "real"
+    by = {(one["pooling"], one["l2"]): one["score"] for one in found.trials}
+    assert by["noise", 0.01] > by["real", 0.01]
+    assert len(by) == 2 * len(RIDGE)

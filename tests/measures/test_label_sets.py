@@ -172,6 +172,7 @@ def test_two_models_are_compared_by_the_f1_of_rows():
     assert rows_to_tell(first, second) == 0
     assert rows_to_tell(first, first) is None
     assert smallest_gain(first, second) < 0.25
+    assert smallest_gain(first, first) is None, "a model against itself shows nothing"
 
 
 def test_a_slice_that_is_worse_is_found_by_ranks():

@@ -1,6 +1,9 @@
 import pytest
 
+from fettle import console
+from fettle.core.score import Comparison, Score
 from fettle.pages import words
+from fettle.pages.blocks import difference_cell, score_cell
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,23 @@ def test_seconds_read_as_a_person_says_them(seconds, said):
 )
 def test_a_difference_carries_its_sign_unless_it_is_none(value, said):
     assert words.signed(value) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("accuracy", 0.9314, "0.931"), ("mae", 0.0000123, "1.23e-05"), ("mae", 12345.6, "12,346"),
+     ("r2", -0.00004, "0.000"), ("mae", 3.2e18, "3.2e+18")],
+)
+def test_a_number_reads_the_same_in_the_console_the_report_and_the_card(name, value, said):
+    score = Score(name, value, value, value, 9)
+    gained = Comparison("a", "b", name, value, value, value, 1, 0, 0.1, 9)
+    sign = "" if said == "0.000" else "+"
+    assert str(score) == f"{name} {said} [{said}, {said}] on 9 rows"
+    assert words.scored(score) == f"{said} ({said} to {said})"
+    assert score_cell(score).text == said
+    assert words.under(score) == f"{said} to {said} · n\u00a09"
+    assert words.gained(gained) == difference_cell(gained).text == f"{sign}{said}"
+    assert console._gained(gained) == f"{sign}{said} [{sign}{said}, {sign}{said}]"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from fettle.modalities import ENCODERS
 from fettle.models.network import open_network, open_saved, tokenizer_json
 from fettle.stages import evaluating, rating
 from fettle.store import checkpoints
+from fettle.store.answers import validated
 from fettle.store.registry import Registry
 from fettle.tasks.making import task_of
 from stories import texts_and_labels, write_rows
@@ -269,7 +270,7 @@ def test_what_else_is_known_of_the_kept_model_is_all_there(told):
     made = told.evaluation
     assert [one.wanted for one in made.abstention.thresholds] == [0.90, 0.95, 0.99]
     every, score = made.abstention.curve[-1].accuracy, made.contender(made.kept).score("accuracy")
-    assert (every.value, every.rows) == (score.value, score.rows)  # its interval counts rows alone
+    assert every == score
     assert made.curve.points[-1].rows == len(told.split.learners)
     assert made.fitting.train.rows == min(len(told.split.train), evaluating.SAMPLE)
     assert (made.fitting.test.value, made.fitting.test.rows) == (score.value, score.rows)
@@ -333,3 +334,36 @@ def test_a_named_column_is_judged_apart(tmp_path, tell, sentences):
     assert set(sites) == {"a", "b"}
     assert sum(one.score.rows for one in sites.values()) == told.evaluation.rows
     assert "site" not in told.plan.reading.inputs
+
+
+def test_rows_that_hang_together_count_whole_in_all_that_is_said_of_test_rows(told):
+    """Test rows are tied four by four, learning rows two by two."""
+    rows, learners = told.split.vault.sealed, told.split.learners
+    ties = (
+        *(tuple(sorted(rows[at : at + 4])) for at in range(0, len(rows), 4)),
+        *(tuple(sorted(learners[at : at + 2])) for at in range(0, len(learners), 2)),
+    )
+    made = evaluated(told, split=replace(told.split, tied=ties))
+    alone = evaluated(told, split=replace(told.split, tied=()))
+    assert (made.groups, alone.groups) == (-(-len(rows) // 4), None)
+    for one, other in ((made.calibration.after.nll, alone.calibration.after.nll),
+                       (made.abstention.area, alone.abstention.area),
+                       (made.curve.points[0].score, alone.curve.points[0].score)):
+        assert one != other
+    assert made.calibration.temperature == alone.calibration.temperature
+    assert alone.calibration.low < alone.calibration.temperature < alone.calibration.high
+    assert (made.calibration.low, made.calibration.high) != (
+        alone.calibration.low, alone.calibration.high)
+    assert made.smallest_gain != alone.smallest_gain
+    few = replace(told.split, tied=(rows[: len(rows) // 2], rows[len(rows) // 2 :]))
+    assert any("no interval can be trusted" in note for note in evaluated(told, split=few).notes)
+
+
+def test_out_of_fold_it_is_known_which_rows_were_judged(told_of_few):
+    learners = told_of_few.split.learners
+    said, truth, places = validated(
+        told_of_few.run_folder, told_of_few.run.rung(told_of_few.run.kept).folder)
+    labels = told_of_few.dataset.targets([learners[at] for at in places])
+    assert sorted(places.tolist()) == list(range(len(learners)))
+    assert [told_of_few.plan.classes[at] for at in truth] == labels
+    assert len(said) == len(labels)

@@ -256,3 +256,60 @@ def test_calls_are_timed_in_turns(monkeypatch):
     assert len(first) == len(second) == promoting.CALLS
     assert asked[:4] == ["m@1", "m@2", "m@2", "m@1"]
     assert (first > 0).all()
+
+
+def tied(rows, *, size=10):
+    """Clusters of so many rows of a table that stand side by side."""
+    return tuple(tuple(range(start, start + size)) for start in range(0, rows, size))
+
+
+def test_rows_that_one_customer_won_do_not_make_a_champion():
+    """Twenty rows won, all of one of forty customers: by rows that is better, by customers not."""
+    rows = table(400)
+    champion = candidate("m@1", wrong(*range(20)), rows)
+    challenger = candidate("m@2", (), rows, confidence=0.97)
+    alone = verdict(champion, challenger)
+    assert (alone.decision, "better" in alone.gates[0].sentence) == ("promote", True)
+    clusters = tied(410, size=10)
+    whole = verdict(champion, replace(challenger, tied=(
+        clusters[0], tuple(range(10, 30)), *clusters[3:])))
+    assert (whole.decision, gates(whole)["accuracy"]) == ("cannot tell", "cannot tell")
+    assert whole.gates[0].low < -0.01 < alone.gates[0].low
+    assert "400 test rows hang together in 39 groups" in whole.notes[0]
+    assert whole.more_rows > 0
+
+
+def test_few_groups_are_said_where_the_gate_is_asked():
+    rows = table(400)
+    one = candidate("m@1", (), rows, tied=(tuple(range(10, 200)), tuple(range(200, 410))))
+    found = verdict(one, replace(one, id="m@2"))
+    assert "hang together in 2 groups" in found.notes[0]
+    assert "no interval can be trusted" in found.notes[1]
+
+
+def test_what_either_version_ties_hangs_together_also_by_way_of_rows_that_were_learned():
+    """The champion ties test rows 0 and 1, the challenger 1 to a row it learned, and that to 2."""
+    rows = table(40)
+    champion = candidate("m@1", (), rows, tied=((10, 11),))
+    challenger = candidate("m@2", (), rows, tied=((3, 11), (3, 12), (20, 21)))
+    found = promoting.pool(champion, challenger).groups
+    assert found[0] == found[1] == found[2]
+    assert found[10] == found[11]
+    assert len(set(found.tolist())) == 40 - 3
+    assert promoting.pool(replace(champion, tied=()), replace(challenger, tied=())).groups is None
+
+
+def test_numbers_are_gated_by_groups_too():
+    rows = rows_of([f"row {at}" for at in range(200)], [str(at) for at in range(200)],
+                   ["test"] * 200)
+
+    def answers(off):
+        return lambda fields: np.array([[float(one[0].split()[-1]) + off(
+            int(one[0].split()[-1]))] for one in fields])
+
+    champion = candidate("m@1", (), rows, classes=(), metric="r2",
+                         answers=answers(lambda at: 3 if at < 20 else 1))
+    challenger = candidate("m@2", (), rows, classes=(), metric="r2", answers=answers(lambda at: 1))
+    assert verdict(champion, challenger).gates[0].low > 0
+    customers = tied(200, size=20)
+    assert verdict(replace(champion, tied=customers), challenger).gates[0].low <= 0

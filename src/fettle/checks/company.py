@@ -28,8 +28,8 @@ def company(evidence: Evidence) -> Found:
         return Found()
     labels = [label for label, _ in counts.most_common(_MOST)]
     truth = indicators([evidence.labels[row] for row in rows], labels)
-    held = truth.sum(axis=1)
-    findings = [_counted(evidence, truth, labels)]
+    held, together = truth.sum(axis=1), _together(truth)
+    findings = [_counted(evidence, held, together, labels)]
     if held.max() == 1:
         sentence = (
             f"Rows may have several labels, and none of {counted(len(rows), 'learning row')} has "
@@ -37,19 +37,32 @@ def company(evidence: Evidence) -> Found:
         )
         remedy = "Where they exclude each other, --task classification knows it and does better."
         findings.append(finding(evidence, "company", Severity.WARN, [], (sentence, remedy)))
-    return Found((*findings, *_inseparable(evidence, truth, labels)))
+    return Found((*findings, *_inseparable(evidence, truth.sum(axis=0), together, labels)))
 
 
-def _counted(evidence: Evidence, truth: np.ndarray, labels: list[str]) -> Finding:
-    held = truth.sum(axis=1)
+def _together(truth: np.ndarray) -> np.ndarray:
+    """Rows with both labels, int (labels, labels), the lower number first; 0 elsewhere.
+
+    Only labels that do stand in one row are paired: of many labels a row has few.
+    """
+    rows, at = np.nonzero(truth)  # row by row, labels ascending
+    labels = truth.shape[1]
+    pairs = [np.zeros(0, dtype=np.int64)]
+    for step in range(1, int(truth.sum(axis=1).max(initial=0))):
+        same = rows[step:] == rows[:-step]
+        pairs.append(at[:-step][same] * labels + at[step:][same])
+    return np.bincount(np.concatenate(pairs), minlength=labels**2).reshape(labels, labels)
+
+
+def _counted(
+    evidence: Evidence, held: np.ndarray, together: np.ndarray, labels: list[str]
+) -> Finding:
     bare, most = int((held == 0).sum()), int(held.max())
-    together = truth.T.astype(np.int64) @ truth.astype(np.int64)
-    pairs = np.triu(together, 1)
-    order = np.argsort(-pairs, axis=None, kind="stable")[:_SHOWN]
+    order = np.argsort(-together, axis=None, kind="stable")[:_SHOWN]
     shown = [
-        f"{quoted(labels[one])} with {quoted(labels[other])} ({int(pairs[one, other]):,})"
-        for one, other in zip(*np.unravel_index(order, pairs.shape), strict=True)
-        if pairs[one, other]
+        f"{quoted(labels[one])} with {quoted(labels[other])} ({int(together[one, other]):,})"
+        for one, other in zip(*np.unravel_index(order, together.shape), strict=True)
+        if together[one, other]
     ]
     sentence = (
         f"{counted(len(labels), 'label')}, {held.mean():.2f} a learning row: "
@@ -61,10 +74,10 @@ def _counted(evidence: Evidence, truth: np.ndarray, labels: list[str]) -> Findin
     return finding(evidence, "company", Severity.NOTE, [], said, count=len(labels))
 
 
-def _inseparable(evidence: Evidence, truth: np.ndarray, labels: list[str]) -> list[Finding]:
+def _inseparable(
+    evidence: Evidence, has: np.ndarray, together: np.ndarray, labels: list[str]
+) -> list[Finding]:
     """At most one warning on pairs of labels that nearly always stand together."""
-    has = truth.sum(axis=0)
-    together = truth.T.astype(np.int64) @ truth.astype(np.int64)
     either = has[:, None] + has[None, :] - together
     often = np.minimum(has[:, None], has[None, :]) >= _FEWEST
     ones, others = np.nonzero(np.triu(often & (together >= _INSEPARABLE * either), 1))

@@ -66,7 +66,7 @@ def _repeats(
         "All are used, and each cluster stays on one side of the split. Keep one of each "
         "unless they were seen more than once."
         if kind == "learning row"
-        else "All are scored. Repeats count more than once, so intervals are a little too narrow."
+        else "All are scored. Intervals count each cluster whole, so repeats make none narrower."
     )
     return [finding(evidence, "duplicates", severity, repeats, (sentence, remedy))]
 

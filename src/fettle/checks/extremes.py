@@ -10,6 +10,8 @@ __all__ = ["extremes"]
 _FENCE = 3.0
 """Interquartile ranges beyond the quartiles."""
 _FEWEST = 50
+_MANY = 0.01
+"""Of the rows: more than these are seldom slips."""
 _NAMED = 5
 
 
@@ -36,8 +38,13 @@ def extremes(evidence: Evidence) -> Found:
         f"half of which lie between {low:g} and {high:g}: {named}"
         f"{', ...' if len(found) > _NAMED else ''}."
     )
+    leans = len(found) > _MANY * len(rows) and numbers[far].min() > high and numbers.min() > 0
     remedy = (
-        "They are used, and count much where errors are squared. Mend slips of the unit or of the "
-        "point; where they are real, try --loss huber."
+        "They are used, and count much where errors are squared. " + (
+            "So many on one side are seldom slips: a column with their logarithm may be the better "
+            "target; or try --loss huber."
+            if leans else
+            "Mend slips of the unit or of the point; where they are real, try --loss huber."
+        )
     )
     return Found((finding(evidence, "extremes", Severity.WARN, found, (sentence, remedy)),))

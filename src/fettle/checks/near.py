@@ -69,8 +69,8 @@ def _repeats(
         "All are used, and each cluster stays on one side of the split. Keep one of each if they "
         "are copies."
         if kind == "learning row"
-        else "All are scored. Near repeats count more than once, so intervals are a little too "
-        "narrow."
+        else "All are scored. Intervals count each cluster whole, so near repeats make none "
+        "narrower."
     )
     return [finding(evidence, "near", severity, repeats, (sentence, remedy))]
 

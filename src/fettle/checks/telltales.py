@@ -47,8 +47,9 @@ def telltales(evidence: Evidence) -> Found:
     labels = evidence.codes(rows)
     if labels.max() == 0:
         return Found()
-    table = evidence.dataset.table
-    columns = [name for name in table.column_names if name != evidence.dataset.schema.target]
+    schema = evidence.dataset.schema
+    split_by = {schema.target, schema.group, schema.time} - set(schema.inputs)
+    columns = [name for name in evidence.dataset.table.column_names if name not in split_by]
     rng = np.random.default_rng(0)  # shuffles labels only to see what chance explains
     findings = []
     for name in columns:

@@ -128,6 +128,9 @@ class Calibration:
     """What rows those were: validation or out of fold."""
     before: Reliability
     after: Reliability
+    low: float | None = None
+    """Of the temperature's 95% interval; None where it was fitted elsewhere."""
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +352,8 @@ class Evaluation:
     rows show in 80% of cases."""
     notes: tuple[str, ...] = ()
     rows_to_tell: int | None = None
-    """About how many test rows in all would show the measured change from before, in 80% of
-    cases; None where they are enough, or no number would do."""
+    """About how many more test rows would show the measured change from before, in 80% of cases;
+    None where they are enough, or no number would do."""
     rules: tuple[LabelRule, ...] = ()
     """Of each label, where a row may have several."""
     calibration: Calibration | None = None

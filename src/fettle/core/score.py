@@ -1,19 +1,49 @@
 """The Score and the Comparison: a measured number or difference, and how sure one can be of it."""
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["Comparison", "Score", "figures"]
+__all__ = ["NONE", "Comparison", "Score", "figures", "number", "signed"]
 
-_IN_UNITS = ("mae", "rmse")
-"""Scores in the unit of the target, which may be tiny."""
+NONE = "–"
+"""Stands where there is nothing to say: not measured, not finite, not done."""
+_IN_UNITS = frozenset(("mae", "rmse", "bias"))
+"""What is in the unit of the target, which may be tiny."""
 _TINY = 0.1
 """Of these, below it three decimals say too little."""
+_LARGE, _HUGE = 1000, 1e15
 
 
 def figures(value: float, most: int = 6) -> str:
     """A number of any size with so many figures that mean something; all before the point."""
     is_long = 10**most <= abs(value) < 1e15
     return f"{value:.0f}" if is_long else f"{value:.{most}g}"
+
+
+def number(value: float, name: str = "") -> str:
+    """A measured number as the console, the report and the model card write it.
+
+    Three decimals; from a thousand on none; four figures of what is in the unit of the target and
+    below 0.1; a dash where it is not finite.
+
+    Args:
+        value: of any size.
+        name: of the score that it is, or of one in the same unit.
+    """
+    if not math.isfinite(value):
+        return NONE
+    if abs(value) >= _LARGE:
+        return f"{value:,.0f}" if abs(value) < _HUGE else f"{value:.4g}"
+    if name in _IN_UNITS and abs(value) < _TINY:
+        return figures(value, 4)
+    return f"{value:.3f}".replace("-0.000", "0.000")
+
+
+def signed(value: float, name: str = "") -> str:
+    """A difference as `number` writes it, behind its sign; no sign before zero."""
+    text = number(abs(value), name)
+    is_nothing = text in ("0", "0.000", NONE)
+    return text if is_nothing else ("+" if value > 0 else "-") + text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +58,7 @@ class Score:
     """How many rows it was measured on."""
 
     def __str__(self) -> str:
-        is_tiny = self.name in _IN_UNITS and self.value < _TINY
-        ends = self.value, self.low, self.high
-        value, low, high = (figures(one, 4) if is_tiny else f"{one:.3f}" for one in ends)
+        value, low, high = (number(one, self.name) for one in (self.value, self.low, self.high))
         return f"{self.name.replace('_', ' ')} {value} [{low}, {high}] on {self.rows:,} rows"
 
 

@@ -124,20 +124,18 @@ class ByRow:
     """Of their mean: accuracy, mae."""
     less_is_better: bool
     score: Callable[..., Score]
-    """The mean of the values (rows,), with its interval; then, where `grouped`, of groups."""
+    """The mean of the values (rows,), with its interval; then groups, as below."""
     compare: Callable[..., Comparison]
-    """Two models by name, and the values of each on the same rows: what the second gains; then,
-    where `grouped`, of groups."""
+    """Two models by name, and the values of each on the same rows: what the second gains; then
+    groups, as below."""
     worse: Callable[[np.ndarray, np.ndarray], float]
     """The one-sided p that the first rows are worse than the second, which are others."""
-    smallest_gain: Callable[[np.ndarray, np.ndarray], float | None]
+    smallest_gain: Callable[..., float | None]
     """From the values of two models: the smallest gain that so many rows show in 80% of cases; None
-    where they do not tell."""
-    rows_to_tell: Callable[[np.ndarray, np.ndarray], int | None]
-    """About how many rows in all would show the difference; None where no number would do."""
-    grouped: bool = False
-    """Whether score and compare take the numbers of groups, int (rows,), as well: rows that hang
-    together then count whole. Only such a judge is handed groups."""
+    where they do not tell. Then groups, as below."""
+    rows_to_tell: Callable[..., int | None]
+    """About how many more rows would show the difference; None where no number would do. Then
+    groups: int (rows,), where rows hang together and count whole; None where each is alone."""
 
 
 class Judge(Protocol):
@@ -166,7 +164,7 @@ class Judge(Protocol):
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
-        groups: np.ndarray | None = None,
+        groups: np.ndarray | None = None, among: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """The fields of an Evaluation that this task alone has.
 
@@ -177,6 +175,7 @@ class Judge(Protocol):
             source: what rows those were.
             seed: of resamples.
             groups: int (rows,), where judged rows hang together.
+            among: the same of the validation rows.
         """
 
     def fitting(

@@ -33,12 +33,14 @@ def values_by_size(
     l2: Sequence[float],
     sizes: np.ndarray,
     rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> Generator[Progress, None, np.ndarray]:
     """How well heads on so many rows did, row by row: (sizes, subsets, test rows), by `by_row`.
 
     Each size has three subsets, with an even share of each stratum; the penalty of each is the one
     that does best on the learned rows outside it. All rows together have one head, which takes the
-    penalty that was best at the size below.
+    penalty that was best at the size below. Rows that hang together are taken together, so that
+    more rows mean more groups, and none outside is known from inside (but for one that is cut).
 
     Args:
         task: says how a head is solved, and what an answer is worth.
@@ -49,10 +51,11 @@ def values_by_size(
         l2: penalties to choose from.
         sizes: rising; the last may be all learned rows.
         rng: draws the subsets.
+        groups: int (learned rows,), numbered from 0, where they hang together.
     """
     judge = task.judge
     values = np.zeros((len(sizes), SUBSETS, len(truth)))
-    orders = [_by_share(task.strata(targets), rng) for _ in range(SUBSETS)]
+    orders = [_whole(_by_share(task.strata(targets), rng), groups) for _ in range(SUBSETS)]
     best = float(np.median(l2))
     total = len(sizes) * SUBSETS
     for at, size in enumerate(sizes):
@@ -92,3 +95,14 @@ def _by_share(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         rows = np.flatnonzero(shuffled == label)
         place[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
     return np.asarray(order[np.argsort(place, kind="stable")])
+
+
+def _whole(order: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The order with the rows of each group side by side, where its first one stood."""
+    if groups is None:
+        return order
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    first = np.full(int(groups.max()) + 1, len(order))
+    np.minimum.at(first, groups, place)
+    return np.lexsort((place, first[groups]))

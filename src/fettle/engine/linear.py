@@ -10,16 +10,26 @@ import numpy as np
 import torch
 
 from fettle.core.plan import Setting
-from fettle.core.progress import Progress
+from fettle.core.progress import Note, Progress
 from fettle.core.task import Task
 
-__all__ = ["SOLVERS", "Chosen", "Solved", "choose", "path_for", "ridge_path", "solve_path"]
+__all__ = [
+    "RIDGE", "SOLVERS", "Chosen", "Solved", "choose", "path_for", "ridge_path", "solve_path",
+]
 
 ITERATIONS = 200
 TOLERANCE = 1e-5
 FIRST_LOOK = slice(4, 5)
 """Of the penalties, the strongest first: where poolings are compared before the best one is solved
 along all of them; the first one where there are fewer."""
+CHEAP = frozenset(("ridge",))
+"""Solvers of which a further penalty costs next to nothing."""
+RIDGE = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+"""Penalties for ridge regression on features of some hundred columns, whose spread is 1 each: most
+of what they share is along few axes, with a variance of ten to a hundred."""
+STEP = 10**0.5
+STRONGEST, WEAKEST = 1e5, 1e-6
+"""Beyond these a head answers all rows alike, or is not held back at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +197,73 @@ class Chosen:
     trials: tuple[Mapping[str, Setting], ...]
 
 
+@dataclass(slots=True)
+class _Search:
+    """Heads solved on each fold's first part and judged on the second, one setting at a time."""
+
+    vectors: Mapping[str, np.ndarray]
+    targets: np.ndarray
+    task: Task
+    partitions: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]
+    score: Callable[[np.ndarray, np.ndarray], float]
+    tried: dict[tuple[str, float], _Tried]
+    total: int
+    done: int = 0
+
+    def solve(self, pooling: str, l2: Sequence[float]) -> Generator[Progress, None, None]:
+        """Try this pooling with those of the penalties that it was not tried with."""
+        wanted = [one for one in l2 if (pooling, one) not in self.tried]
+        found = self.vectors[pooling]
+        outputs: dict[float, list[list[np.ndarray]]] = {}
+        for at, partition in enumerate(self.partitions):
+            for teach, judge in partition:
+                yield Progress("head", self.done, self.total, "solutions")
+                self.done += 1
+                if not wanted:
+                    continue
+                for head in path_for(self.task, found[teach], self.targets[teach], l2=wanted):
+                    parts = outputs.setdefault(head.l2, [[] for _ in self.partitions])
+                    parts[at].append(head.outputs(found[judge]))
+        judged = [self.targets[np.concatenate([judge for _, judge in one])]
+                  for one in self.partitions]
+        for penalty, parts in outputs.items():
+            joined = [np.concatenate(one) for one in parts]
+            ranks = [(self.score(said, truth), -self.task.plain_loss(said, truth))
+                     for said, truth in zip(joined, judged, strict=True)]
+            rank = tuple(float(np.mean(one)) for one in zip(*ranks, strict=True))
+            self.tried[pooling, penalty] = _Tried((rank[0], rank[1]), joined[0])
+
+    def best(self) -> tuple[str, float]:
+        """Pooling and penalty with the highest rank."""
+        return max(self.tried, key=lambda one: self.tried[one].rank)
+
+    def further(self) -> float | None:
+        """The penalty beyond the end of those tried, where that end is the best; None where the
+        best has neighbours on both sides, or nothing beyond is worth the time."""
+        pooling, penalty = self.best()
+        tried = sorted(l2 for name, l2 in self.tried if name == pooling)
+        if penalty == tried[-1] and penalty < STRONGEST:
+            return penalty * STEP
+        weaker = self.task.solver in CHEAP and penalty > WEAKEST
+        return penalty / STEP if penalty == tried[0] and weaker else None
+
+    def told(self) -> str:
+        """That the end of what was tried scored best, so that something beyond might score better;
+        empty where that is not so."""
+        pooling, penalty = self.best()
+        tried = sorted(l2 for name, l2 in self.tried if name == pooling)
+        if len(tried) < 2 or penalty not in (tried[0], tried[-1]):
+            return ""
+        neighbour = tried[1] if penalty == tried[0] else tried[-2]
+        if self.tried[pooling, neighbour].rank[0] >= self.tried[pooling, penalty].rank[0]:
+            return ""
+        what = "weakest" if penalty == tried[0] else "strongest"
+        return (
+            f"The {what} penalty that was tried for the head, {penalty:.2g}, is the best of "
+            f"{len(tried)}: one beyond it may be better. --set features.l2=... takes others."
+        )
+
+
 def choose(
     vectors: Mapping[str, np.ndarray],
     targets: np.ndarray,
@@ -196,10 +273,13 @@ def choose(
     l2: Sequence[float],
     score: Callable[[np.ndarray, np.ndarray], float],
     repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = (),
-) -> Generator[Progress, None, Chosen]:
+    grows: bool = False,
+) -> Generator[Progress | Note, None, Chosen]:
     """Which pooling, then which penalty: solved on each fold's first part, judged on the second.
 
-    Poolings are compared at some of the penalties; the better one is solved along all of them.
+    Poolings are compared at some of the penalties (at all, where those cost next to nothing); the
+    better one is solved along all of them. An end of the penalties that is chosen is no choice:
+    they go on beyond it until it is not, or it is said.
 
     Args:
         vectors: float (rows, width) by pooling.
@@ -210,40 +290,26 @@ def choose(
         score: (outputs, targets) to a number, more is better; equal ones are told apart by loss.
         repeats: further folds of the same rows, where they are few: choices are made by the mean
             over all; the outputs are those of the first.
+        grows: whether penalties beyond these may be tried; else they were asked for.
     """
     partitions = (folds, *repeats)
-    judged = [targets[np.concatenate([judge for _, judge in one])] for one in partitions]
-    look = (sorted(l2, reverse=True)[FIRST_LOOK] or [max(l2)])
-    tried: dict[tuple[str, float], _Tried] = {}
-    total = (len(vectors) + 1) * sum(map(len, partitions))
-    done = 0
-    stages: list[tuple[str, Sequence[float]]] = [(pooling, look) for pooling in vectors]
-    for number in range(len(vectors) + 1):
-        if number == len(vectors):
-            stages.append((max(tried, key=lambda one: tried[one].rank)[0], l2))
-        pooling, penalties = stages[number]
-        wanted = [one for one in penalties if (pooling, one) not in tried]
-        outputs: dict[float, list[list[np.ndarray]]] = {}
-        for at, partition in enumerate(partitions):
-            for teach, judge in partition:
-                yield Progress("head", done, total, "solutions")
-                found = vectors[pooling]
-                for head in path_for(task, found[teach], targets[teach], l2=wanted):
-                    parts = outputs.setdefault(head.l2, [[] for _ in partitions])
-                    parts[at].append(head.outputs(found[judge]))
-                done += 1
-        for penalty, parts in outputs.items():
-            joined = [np.concatenate(one) for one in parts]
-            ranks = [(score(said, truth), -task.plain_loss(said, truth))
-                     for said, truth in zip(joined, judged, strict=True)]
-            rank = tuple(float(np.mean(one)) for one in zip(*ranks, strict=True))
-            tried[pooling, penalty] = _Tried((rank[0], rank[1]), joined[0])
-    yield Progress("head", total, total, "solutions")
-    pooling, penalty = max(tried, key=lambda one: tried[one].rank)
-    best = tried[pooling, penalty]
+    each = sum(map(len, partitions))
+    search = _Search(vectors, targets, task, partitions, score, {}, (len(vectors) + 1) * each)
+    first = sorted(l2, reverse=True)[FIRST_LOOK] or [max(l2)]
+    look = l2 if task.solver in CHEAP else first
+    for pooling in vectors:
+        yield from search.solve(pooling, look)
+    yield from search.solve(search.best()[0], l2)
+    while grows and (beyond := search.further()) is not None:
+        search.total += each
+        yield from search.solve(search.best()[0], [beyond])
+    yield Progress("head", search.total, search.total, "solutions")
+    if told := search.told():
+        yield Note(told)
+    pooling, penalty = search.best()
+    best = search.tried[pooling, penalty]
     trials: tuple[Mapping[str, Setting], ...] = tuple(
         {"pooling": name, "l2": one, "score": found.rank[0], "loss": -found.rank[1]}
-        for (name, one), found in sorted(tried.items())
+        for (name, one), found in sorted(search.tried.items())
     )
     return Chosen(pooling, penalty, best.outputs, best.rank[0], trials)
-

@@ -6,7 +6,7 @@ import numpy as np
 
 from fettle.core.evaluation import Fitting
 from fettle.core.run import Epoch
-from fettle.core.score import Comparison, Score
+from fettle.core.score import Comparison, Score, number
 from fettle.measures.intervals import wilson
 
 __all__ = ["ceiling", "fitting", "of_errors", "overfits_from", "stopped_by"]
@@ -146,8 +146,9 @@ def of_errors(
     """
     since = overfits_from(history)
     told = [
-        f"It is off by {train.value:.4g} on the rows that it learned from ({train.low:.4g} to "
-        f"{train.high:.4g} on {train.rows:,}) and by {test.value:.4g} on the test rows."
+        f"It is off by {number(train.value, train.name)} on the rows that it learned from "
+        f"({number(train.low, train.name)} to {number(train.high, train.name)} on "
+        f"{train.rows:,}) and by {number(test.value, test.name)} on the test rows."
     ]
     overfits = test.value >= RATIO * train.value and test.low > train.high
     loses = baseline is not None and baseline.verdict == "worse"

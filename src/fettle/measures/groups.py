@@ -5,15 +5,22 @@ more witness makes every interval too narrow.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from math import erfc, sqrt
 
 import numpy as np
 
 from fettle.core.errors import ShapeError
 
-__all__ = ["effective_rows", "patterns", "sign_flip", "together"]
+__all__ = [
+    "FEW", "TRUSTED", "drawing", "effective_rows", "few_groups", "patterns", "reach", "sign_flip",
+    "together",
+]
 
-_LEVEL = 0.975
+FEW = 30
+"""With fewer groups it is unsure how much they differ, and an interval has to reach further."""
+TRUSTED = 10
+"""With fewer groups even an interval that reaches further stands on little; a reader is told."""
 _EXACT = 20_000
 """Differing rows up to which the distribution of sign flips is worked out; above, it is normal."""
 
@@ -28,7 +35,76 @@ def together(groups: np.ndarray) -> np.ndarray | None:
     return None if len(names) == len(groups) else numbers
 
 
-def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:
+def few_groups(several: int | None) -> tuple[str, ...]:
+    """What a reader must know where so few groups of test rows judge; nothing from ten on.
+
+    Args:
+        several: groups; None where every row is alone.
+    """
+    if several is None or several >= TRUSTED:
+        return ()
+    if several == 1:
+        return (
+            "All test rows belong to one group: nothing here says how it goes with another group, "
+            "so no interval can be trusted. Give test rows of ten groups or more.",
+        )
+    return (
+        f"The test rows belong to {several} groups: with fewer than {TRUSTED} no interval can be "
+        f"trusted. Each is widened, as far as Student's t with {several - 1} degrees of freedom "
+        "reaches, which allows for chance and not for groups of a kind that is not among them. "
+        "Give test rows of more groups.",
+    )
+
+
+def reach(several: int, level: float) -> float:
+    """How many bootstrap standard errors an interval reaches up and down, of resampled groups.
+
+    The bootstrap takes the groups for all there are, and so their spread for too small; and the
+    spread of few is itself unsure: t sqrt(groups / (groups - 1)), which nears the normal quantile.
+
+    Args:
+        several: groups, two or more.
+        level: how often the interval should hold the truth.
+
+    Source: Cameron and Miller, "A Practitioner's Guide to Cluster-Robust Inference", Journal of
+    Human Resources 50, 2015, section VI: t with one degree of freedom less than groups.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(several - 1, (1 + level) / 2)) * sqrt(several / (several - 1))
+
+
+def drawing(
+    rows: int, groups: np.ndarray | None, rng: np.random.Generator
+) -> Callable[[], tuple[np.ndarray, np.ndarray | None]]:
+    """A function that draws rows with replacement, groups whole.
+
+    Args:
+        rows: how many there are.
+        groups: int (rows,), numbered from 0; None where each is alone.
+        rng: draws.
+
+    Returns:
+        Each call gives row numbers, about as many as rows; and their groups, numbered by draw (one
+        that is drawn twice counts as two), or None.
+    """
+    if groups is None:
+        return lambda: (rng.integers(rows, size=rows), None)
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        some = rng.integers(len(sizes), size=len(sizes))
+        lengths = sizes[some]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return order[np.repeat(starts[some], lengths) + within], np.repeat(
+            np.arange(len(some)), lengths)
+
+    return draw
+
+
+def effective_rows(values: np.ndarray, groups: np.ndarray, *, level: float = 0.95) -> float:
     """How many rows that are alone would tell as much of the mean of these.
 
     Rows over the design effect, and less where so few groups are that their spread is itself
@@ -37,6 +113,7 @@ def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:
     Args:
         values: float (rows,), such as right (1) or wrong (0), or a paired difference.
         groups: int (rows,), numbered from 0; equal where rows hang together.
+        level: of the interval that the rows are counted for.
 
     Returns:
         From 1.0 to the number of rows.
@@ -64,7 +141,8 @@ def effective_rows(values: np.ndarray, groups: np.ndarray) -> float:
         return float(several)
     sums = np.bincount(groups, apart, minlength=several)
     effect = several / (several - 1) * float((sums**2).sum()) / alone
-    unsure = float(stdtrit(rows - 1, _LEVEL) / stdtrit(several - 1, _LEVEL)) ** 2
+    end = (1 + level) / 2
+    unsure = float(stdtrit(rows - 1, end) / stdtrit(several - 1, end)) ** 2
     return float(np.clip(rows / max(effect, 1e-12) * unsure, 1.0, rows))
 
 

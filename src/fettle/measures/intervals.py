@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from fettle.core.errors import ShapeError
-from fettle.measures.groups import effective_rows, patterns
+from fettle.measures.groups import FEW, effective_rows, patterns, reach, together
 
 __all__ = [
     "LEVEL",
@@ -18,6 +18,7 @@ __all__ = [
     "bootstrap_interval",
     "confusion_interval",
     "confusion_intervals",
+    "ends_of_groups",
     "grouped_intervals",
     "mean_interval",
     "percentiles",
@@ -66,18 +67,42 @@ def wilson(successes: float, n: float, level: float = LEVEL) -> tuple[float, flo
     return low, high
 
 
-def share_interval(right: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+def share_interval(
+    right: np.ndarray, groups: np.ndarray | None, level: float = LEVEL
+) -> tuple[float, float]:
     """Wilson's interval of a share, (low, high), with as many rows as groups are worth.
 
     Args:
         right: bool (rows,).
-        groups: int (rows,), numbered from 0, where rows hang together; None where each is alone.
+        groups: int (rows,), where rows hang together; None where each is alone.
+        level: how often the interval should hold the true share.
     """
     hits, rows = int(right.sum()), len(right)
     if groups is None or rows == 0:
-        return wilson(hits, rows)
-    worth = effective_rows(right, np.unique(groups, return_inverse=True)[1])
-    return wilson(worth * (hits / rows), worth)
+        return wilson(hits, rows, level)
+    worth = effective_rows(right, np.unique(groups, return_inverse=True)[1], level=level)
+    return wilson(worth * (hits / rows), worth, level)
+
+
+def ends_of_groups(
+    drawn: np.ndarray, measured: np.ndarray | float, several: int, level: float = LEVEL
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high of a score from resamples of whole groups, the measured value inside.
+
+    Between percentiles; of fewer than 30 groups at least as far as Student's t reaches, since
+    two to five groups can only be drawn in a handful of ways.
+
+    Args:
+        drawn: (resamples, ...).
+        measured: (...), on the groups as they are.
+        several: how many groups there are, two or more.
+        level: of the interval.
+    """
+    low, high = percentiles(drawn, level)
+    half = np.asarray(0.0)
+    if several < FEW:
+        half = reach(several, level) * drawn.std(axis=0, ddof=1)
+    return np.minimum(low, measured - half), np.maximum(high, measured + half)
 
 
 def grouped_intervals(
@@ -99,7 +124,8 @@ def grouped_intervals(
         rng: draws the resamples.
 
     Returns:
-        One a score; 0.0 to 1.0 where all rows are one group, of which nothing can be drawn.
+        One a score, from 0 to 1; of few groups at least as wide as Student's t makes them; 0.0 to
+        1.0 where all rows are one group, of which nothing can be drawn.
 
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.
     """
@@ -114,8 +140,11 @@ def grouped_intervals(
         shaped = tables.reshape(-1, classes, classes)
         return np.stack([score(shaped) for score in scores], axis=1)
 
-    found = resampled(scores_of, shares, rows=int(groups.max()) + 1, width=classes**2, rng=rng)
-    low, high = percentiles(found)
+    several = int(groups.max()) + 1
+    found = resampled(scores_of, shares, rows=several, width=classes**2, rng=rng)
+    table = np.bincount(targets * classes + predicted, minlength=classes**2)
+    measured = np.array([score(table.reshape(1, classes, classes))[0] for score in scores])
+    low, high = (np.clip(end, 0.0, 1.0) for end in ends_of_groups(found, measured, several))
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
@@ -220,7 +249,8 @@ def confusion_intervals(
 
 
 def mean_interval(
-    values: np.ndarray, *, rng: np.random.Generator, level: float = LEVEL
+    values: np.ndarray, *, rng: np.random.Generator, level: float = LEVEL,
+    groups: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """The bootstrap interval, (low, high), of the mean of one number a row.
 
@@ -228,10 +258,22 @@ def mean_interval(
         values: float (rows,).
         rng: draws the resamples.
         level: the share of resamples inside.
+        groups: int (rows,), where rows hang together: the interval is then the wider of those by
+            row and by group. All rows in one group may as well have any mean up to the largest
+            value, either way.
+
+    Returns:
+        No end below 0 where no value is.
 
     Raises:
         ShapeError: no rows.
     """
+    numbers = None if groups is None or not len(groups) else together(groups)
+    if numbers is not None:
+        ends = (_mean_of_groups(values, numbers, rng, level),
+                mean_interval(values, rng=rng, level=level))
+        lowest, highest = min(one[0] for one in ends), max(one[1] for one in ends)
+        return (max(lowest, 0.0) if (values >= 0).all() else lowest), highest
     rows = len(values)
     if rows < 1:
         raise ShapeError("An interval needs at least one row.")
@@ -241,6 +283,23 @@ def mean_interval(
         for start in range(0, RESAMPLES, at_once)
     ]
     low, high = percentiles(np.concatenate(means), level)
+    return float(low), float(high)
+
+
+def _mean_of_groups(
+    values: np.ndarray, numbers: np.ndarray, rng: np.random.Generator, level: float
+) -> tuple[float, float]:
+    """Of groups numbered from 0, drawn whole."""
+    several = int(numbers.max()) + 1
+    if several == 1:
+        most = float(np.abs(values).max())
+        return -most, most
+    sums, sizes = np.bincount(numbers, values), np.bincount(numbers)
+    drawn = resampled(
+        lambda times: (times @ sums) / (times @ sizes), np.full(several, 1 / several),
+        rows=several, width=several, rng=rng,
+    )
+    low, high = ends_of_groups(drawn, float(values.mean()), several, level)
     return float(low), float(high)
 
 

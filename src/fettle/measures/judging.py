@@ -1,11 +1,12 @@
 """Judging: class numbers in, Scores and Comparisons out, each with its interval and its rows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 from fettle.core.evaluation import ClassScores, Contender
-from fettle.core.score import Comparison, Score
+from fettle.core.score import Comparison, Score, number
 from fettle.core.task import ByRow
 from fettle.measures import classification, intervals, paired
 from fettle.measures.groups import effective_rows, sign_flip, together
@@ -44,10 +45,10 @@ def scores(
     found = [accuracy(targets == predicted, groups)]
     whole = None if groups is None else intervals.grouped_intervals(
         list(MACRO.values()), targets, predicted, classes, groups, rng=rng)
-    for number, (name, score) in enumerate(MACRO.items()):
+    for at, (name, score) in enumerate(MACRO.items()):
         low, high = intervals.confusion_interval(score, counts, rng=rng)
         if whole is not None:
-            low, high = min(low, whole[number][0]), max(high, whole[number][1])
+            low, high = min(low, whole[at][0]), max(high, whole[at][1])
         found.append(Score(name, float(score(counts)), low, high, rows))
     return tuple(found)
 
@@ -112,14 +113,14 @@ def class_scores(
     counts = classification.confusion(targets, predicted, len(labels))
     f1 = classification.class_f1(counts)
     found = []
-    for number, label in enumerate(labels):
+    for at, label in enumerate(labels):
         right, true, called = (
-            int(counts[number, number]), int(counts[number].sum()), int(counts[:, number].sum())
+            int(counts[at, at]), int(counts[at].sum()), int(counts[:, at].sum())
         )
         apart = np.array([[right, true - right],
                           [called - right, len(targets) - true - called + right]])
         low, high = intervals.confusion_interval(_first_f1, apart, rng=rng)
-        of_class, so_called = targets == number, predicted == number
+        of_class, so_called = targets == at, predicted == at
         if groups is not None:
             whole = intervals.grouped_intervals(
                 [_first_f1], (~of_class).astype(int), (~so_called).astype(int), 2, groups, rng=rng)
@@ -130,7 +131,7 @@ def class_scores(
                 true,
                 _share("precision", of_class[so_called], _of(groups, so_called)),
                 _share("recall", so_called[of_class], _of(groups, of_class)),
-                Score("f1", float(f1[number]), low, high, true),
+                Score("f1", float(f1[at]), low, high, true),
             )
         )
     return tuple(found)
@@ -213,13 +214,30 @@ def _gained(one: Contender) -> float:
     return one.versus_kept.difference
 
 
-def looks(openings: int) -> tuple[str, ...]:
-    """What a reader must know of looks at the rows before this one."""
+def looks(openings: int, score: Score) -> tuple[str, ...]:
+    """What a reader must know of looks at the rows before this one, and what they cost at most.
+
+    Args:
+        openings: how many looks there have been, this one included.
+        score: of the kept model; half its interval is two standard errors.
+
+    Returns:
+        A sentence with how much better the best of so many equally good models would seem to be:
+        the expected largest of their errors, were these unrelated. Nothing at the first look.
+
+    Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958, for the largest of
+    several normal numbers.
+    """
     if openings == 1:
         return ()
+    normal = NormalDist()
+    error = (score.high - score.low) / 2 / normal.inv_cdf((1 + intervals.LEVEL) / 2)
+    flattered = error * normal.inv_cdf((openings - 0.375) / (openings + 0.25))
     return (
         f"These test rows have been looked at {openings} times: choosing among versions by them "
-        "makes their scores too good.",
+        f"makes their scores too good. The best of {openings} models that are equally good would "
+        f"seem better than it is by up to about {number(flattered, score.name)} "
+        f"({score.name.replace('_', ' ')}).",
     )
 
 
@@ -232,9 +250,26 @@ def _worse(inside: np.ndarray, outside: np.ndarray) -> float:
     return min(1.0, float(hypergeom.cdf(hits, all_rows, all_hits, rows)))
 
 
-def _to_tell(first: np.ndarray, second: np.ndarray) -> int | None:
+def _smallest_gain(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> float:
+    return paired.smallest_gain(max(int(len(first) / _effect(first, second, groups)), 1))
+
+
+def _to_tell(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> int | None:
     wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
-    return paired.more_rows_to_tell(wins, losses, len(first))
+    return paired.more_rows_to_tell(
+        wins, losses, len(first), effect=_effect(first, second, groups))
+
+
+def _effect(first: np.ndarray, second: np.ndarray, groups: np.ndarray | None) -> float:
+    """How many of these rows tell as much of a change as one row that is alone."""
+    numbers = None if groups is None else together(groups)
+    if numbers is None:
+        return 1.0
+    return len(first) / effective_rows(second.astype(int) - first.astype(int), numbers)
 
 
 RIGHT = ByRow(
@@ -243,8 +278,7 @@ RIGHT = ByRow(
     score=accuracy,
     compare=compare,
     worse=_worse,
-    smallest_gain=lambda first, second: paired.smallest_gain(len(first)),
+    smallest_gain=_smallest_gain,
     rows_to_tell=_to_tell,
-    grouped=True,
 )
 """Right or wrong, bool (rows,): accuracy, by Wilson, Newcombe, McNemar and Fisher."""

@@ -3,12 +3,15 @@
 Each label of each row is a question of yes or no; what is said of it is the probability of yes.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from fettle.core.errors import ShapeError
 from fettle.core.evaluation import Calibration, Reliability
 from fettle.core.score import Score
 from fettle.measures.calibration import (
+    calibration_error,
     debiased_error,
     fitted_temperature,
     reliability_bins,
@@ -69,7 +72,8 @@ def temperature(outputs: np.ndarray, truth: np.ndarray) -> float:
 
 
 def calibrated(
-    outputs: np.ndarray, truth: np.ndarray, heat: float, *, rows: int, source: str, seed: int
+    outputs: np.ndarray, truth: np.ndarray, heat: float, *, rows: int, source: str, seed: int,
+    groups: np.ndarray | None = None,
 ) -> Calibration:
     """Reliability before and after the outputs are divided by this temperature.
 
@@ -80,25 +84,29 @@ def calibrated(
         rows: that it was fitted on.
         source: what rows those were.
         seed: of the resamples.
+        groups: int (test rows,), numbered from 0, where rows hang together.
     """
     before, after = (
-        reliability(outputs / by, truth, rng=np.random.default_rng(seed)) for by in (1.0, heat)
+        reliability(outputs / by, truth, rng=np.random.default_rng(seed), groups=groups)
+        for by in (1.0, heat)
     )
     return Calibration(heat, rows, source, before, after)
 
 
 def reliability(
-    outputs: np.ndarray, truth: np.ndarray, *, rng: np.random.Generator
+    outputs: np.ndarray, truth: np.ndarray, *, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> Reliability:
     """NLL, Brier score and calibration error of the probabilities of yes, over all labels.
 
     NLL and Brier score are means over labels, so that sets of few and of many labels compare;
-    whole rows are drawn for the intervals.
+    whole rows are drawn for the intervals, and whole groups where rows hang together.
 
     Args:
         outputs: float (rows, labels); divided by the temperature already, where there is one.
         truth: bool (rows, labels).
         rng: draws the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together.
 
     Raises:
         ShapeError: the two differ in shape, or have no rows.
@@ -112,20 +120,27 @@ def reliability(
         raise ShapeError("How true probabilities are cannot be said without rows.")
     said = probabilities(outputs)
     brier = ((said - truth) ** 2).mean(axis=1)
-    error = debiased_error(said.ravel(), truth.ravel())
+    of = None if groups is None else np.repeat(groups, labels)
+    bins, by_chance = reliability_bins(said.ravel(), truth.ravel(), rng=rng, groups=of)
+    return Reliability(
+        nll=Score("nll", float(nll.mean()), *mean_interval(nll, rng=rng, groups=groups), rows),
+        brier=Score("brier", float(brier.mean()), *mean_interval(brier, rng=rng, groups=groups),
+                    rows),
+        error=_by_row(said, truth, rng) if of is None else replace(
+            calibration_error(said.ravel(), truth.ravel(), of, rng=rng), rows=rows),
+        ece=sum(one.rows * abs(one.confidence - one.accuracy) for one in bins) / truth.size,
+        ece_by_chance=by_chance,
+        bins=bins,
+    )
+
+
+def _by_row(said: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Score:
+    """The calibration error, its interval from rows drawn whole."""
+    rows, error = len(truth), debiased_error(said.ravel(), truth.ravel())
     times = int(np.clip(_DECISIONS_AT_MOST // truth.size, 50, _RESAMPLES))
     drawn = [
         debiased_error(said[at].ravel(), truth[at].ravel())
         for at in (rng.integers(rows, size=rows) for _ in range(times))
     ]
     low, high = percentiles(np.asarray(drawn))
-    bins, by_chance = reliability_bins(said.ravel(), truth.ravel(), rng=rng)
-    return Reliability(
-        nll=Score("nll", float(nll.mean()), *mean_interval(nll, rng=rng), rows),
-        brier=Score("brier", float(brier.mean()), *mean_interval(brier, rng=rng), rows),
-        error=Score("calibration_error", error, min(float(low), error), max(float(high), error),
-                    rows),
-        ece=sum(one.rows * abs(one.confidence - one.accuracy) for one in bins) / truth.size,
-        ece_by_chance=by_chance,
-        bins=bins,
-    )
+    return Score("calibration_error", error, min(float(low), error), max(float(high), error), rows)

@@ -7,6 +7,7 @@ import numpy as np
 
 from fettle.core.labels import indicators, names_in
 from fettle.measures.gating import LEVEL
+from fettle.measures.groups import together
 from fettle.measures.label_intervals import paired_difference
 from fettle.measures.label_sets import SCORES
 
@@ -35,7 +36,7 @@ def sets_of(truth: Sequence[str], first: Sequence[str], second: Sequence[str]) -
 
 
 def change_of(
-    sets: Sets, metric: str, *, rng: np.random.Generator
+    sets: Sets, metric: str, *, rng: np.random.Generator, groups: np.ndarray | None = None
 ) -> tuple[float, float, float]:
     """The second minus the first by this metric, with one-sided bounds of 95%.
 
@@ -43,9 +44,11 @@ def change_of(
         sets: of both.
         metric: micro_f1 or macro_f1.
         rng: draws the resamples.
+        groups: int (rows,), where rows hang together: they are drawn whole.
     """
     change, low, high, _ = paired_difference(
-        SCORES[metric], sets.truth, sets.first, sets.second, rng=rng, level=LEVEL
+        SCORES[metric], sets.truth, sets.first, sets.second, rng=rng, level=LEVEL,
+        groups=None if groups is None else together(groups),
     )
     return change, low, high
 

@@ -13,6 +13,7 @@ import numpy as np
 from fettle.core.evaluation import ClassScores, Contender, LookAt
 from fettle.core.score import Comparison, Score
 from fettle.measures import classification, intervals, paired
+from fettle.measures.groups import effective_rows, sign_flip, together
 from fettle.measures.label_intervals import tally_interval
 from fettle.measures.label_sets import SCORES, ranking_precision, row_f1, tallies
 
@@ -55,13 +56,17 @@ def values(said: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return row_f1(truth, called(said, truth.shape[1]))
 
 
-def scores(said: np.ndarray, truth: np.ndarray, *, rng: np.random.Generator) -> tuple[Score, ...]:
+def scores(
+    said: np.ndarray, truth: np.ndarray, *, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
+) -> tuple[Score, ...]:
     """Every score of these answers, each with its interval and its rows.
 
     Args:
         said: calls.
         truth: bool (rows, labels).
         rng: draws the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together: they count whole.
 
     Returns:
         micro_f1, macro_f1, row_f1, subset_accuracy, hamming_loss; and ranking_precision, of the
@@ -74,31 +79,42 @@ def scores(said: np.ndarray, truth: np.ndarray, *, rng: np.random.Generator) -> 
     counts = tallies(truth, answers)
     found = []
     for name, score in SCORES.items():
-        low, high = tally_interval(score, truth, answers, rng=rng)
+        low, high = tally_interval(score, truth, answers, rng=rng, groups=groups)
         found.append(Score(name, float(score(counts)), low, high, rows))
-    found.append(mean_row_f1(row_f1(truth, answers), rng=rng))
-    right = int((truth == answers).all(axis=1).sum())
-    found.append(Score("subset_accuracy", right / rows, *intervals.wilson(right, rows), rows))
-    found.append(_mean("hamming_loss", (truth != answers).mean(axis=1), rng))
+    found.append(mean_row_f1(row_f1(truth, answers), groups, rng=rng))
+    found.append(_share("subset_accuracy", (truth == answers).all(axis=1), groups))
+    found.append(_mean("hamming_loss", (truth != answers).mean(axis=1), rng, groups))
     ranks = said[..., 1]
     if np.isfinite(ranks).all():
         each = ranking_precision(truth[:, : ranks.shape[1]], ranks)
-        found.append(_mean("ranking_precision", each, rng))
+        found.append(_mean("ranking_precision", each, rng, groups))
     return tuple(found)
 
 
-def mean_row_f1(each: np.ndarray, *, rng: np.random.Generator | None = None) -> Score:
-    """The mean F1 of rows, float (rows,), with its interval."""
-    return _mean("row_f1", each, rng or np.random.default_rng(0))
+def mean_row_f1(
+    each: np.ndarray, groups: np.ndarray | None = None, *, rng: np.random.Generator | None = None
+) -> Score:
+    """The mean F1 of rows, float (rows,), with its interval; groups, int (rows,), count whole."""
+    return _mean("row_f1", each, rng or np.random.default_rng(0), groups)
 
 
-def _mean(name: str, each: np.ndarray, rng: np.random.Generator) -> Score:
-    low, high = intervals.mean_interval(each, rng=rng)
-    return Score(name, float(each.mean()), low, high, len(each))
+def _mean(
+    name: str, each: np.ndarray, rng: np.random.Generator, groups: np.ndarray | None
+) -> Score:
+    """Of numbers from 0 to 1."""
+    low, high = intervals.mean_interval(each, rng=rng, groups=groups)
+    return Score(name, float(each.mean()), max(low, 0.0), min(high, 1.0), len(each))
+
+
+def _share(name: str, holds: np.ndarray, groups: np.ndarray | None) -> Score:
+    """Of the rows of which something holds, bool (rows,); 0.0 where there are no rows."""
+    value = float(holds.mean()) if len(holds) else 0.0
+    return Score(name, value, *intervals.share_interval(holds, groups), len(holds))
 
 
 def label_scores(
-    truth: np.ndarray, answers: np.ndarray, labels: Sequence[str], *, rng: np.random.Generator
+    truth: np.ndarray, answers: np.ndarray, labels: Sequence[str], *, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> tuple[ClassScores, ...]:
     """Precision and recall of each label by Wilson's interval, F1 by the bootstrap.
 
@@ -107,21 +123,24 @@ def label_scores(
         answers: bool (rows, labels): which are called.
         labels: their names.
         rng: draws the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together.
     """
     found = []
-    for label, (right, strange, missed) in zip(labels, tallies(truth, answers).tolist(),
-                                               strict=True):
+    for at, (right, strange, missed) in enumerate(tallies(truth, answers).tolist()):
         neither = len(truth) - right - strange - missed
         table = np.array([[right, missed], [strange, neither]])
         low, high = intervals.confusion_interval(_f1_of_first, table, rng=rng)
-        called_in, has = right + strange, right + missed
-        f1 = 2 * right / max(called_in + has, 1)
+        has, is_called = truth[:, at], answers[:, at]
+        if groups is not None:
+            ((lowest, highest),) = intervals.grouped_intervals(
+                [_f1_of_first], (~has).astype(int), (~is_called).astype(int), 2, groups, rng=rng)
+            low, high = min(low, lowest), max(high, highest)
+        there = right + missed
         found.append(ClassScores(
-            label, has,
-            Score("precision", right / max(called_in, 1), *intervals.wilson(right, called_in),
-                  called_in),
-            Score("recall", right / max(has, 1), *intervals.wilson(right, has), has),
-            Score("f1", f1, low, high, has),
+            labels[at], there,
+            _share("precision", has[is_called], None if groups is None else groups[is_called]),
+            _share("recall", is_called[has], None if groups is None else groups[has]),
+            Score("f1", 2 * right / max(there + right + strange, 1), low, high, there),
         ))
     return tuple(found)
 
@@ -131,7 +150,8 @@ def _f1_of_first(counts: np.ndarray) -> np.ndarray:
 
 
 def compare(
-    first: str, second: str, first_values: np.ndarray, second_values: np.ndarray
+    first: str, second: str, first_values: np.ndarray, second_values: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> Comparison:
     """The second model against the first by the mean F1 of rows, on the same rows.
 
@@ -140,12 +160,18 @@ def compare(
     Args:
         first, second: their names.
         first_values, second_values: float (rows,): F1 of each row.
+        groups: int (rows,), where rows hang together: they are drawn, and their signs are turned,
+            whole.
     """
     gain = second_values.astype(float) - first_values.astype(float)
-    low, high = intervals.mean_interval(gain, rng=np.random.default_rng(0))
+    low, high = intervals.mean_interval(gain, rng=np.random.default_rng(0), groups=groups)
     wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
-    return Comparison(first, second, "row_f1", float(gain.mean()), low, high, wins, losses,
-                      paired.mcnemar(wins, losses), len(gain))
+    numbers = None if groups is None else together(groups)
+    p, several = paired.mcnemar(wins, losses), None
+    if numbers is not None:
+        p, several = sign_flip(np.sign(gain).astype(int), numbers), int(numbers.max()) + 1
+    return Comparison(first, second, "row_f1", float(gain.mean()), max(low, -1.0), min(high, 1.0),
+                      wins, losses, p, len(gain), several)
 
 
 def worse(inside: np.ndarray, outside: np.ndarray) -> float:
@@ -165,26 +191,41 @@ def worse(inside: np.ndarray, outside: np.ndarray) -> float:
     return float(mannwhitneyu(inside, outside, alternative="less", method="asymptotic").pvalue)
 
 
-def smallest_gain(first: np.ndarray, second: np.ndarray) -> float:
+def smallest_gain(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> float | None:
     """The smallest gain in the mean F1 of rows that so many rows show in 80% of cases.
 
     Args:
         first, second: float (rows,): F1 of each row, of two models.
+        groups: int (rows,), where rows hang together.
 
     Returns:
-        From 0 to 1; 1.0 with a single row.
+        Above 0, to 1; 1.0 with a single row; None where no row differs, which says nothing of how
+        models that differ would.
     """
     gain = second.astype(float) - first.astype(float)
     if len(gain) < 2:
         return 1.0
-    return min(float(_Z * gain.std(ddof=1) / sqrt(len(gain))), 1.0)
+    if not gain.any():
+        return None
+    return min(float(_Z * gain.std(ddof=1) / sqrt(len(gain) / _effect(gain, groups))), 1.0)
 
 
-def rows_to_tell(first: np.ndarray, second: np.ndarray) -> int | None:
+def _effect(gain: np.ndarray, groups: np.ndarray | None) -> float:
+    """How many of these rows tell as much as one row that is alone."""
+    numbers = None if groups is None else together(groups)
+    return 1.0 if numbers is None else len(gain) / effective_rows(gain, numbers)
+
+
+def rows_to_tell(
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None
+) -> int | None:
     """How many more rows would show this difference, were it the true one, in 80% of cases.
 
     Args:
         first, second: float (rows,): F1 of each row, of two models.
+        groups: int (rows,), where rows hang together.
 
     Returns:
         0 where these are enough; None where there is no difference, so that no number will do.
@@ -192,12 +233,13 @@ def rows_to_tell(first: np.ndarray, second: np.ndarray) -> int | None:
     gain = second.astype(float) - first.astype(float)
     if len(gain) < 2 or not gain.mean():
         return None
-    wanted = ceil((_Z * gain.std(ddof=1) / abs(gain.mean())) ** 2)
+    wanted = ceil((_Z * gain.std(ddof=1) / abs(gain.mean())) ** 2 * _effect(gain, groups))
     return max(wanted - len(gain), 0)
 
 
 def contenders(
     answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *, kept: str, seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[Contender, ...]:
     """Each one's scores, and the kept model compared with it on the same rows.
 
@@ -206,13 +248,15 @@ def contenders(
         truth: bool (rows, labels).
         kept: name of the kept model among them.
         seed: of the resamples, the same for each.
+        groups: int (rows,), numbered from 0, where rows hang together.
     """
     own = values(answers[kept][1], truth)
     return tuple(
         Contender(
             name=name, kind=kind,
-            scores=scores(said, truth, rng=np.random.default_rng(seed)),
-            versus_kept=None if name == kept else compare(name, kept, values(said, truth), own),
+            scores=scores(said, truth, rng=np.random.default_rng(seed), groups=groups),
+            versus_kept=None if name == kept else compare(
+                name, kept, values(said, truth), own, groups),
             note=note,
         )
         for name, (kind, said, note) in answers.items()

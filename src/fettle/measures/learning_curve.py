@@ -9,7 +9,7 @@ import numpy as np
 from fettle.core.evaluation import CurvePoint, Forecast, LearningCurve
 from fettle.core.score import Score
 from fettle.core.task import ByRow
-from fettle.measures.intervals import percentiles
+from fettle.measures.intervals import ends_of_groups, percentiles
 from fettle.measures.judging import RIGHT
 
 __all__ = ["curve", "fit_power_law", "predicted"]
@@ -18,6 +18,7 @@ FARTHEST = 4
 """A forecast reaches at most to so many times the rows that were seen."""
 USUAL = 400
 """More rows that a person may think of labelling."""
+ONE_GROUP = "No reliable fit: all test rows are one group, which tells nothing of other groups."
 _RESAMPLES = 400
 _EXPONENTS = np.linspace(0.1, 2.0, 39)
 _STRAY = 3.0
@@ -26,7 +27,7 @@ _STRAY = 3.0
 
 def curve(
     values: np.ndarray, sizes: np.ndarray, *, rows: int, rng: np.random.Generator,
-    by_row: ByRow = RIGHT,
+    by_row: ByRow = RIGHT, groups: np.ndarray | None = None,
 ) -> LearningCurve:
     """The score at each size with its interval, the power law through them, and forecasts.
 
@@ -37,15 +38,19 @@ def curve(
         rows: that there are to learn from; forecasts are of more than these.
         rng: draws test rows and subsets.
         by_row: what the values are.
+        groups: int (test rows,), numbered from 0, where these hang together: they are drawn whole.
 
     Source: Hestness et al., "Deep Learning Scaling is Predictable, Empirically", 2017, section 3;
     Viering and Loog, "The Shape of Learning Curves", IEEE TPAMI 2023, for when not to believe it.
     """
     losses = values if by_row.less_is_better else 1.0 - values
-    errors = _errors(losses, rng)  # (resamples, sizes)
+    several = None if groups is None else int(groups.max()) + 1
+    errors = _errors(losses, rng, groups)  # (resamples, sizes)
     error = losses.mean(axis=(1, 2))
-    low, high = percentiles(errors)
-    ends = (low, high) if by_row.less_is_better else (1 - high, 1 - low)
+    low, high = _ends(errors, error, several)
+    if several == 1:
+        low, high = np.zeros(len(sizes)), np.full(len(sizes), losses.max())
+    ends = (low, high) if by_row.less_is_better else (np.maximum(1 - high, 0.0), 1 - low)
     shown = error if by_row.less_is_better else 1 - error
     points = tuple(
         CurvePoint(int(size), Score(by_row.name, float(shown[at]), float(ends[0][at]),
@@ -53,14 +58,16 @@ def curve(
         for at, size in enumerate(sizes)
     )
     law = fit_power_law(sizes, error[None], _weights(errors))[0]
-    why_not = _why_not(sizes, error, errors, law)
+    why_not = ONE_GROUP if several == 1 else _why_not(sizes, error, errors, law, several)
     if why_not:
         return LearningCurve(points, None, (), why_not)
     laws = fit_power_law(sizes, errors, _weights(errors))
-    forecasts = tuple(_forecast(law, laws, rows, more) for more in _more(rows, int(sizes[-1])))
+    forecasts = tuple(
+        _forecast(law, laws, rows, more, several) for more in _more(rows, int(sizes[-1])))
     why = (
         "A power law through heads solved on the frozen features of parts of the rows; the model "
         "itself may gain more or less."
+        + (" Groups were taken whole: it speaks of rows of further groups." if several else "")
     )
     a, b, c = (float(number) for number in law)
     return LearningCurve(points, (a, b, c), forecasts, why)
@@ -101,14 +108,28 @@ def predicted(laws: np.ndarray, rows: float) -> np.ndarray:
     return np.asarray(laws[:, 0] + laws[:, 1] * rows ** -laws[:, 2])
 
 
-def _errors(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Errors of resampled test rows and subsets, (resamples, sizes)."""
+def _errors(
+    losses: np.ndarray, rng: np.random.Generator, groups: np.ndarray | None
+) -> np.ndarray:
+    """Errors of resampled test rows, groups whole, and subsets: (resamples, sizes)."""
     sizes, subsets, rows = losses.shape
-    times = rng.multinomial(rows, np.full(rows, 1 / rows), size=_RESAMPLES)
-    means = times @ losses.reshape(-1, rows).T.astype(float) / rows
+    several = rows if groups is None else int(groups.max()) + 1
+    times = rng.multinomial(several, np.full(several, 1 / several), size=_RESAMPLES)
+    times = times if groups is None else times[:, groups]
+    means = times @ losses.reshape(-1, rows).T.astype(float) / times.sum(axis=1, keepdims=True)
     means = means.reshape(_RESAMPLES, sizes, subsets)
     drawn = rng.integers(subsets, size=means.shape)
     return np.asarray(np.take_along_axis(means, drawn, axis=2).mean(axis=2))
+
+
+def _ends(
+    drawn: np.ndarray, measured: np.ndarray, several: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high of errors from resamples of rows, or of so many groups; none is below 0."""
+    if several is None or several == 1:
+        return percentiles(drawn)
+    low, high = ends_of_groups(drawn, measured, several)
+    return np.maximum(low, 0.0), high
 
 
 def _weights(errors: np.ndarray) -> np.ndarray:
@@ -116,7 +137,8 @@ def _weights(errors: np.ndarray) -> np.ndarray:
 
 
 def _why_not(
-    sizes: np.ndarray, error: np.ndarray, errors: np.ndarray, law: np.ndarray
+    sizes: np.ndarray, error: np.ndarray, errors: np.ndarray, law: np.ndarray,
+    several: int | None,
 ) -> str:
     """Why the curve is not to be believed; empty where it is."""
     if len(sizes) < 4:
@@ -130,7 +152,7 @@ def _why_not(
             "rises by more than chance."
         )
     falls = errors[:, 0] - errors[:, -1]
-    if np.quantile(falls, 0.025) <= 0:
+    if _ends(falls, error[0] - error[-1], several)[0] <= 0:
         return (
             f"No reliable fit: from {sizes[0]:,} to {sizes[-1]:,} rows the error does not fall by "
             "more than chance."
@@ -153,9 +175,10 @@ def _more(rows: int, seen: int) -> list[int]:
     ]
 
 
-def _forecast(law: np.ndarray, laws: np.ndarray, rows: int, more: int) -> Forecast:
+def _forecast(
+    law: np.ndarray, laws: np.ndarray, rows: int, more: int, several: int | None
+) -> Forecast:
     gains = predicted(laws, rows) - predicted(laws, rows + more)
-    gain = predicted(law[None], rows) - predicted(law[None], rows + more)
-    low, high = percentiles(gains)
-    return Forecast(more, float(gain[0]), min(float(low), float(gain[0])),
-                    max(float(high), float(gain[0])))
+    gain = (predicted(law[None], rows) - predicted(law[None], rows + more))[0]
+    low, high = _ends(gains, gain, several)
+    return Forecast(more, float(gain), min(float(low), float(gain)), max(float(high), float(gain)))

@@ -12,7 +12,14 @@ import numpy as np
 
 from fettle.core.errors import ShapeError
 from fettle.measures.groups import patterns
-from fettle.measures.intervals import LEVEL, RESAMPLES, percentiles, resampled, wilson
+from fettle.measures.intervals import (
+    LEVEL,
+    RESAMPLES,
+    ends_of_groups,
+    percentiles,
+    resampled,
+    wilson,
+)
 
 __all__ = [
     "mcnemar",
@@ -123,13 +130,17 @@ def rows_needed(
     return ceil(root**2 / gain**2 - 1e-9)
 
 
-def more_rows_to_tell(wins: int, losses: int, rows: int) -> int | None:
+def more_rows_to_tell(
+    wins: int, losses: int, rows: int, *, effect: float = 1.0
+) -> int | None:
     """How many more test rows would show this difference, were it the true one, in 80% of cases.
 
     Args:
         wins: rows that only the second model gets right.
         losses: rows that only the first gets right.
         rows: all of them.
+        effect: how many of them tell as much as one that is alone; above 1 where they hang
+            together.
 
     Returns:
         0 where these are enough; None where wins and losses are even, so that no number will do.
@@ -137,7 +148,7 @@ def more_rows_to_tell(wins: int, losses: int, rows: int) -> int | None:
     if wins == losses:
         return None
     gain, differing = abs(wins - losses) / rows, (wins + losses) / rows
-    return max(rows_needed(gain, discordant=differing) - rows, 0)
+    return max(ceil(rows_needed(gain, discordant=differing) * effect) - rows, 0)
 
 
 def smallest_gain(
@@ -246,10 +257,13 @@ def paired_interval(
     difference, differences = _paired_differences(
         score, targets, first, second, rng, RESAMPLES, groups
     )
-    if groups is not None and not groups.any():
+    if groups is None:
+        low, high = percentiles(differences, level)
+        return difference, float(low), float(high)
+    if not groups.any():
         return difference, -1.0, 1.0
-    low, high = percentiles(differences, level)
-    return difference, float(low), float(high)
+    low, high = ends_of_groups(differences, difference, int(groups.max()) + 1, level)
+    return difference, max(float(low), -1.0), min(float(high), 1.0)
 
 
 def _paired_differences(

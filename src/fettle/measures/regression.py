@@ -14,7 +14,8 @@ from fettle.core.errors import ShapeError
 from fettle.core.evaluation import Contender
 from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
-from fettle.measures.intervals import RESAMPLES, mean_interval, percentiles
+from fettle.measures.groups import drawing, effective_rows, together
+from fettle.measures.intervals import RESAMPLES, ends_of_groups, mean_interval, percentiles
 
 __all__ = [
     "ERRORS", "LESS", "SCORES", "compare", "contenders", "half_width", "mae", "paired_loss", "r2",
@@ -31,6 +32,8 @@ _RANKED = 500
 """Resamples for a score of ranks, which are sorted anew in each."""
 _MANY = 20_000
 """Of more rows, the interval of Spearman's correlation has a closed form."""
+_OF_MANY = 100
+"""Resamples of groups for a score of ranks of so many rows."""
 
 
 def mae(truth: np.ndarray, said: np.ndarray) -> float:
@@ -70,13 +73,18 @@ SCORES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def score(name: str, truth: np.ndarray, said: np.ndarray, *, seed: int = 0) -> Score:
+def score(
+    name: str, truth: np.ndarray, said: np.ndarray, *, seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Score:
     """One of SCORES with its 95% interval, by the bootstrap of the rows.
 
     Args:
         name: mae, rmse, r2 or spearman.
         truth, said: float (rows,).
         seed: of the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together: the interval is then the
+            wider of those by row and by group.
 
     Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979, percentile method; for
     Spearman on over 20,000 rows Bonett and Wright, Psychometrika 65, 2000, equation 4.
@@ -85,10 +93,31 @@ def score(name: str, truth: np.ndarray, said: np.ndarray, *, seed: int = 0) -> S
     rng = np.random.default_rng(seed)
     low, high = percentiles(_resamples(name, truth, said, rng)) if (
         name != "spearman" or len(truth) <= _MANY) else _by_z(value, len(truth))
+    if groups is not None:
+        lowest, highest = _of_groups(name, truth, said, groups, rng)
+        low, high = min(float(low), lowest), max(float(high), highest)
     return Score(name, value, min(float(low), value), max(float(high), value), len(truth))
 
 
-def compare(first: str, second: str, before: np.ndarray, after: np.ndarray) -> Comparison:
+def _of_groups(
+    name: str, truth: np.ndarray, said: np.ndarray, groups: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float]:
+    """The interval by groups drawn whole; of one group alone up to the largest error, or from -1 to
+    1 of what has no unit."""
+    several = int(groups.max()) + 1
+    if several == 1:
+        return (0.0, float(np.abs(said - truth).max())) if name in LESS else (-1.0, 1.0)
+    found = _resamples(name, truth, said, rng, groups)
+    low, high = (float(end) for end in ends_of_groups(found, SCORES[name](truth, said), several))
+    if name in LESS:
+        return max(low, 0.0), high
+    return low if name == "r2" else max(low, -1.0), min(high, 1.0)
+
+
+def compare(
+    first: str, second: str, before: np.ndarray, after: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> Comparison:
     """By how much the mean absolute error falls from the first model to the second.
 
     Won are rows to which the second is nearer, lost those to which the first is.
@@ -96,22 +125,27 @@ def compare(first: str, second: str, before: np.ndarray, after: np.ndarray) -> C
     Args:
         first, second: their names.
         before, after: absolute errors of each on the same rows, float (rows,).
+        groups: int (rows,), where rows hang together: they are drawn, and turned, whole.
 
     Source: the interval by the paired bootstrap (Efron, 1979); p by Fisher's randomization of
     signs ("The Design of Experiments", 1935, section 21), drawn 10,000 times.
     """
     _require_same(before, after)
     gains = before - after
-    low, high = mean_interval(gains, rng=np.random.default_rng(0))
+    low, high = mean_interval(gains, rng=np.random.default_rng(0), groups=groups)
     value = float(gains.mean())
+    numbers = None if groups is None else together(groups)
+    turned = gains if numbers is None else np.bincount(numbers, gains)
     return Comparison(
         first, second, "mae", value, min(low, value), max(high, value),
-        int((gains > 0).sum()), int((gains < 0).sum()), _by_signs(gains), len(gains),
+        int((gains > 0).sum()), int((gains < 0).sum()), _by_signs(turned), len(gains),
+        None if numbers is None else len(turned),
     )
 
 
 def contenders(
-    answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *, kept: str, seed: int
+    answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *, kept: str, seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[Contender, ...]:
     """Each one's scores, and the kept model compared with it on the same rows.
 
@@ -120,13 +154,15 @@ def contenders(
         truth: float (rows,).
         kept: name of the kept model among them.
         seed: of the resamples, the same for each.
+        groups: int (rows,), numbered from 0, where rows hang together.
     """
     errors = {name: np.abs(said - truth) for name, (_, said, _) in answers.items()}
     return tuple(
         Contender(
             name=name, kind=kind,
-            scores=tuple(score(one, truth, said, seed=seed) for one in SCORES),
-            versus_kept=None if name == kept else compare(name, kept, errors[name], errors[kept]),
+            scores=tuple(score(one, truth, said, seed=seed, groups=groups) for one in SCORES),
+            versus_kept=None if name == kept else compare(
+                name, kept, errors[name], errors[kept], groups),
             note=note,
         )
         for name, (kind, said, note) in answers.items()
@@ -166,11 +202,17 @@ def half_width(errors: np.ndarray, level: float) -> float | None:
 
 
 def _resamples(
-    name: str, truth: np.ndarray, said: np.ndarray, rng: np.random.Generator
+    name: str, truth: np.ndarray, said: np.ndarray, rng: np.random.Generator,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The score on resamples of the rows."""
+    """The score on resamples of the rows, or of whole groups."""
     rows = len(truth)
     at_once = max(1, _AT_ONCE // rows)
+    if name == "spearman" and groups is not None:
+        draw = drawing(rows, groups, rng)
+        times = _RANKED if rows <= _MANY else _OF_MANY
+        asked = (draw()[0] for _ in range(times))
+        return np.concatenate([_spearman(truth[None, at], said[None, at]) for at in asked])
     if name == "spearman":
         sizes = [min(at_once, _RANKED - start) for start in range(0, _RANKED, at_once)]
         drawn = (rng.integers(rows, size=(size, rows)) for size in sizes)
@@ -178,13 +220,15 @@ def _resamples(
     sizes = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
     errors = np.abs(said - truth)
     measure: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "mae": lambda times: times @ errors / rows,
-        "rmse": lambda times: np.sqrt(times @ np.square(errors) / rows),
+        "mae": lambda times: times @ errors / times.sum(axis=1),
+        "rmse": lambda times: np.sqrt(times @ np.square(errors) / times.sum(axis=1)),
         "r2": lambda times: _r2(times, truth, said),
     }
-    shares = np.full(rows, 1 / rows)
-    return np.concatenate(
-        [measure[name](rng.multinomial(rows, shares, size=size)) for size in sizes])
+    several = rows if groups is None else int(groups.max()) + 1
+    shares = np.full(several, 1 / several)
+    counts = (rng.multinomial(several, shares, size=size) for size in sizes)
+    return np.concatenate([
+        measure[name](one if groups is None else one[:, groups]) for one in counts])
 
 
 def _r2(times: np.ndarray, truth: np.ndarray, said: np.ndarray) -> np.ndarray:
@@ -232,9 +276,9 @@ def _by_signs(gains: np.ndarray) -> float:
     return (beyond + 1) / (draws + 1)
 
 
-def _score(errors: np.ndarray) -> Score:
+def _score(errors: np.ndarray, groups: np.ndarray | None = None) -> Score:
     value = float(errors.mean())
-    low, high = mean_interval(errors, rng=np.random.default_rng(0))
+    low, high = mean_interval(errors, rng=np.random.default_rng(0), groups=groups)
     return Score("mae", value, min(low, value), max(high, value), len(errors))
 
 
@@ -245,18 +289,28 @@ def _worse(inside: np.ndarray, outside: np.ndarray) -> float:
     return float(mannwhitneyu(inside, outside, alternative="greater").pvalue)
 
 
-def _spread(before: np.ndarray, after: np.ndarray) -> float:
-    return float((before - after).std(ddof=1)) if len(before) > 1 else 0.0
+def _spread(before: np.ndarray, after: np.ndarray, groups: np.ndarray | None) -> float:
+    """The standard deviation of a row's gain, as if each were alone: larger where they are not."""
+    if len(before) < 2:
+        return 0.0
+    gains = before - after
+    numbers = None if groups is None else together(groups)
+    effect = 1.0 if numbers is None else len(gains) / effective_rows(gains, numbers)
+    return float(gains.std(ddof=1)) * sqrt(effect)
 
 
-def _smallest_gain(before: np.ndarray, after: np.ndarray) -> float | None:
+def _smallest_gain(
+    before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+) -> float | None:
     """(z(0.975) + z(0.8)) standard errors of the mean gain; None where nothing differs."""
-    spread = _spread(before, after)
+    spread = _spread(before, after, groups)
     return _REACH * spread / sqrt(len(before)) if spread else None
 
 
-def _rows_to_tell(before: np.ndarray, after: np.ndarray) -> int | None:
-    gain, spread = float((before - after).mean()), _spread(before, after)
+def _rows_to_tell(
+    before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+) -> int | None:
+    gain, spread = float((before - after).mean()), _spread(before, after, groups)
     if not gain:
         return None
     return max(int(np.ceil((_REACH * spread / gain) ** 2)) - len(before), 0)

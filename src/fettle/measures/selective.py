@@ -7,7 +7,8 @@ import numpy as np
 from fettle.core.errors import ShapeError
 from fettle.core.evaluation import Abstention, Coverage, LookAt, Threshold
 from fettle.core.score import Score
-from fettle.measures.intervals import percentiles, wilson
+from fettle.measures.groups import drawing, effective_rows, together
+from fettle.measures.intervals import ends_of_groups, percentiles, share_interval, wilson
 
 __all__ = ["abstention", "area", "best_area", "coverage", "threshold_for", "wrong_and_sure"]
 
@@ -28,6 +29,8 @@ def abstention(
     *,
     rng: np.random.Generator,
     wanted: Sequence[float] = WANTED,
+    groups: np.ndarray | None = None,
+    among: np.ndarray | None = None,
 ) -> Abstention:
     """The curve of accuracy against coverage, its area, and thresholds for wanted accuracies.
 
@@ -37,6 +40,8 @@ def abstention(
         validation: the same two of rows that the thresholds are chosen on.
         rng: draws the resamples.
         wanted: accuracies, each above 0 and below 1.
+        groups: int (rows,), numbered from 0, where test rows hang together: they count whole.
+        among: the same of the validation rows.
 
     Raises:
         ShapeError: confidence and right differ in rows, or have none.
@@ -45,19 +50,42 @@ def abstention(
     2017, section 2.
     """
     _require_rows(confidence, right)
-    rows = len(confidence)
-    drawn = [
-        area(confidence[at], right[at])
-        for at in (rng.integers(rows, size=rows) for _ in range(_RESAMPLES))
-    ]
-    low, high = percentiles(np.asarray(drawn))
-    found = area(confidence, right)
+    worth = _worth(validation[1], among)
     return Abstention(
-        curve=_curve(confidence, right),
-        area=Score("area_under_risk_coverage", found, float(low), float(high), rows),
+        curve=_curve(confidence, right, groups),
+        area=_area(confidence, right, groups, rng),
         best_area=best_area(right),
-        thresholds=tuple(_judged(one, validation, confidence, right) for one in wanted),
+        thresholds=tuple(
+            _judged(one, threshold_for(one, *validation, worth=worth), confidence, right, groups)
+            for one in wanted
+        ),
     )
+
+
+def _worth(right: np.ndarray, groups: np.ndarray | None) -> float:
+    """For how much of a row that is alone each of these counts, from 0 to 1."""
+    numbers = None if groups is None or not len(right) else together(groups)
+    if numbers is None:
+        return 1.0
+    return effective_rows(right, numbers, level=SURE) / len(right)
+
+
+def _area(
+    confidence: np.ndarray, right: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator
+) -> Score:
+    """The area with its interval; 0 to 1 where all rows are one group."""
+    rows, value = len(right), area(confidence, right)
+    draw = drawing(rows, groups, rng)
+    found = np.array([area(confidence[at], right[at])
+                      for at, _ in (draw() for _ in range(_RESAMPLES))])
+    if groups is None:
+        low, high = percentiles(found)
+    elif groups.any():
+        low, high = ends_of_groups(found, value, int(groups.max()) + 1)
+    else:
+        low, high = np.zeros(()), np.ones(())
+    return Score("area_under_risk_coverage", value, max(float(low), 0.0), min(float(high), 1.0),
+                 rows)
 
 
 def coverage(
@@ -98,7 +126,9 @@ def best_area(right: np.ndarray) -> float:
     return float((np.maximum(answered - (rows - wrong), 0) / answered).mean())
 
 
-def threshold_for(wanted: float, confidence: np.ndarray, right: np.ndarray) -> float | None:
+def threshold_for(
+    wanted: float, confidence: np.ndarray, right: np.ndarray, *, worth: float = 1.0
+) -> float | None:
     """The lowest confidence at or above which answers are right often enough.
 
     Often enough: the lower end of the 80% Wilson interval of their accuracy reaches what is
@@ -108,15 +138,16 @@ def threshold_for(wanted: float, confidence: np.ndarray, right: np.ndarray) -> f
         wanted: an accuracy, above 0 and below 1.
         confidence: float (rows,), of rows that the model did not learn from.
         right: bool (rows,).
+        worth: for how much of a row each counts, from 0 to 1; less than 1 where they hang together.
 
     Returns:
         None where no confidence will do.
     """
     at, answered, hits = coverage(confidence, right)
     for number in range(len(at) - 1, -1, -1):
-        if answered[number] < FEWEST:
+        if worth * answered[number] < FEWEST:
             return None
-        if wilson(int(hits[number]), int(answered[number]), SURE)[0] >= wanted:
+        if wilson(worth * hits[number], worth * answered[number], SURE)[0] >= wanted:
             return float(at[number])
     return None
 
@@ -143,36 +174,37 @@ def wrong_and_sure(
 
 
 def _judged(
-    wanted: float, validation: tuple[np.ndarray, np.ndarray], confidence: np.ndarray,
-    right: np.ndarray,
+    wanted: float, threshold: float | None, confidence: np.ndarray, right: np.ndarray,
+    groups: np.ndarray | None,
 ) -> Threshold:
-    """A threshold from validation rows, and what it does to test rows."""
-    threshold = threshold_for(wanted, *validation)
+    """What a threshold, which validation rows gave, does to test rows."""
     if threshold is None:
         return Threshold(wanted, None)
     answered = confidence >= threshold
-    rows, hits = int(answered.sum()), int((right & answered).sum())
-    return Threshold(
-        wanted,
-        threshold,
-        Score("coverage", rows / len(right), *wilson(rows, len(right)), len(right)),
-        Score("accuracy", hits / max(rows, 1), *wilson(hits, rows), rows),
-    )
+    share = Score("coverage", float(answered.mean()), *share_interval(answered, groups), len(right))
+    return Threshold(wanted, threshold, share, _accuracy(right, answered, groups))
 
 
-def _curve(confidence: np.ndarray, right: np.ndarray) -> tuple[Coverage, ...]:
+def _curve(
+    confidence: np.ndarray, right: np.ndarray, groups: np.ndarray | None
+) -> tuple[Coverage, ...]:
     """The curve at every twentieth of the rows, as near as equal confidences allow."""
-    at, answered, hits = coverage(confidence, right)
+    at, answered, _ = coverage(confidence, right)
     rows = len(right)
     chosen = sorted({int(np.abs(answered - share * rows).argmin()) for share in SHARES})
     return tuple(
-        Coverage(
-            float(at[one]), float(answered[one] / rows),
-            Score("accuracy", float(hits[one] / answered[one]),
-                  *wilson(int(hits[one]), int(answered[one])), int(answered[one])),
-        )
+        Coverage(float(at[one]), float(answered[one] / rows),
+                 _accuracy(right, confidence >= at[one], groups))
         for one in chosen
     )
+
+
+def _accuracy(right: np.ndarray, answered: np.ndarray, groups: np.ndarray | None) -> Score:
+    """Of the rows that are answered."""
+    rows = int(answered.sum())
+    value = float(right[answered].mean()) if rows else 0.0
+    of = None if groups is None else groups[answered]
+    return Score("accuracy", value, *share_interval(right[answered], of), rows)
 
 
 def _require_rows(confidence: np.ndarray, right: np.ndarray) -> None:

@@ -53,7 +53,7 @@ def _figure(found: Abstention) -> Figure:
     title = (
         "Accuracy of the answered rows against their share: "
         + " and ".join(
-            f"{words.number(one.accuracy.value)} where {words.percent(one.share)} are answered"
+            f"{words.valued(one.accuracy)} where {words.percent(one.share)} are answered"
             for one in ends
         ) + "."
     )

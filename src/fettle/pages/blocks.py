@@ -80,6 +80,11 @@ class Story:
         return words.count(len(self.plan.classes), "class", "classes")
 
     @property
+    def paired_by(self) -> str:
+        """The score by which two models are compared row by row."""
+        return "mae" if self.has_numbers else "row_f1" if self.has_several else "accuracy"
+
+    @property
     def kept(self) -> Contender:
         """The contender that the version is made of."""
         return self.evaluation.contender(self.evaluation.kept)
@@ -253,13 +258,9 @@ def number_cell(text: str, note: str = "", tone: str = "") -> Cell:
 
 def score_cell(score: Score) -> Cell:
     """A score with its interval and rows."""
-    return number_cell(
-        words.number(score.value), words.spanned(score.low, score.high, score.rows)
-    )
+    return number_cell(words.valued(score), words.under(score))
 
 
 def difference_cell(one: Comparison) -> Cell:
     """A paired difference with its interval and rows."""
-    return number_cell(
-        words.signed(one.difference), words.signed_spanned(one.low, one.high, one.rows)
-    )
+    return number_cell(words.gained(one), words.under_gain(one))

@@ -96,7 +96,7 @@ def _paint(canvas: "Canvas", shown: list[ClassScores]) -> None:
     axes.barh(places, [one.f1.value for one in shown], height=0.62, color=ACCENT, alpha=0.3)
     for place, one in zip(places, shown, strict=True):
         axes.plot([one.f1.low, one.f1.high], [place, place], color=ACCENT, linewidth=2)
-        axes.text(1.02, place, words.number(one.f1.value), va="center", ha="left", color=INK)
+        axes.text(1.02, place, words.valued(one.f1), va="center", ha="left", color=INK)
     labels = [f"{words.clip(one.label, 32)} ({one.rows:,})" for one in shown]
     axes.set_yticks(places, labels)
     axes.tick_params(axis="y", labelcolor=INK, labelsize=12)

@@ -43,11 +43,19 @@ def _told(found: Calibration) -> str:
         else "a gap between confidence and accuracy is left that is more than chance would show"
     )
     return (
-        f"Raw outputs are divided by a temperature of {found.temperature:.2f} ({way}), fitted on "
+        f"Raw outputs are divided by a temperature of {found.temperature:.2f}{_span(found)} "
+        f"({way}), fitted on "
         f"{words.count(found.rows, 'row')} ({words.clip(found.source)}) and carried by the "
-        f"version. On the test rows NLL went from {words.number(found.before.nll.value)} to "
-        f"{words.number(after.nll.value)}, and {holds}."
+        f"version. On the test rows NLL went from {words.valued(found.before.nll)} to "
+        f"{words.valued(after.nll)}, and {holds}."
     )
+
+
+def _span(found: Calibration) -> str:
+    """Its interval, where it was fitted for this run."""
+    if found.low is None or found.high is None:
+        return ""
+    return f" (95% interval {found.low:.2f} to {found.high:.2f})"
 
 
 def _table(found: Calibration) -> Table:

@@ -101,10 +101,10 @@ def _dumper() -> "type[SafeDumper]":
 
 def _hub(score: Score) -> dict[str, object]:
     kind, arguments = HUB_METRICS.get(score.name, (score.name, {}))
-    interval = f"95% interval {words.interval(score.low, score.high)}"
+    interval = f"95% interval {words.interval(score.low, score.high, score.name)}"
     entry: dict[str, object] = {
         "type": kind,
-        "value": round(score.value, 6),
+        "value": float(f"{score.value:.6g}"),
         "name": f"{words.measure(score.name)} ({interval}, {words.count(score.rows, 'row')})",
     }
     return entry | ({"args": dict(arguments)} if arguments else {})
@@ -152,16 +152,16 @@ def _use_of_numbers(story: Story) -> str:
     unit, found = story.plan.unit, story.evaluation.residuals
     assert unit is not None
     around = (
-        f" In 9 of 10 cases the truth should lie within {words.number(found.half_width)} of the "
-        "answer, up or down."
+        " In 9 of 10 cases the truth should lie within "
+        f"{words.number(found.half_width, 'mae')} of the answer, up or down."
         if found is not None and found.half_width is not None else ""
     )
     return (
         "## Intended use\n\n"
         f"Predicting a number for {_things(story)} like those it was tuned on, whose numbers have "
-        f"a mean of {words.number(unit.mean)} and a standard deviation of "
-        f"{words.number(unit.spread)}.{around} It always answers with a number, also for a row of "
-        f"another kind. {_limit(story)} It is not meant to decide about people alone."
+        f"a mean of {words.number(unit.mean, 'mae')} and a standard deviation of "
+        f"{words.number(unit.spread, 'mae')}.{around} It always answers with a number, also for a "
+        f"row of another kind. {_limit(story)} It is not meant to decide about people alone."
     )
 
 

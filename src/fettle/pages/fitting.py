@@ -24,8 +24,7 @@ def fitting(story: Story) -> Section | None:
     if found is None:
         return None
     tiles = [
-        Tile(label, words.number(score.value), words.spanned(score.low, score.high, score.rows),
-             more)
+        Tile(label, words.valued(score), words.under(score), more)
         for label, score, more in (
             ("on rows it learned from", found.train,
              f"{words.measure(found.train.name)}, a sample"),

@@ -81,9 +81,8 @@ def _rungs(story: Story) -> tuple[Box, ...]:
         Box(
             f"rung {words.contender(rung.name, 24)}"
             + (", kept" if rung.name == story.run.kept else ""),
-            f"{words.number(rung.validation.value)} in {words.duration(rung.seconds)}",
-            f"{words.measure(rung.validation.name)}, "
-            f"{words.spanned(rung.validation.low, rung.validation.high, rung.validation.rows)}",
+            f"{words.valued(rung.validation)} in {words.duration(rung.seconds)}",
+            f"{words.measure(rung.validation.name)}, {words.under(rung.validation)}",
             "accent" if rung.name == story.run.kept else "",
         )
         for rung in shown
@@ -96,15 +95,12 @@ def _test(story: Story) -> tuple[Box, ...]:
     for label, one in (("before", story.before), ("after", story.kept)):
         if one is not None:
             score = one.score(metric)
-            boxes.append(Box(f"test, {label}", f"{words.measure(metric)} "
-                             f"{words.number(score.value)}",
-                             words.spanned(score.low, score.high, score.rows)))
+            boxes.append(Box(f"test, {label}", f"{words.measure(metric)} {words.valued(score)}",
+                             words.under(score)))
     change = story.before.versus_kept if story.before is not None else None
     if change is not None:
-        boxes.append(Box("difference, paired", f"{words.signed(change.difference)}: "
-                         f"{change.verdict}",
-                         words.signed_spanned(change.low, change.high, change.rows),
-                         TONES[change.verdict]))
+        boxes.append(Box("difference, paired", f"{words.gained(change)}: {change.verdict}",
+                         words.under_gain(change), TONES[change.verdict]))
     return tuple(boxes)
 
 

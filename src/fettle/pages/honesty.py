@@ -52,8 +52,9 @@ def _groups(story: Story) -> tuple[str, ...]:
     return (
         f"{words.count(evaluation.rows, 'test row')} hang together in "
         f"{words.count(evaluation.groups, 'group')} (by {why}): intervals of scores, classes, "
-        "slices and differences count groups whole; those of calibration and abstention count "
-        "rows.",
+        "slices, differences, calibration, abstention and the curve of learning count groups "
+        "whole; those on rows that were learned from or validated on (the fit, the choice of the "
+        "rung) count rows.",
     )
 
 
@@ -70,7 +71,7 @@ def _looks(story: Story) -> tuple[str, str]:
         "How small a gain these test rows could show was not computed."
         if evaluation.smallest_gain is None
         else f"A gain in {_measured(story)} below "
-        f"{words.number(evaluation.smallest_gain)} would be missed by "
+        f"{words.number(evaluation.smallest_gain, story.paired_by)} would be missed by "
         f"{words.count(evaluation.rows, 'test row')} in more than 1 of 5 cases."
     )
     return looks, gain

@@ -95,7 +95,7 @@ def _paint(canvas: "Canvas", story: Story, metric: str) -> None:
             markerfacecolor=color if is_kept else PAPER,
         )
         axes.annotate(
-            f"{words.contender(rung.name, 20)}  {words.number(score.value)}",
+            f"{words.contender(rung.name, 20)}  {words.valued(score)}",
             (at, score.value), xytext=(10, 0), textcoords="offset points", va="center",
             color=INK, fontweight="bold" if is_kept else "normal",
         )

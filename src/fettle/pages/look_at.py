@@ -43,7 +43,7 @@ def look_at(story: Story) -> Section | None:
                 ("row", "label", "the model says", "confidence"),
                 tuple(
                     (Cell(words.clip(one.id, 60), kind="code"), Cell(words.clip(one.label)),
-                     Cell(words.clip(one.said)), number_cell(words.number(one.confidence)))
+                     Cell(words.clip(one.said)), number_cell(_sure(one, story)))
                     for one in rows
                 ),
             )
@@ -107,7 +107,12 @@ def _gallery(story: Story, rows: Sequence[LookAt]) -> list[Block]:
     shown = tuple(
         (story.illustrations[one.id], words.clip(one.id, 60),
          f"label {words.clip(one.label, 30)}; the model says {words.clip(one.said, 30)}, "
-         f"{'off by ' if story.has_numbers else ''}{words.number(one.confidence)}")
+         f"{'off by ' if story.has_numbers else ''}{_sure(one, story)}")
         for one in rows if one.id in story.illustrations
     )
     return [Gallery(shown)] if shown else []
+
+
+def _sure(one: LookAt, story: Story) -> str:
+    """How sure the model is, or what it is off by."""
+    return words.number(one.confidence, story.paired_by)

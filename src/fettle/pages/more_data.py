@@ -58,7 +58,7 @@ def _told(one: Forecast, story: Story) -> str:
     if story.has_numbers:
         return (
             f"{words.count(one.more_rows, 'more row')}: a mean absolute error smaller by "
-            f"{words.number(one.gain)} ({words.signed_interval(one.low, one.high)})"
+            f"{words.number(one.gain, 'mae')} ({words.signed_interval(one.low, one.high, 'mae')})"
         )
     of = "the mean F1 of rows" if story.has_several else "accuracy"
     return (

@@ -45,10 +45,11 @@ def _bias(found: Residuals) -> str:
     )
     low, _, middle, _, high = found.quantiles
     return (
-        f"Answer minus truth is {words.signed(bias.value)} on average "
-        f"({words.signed_interval(bias.low, bias.high)} on {words.count(bias.rows, 'test row')}): "
-        f"{verdict}. Half of the errors lie on either side of {words.signed(middle)}, and nine in "
-        f"ten between {words.signed(low)} and {words.signed(high)}."
+        f"Answer minus truth is {words.signed(bias.value, 'bias')} on average "
+        f"({words.signed_interval(bias.low, bias.high, 'bias')} on "
+        f"{words.count(bias.rows, 'test row')}): {verdict}. Half of the errors lie on either side "
+        f"of {words.signed(middle, 'bias')}, and nine in ten between "
+        f"{words.signed(low, 'bias')} and {words.signed(high, 'bias')}."
     )
 
 
@@ -71,9 +72,9 @@ def _interval(found: Residuals) -> str:
         if found.covered else ""
     )
     return (
-        f"With each answer goes an interval of {words.number(found.half_width)} up and down, which "
-        f"should hold the truth in {level} of rows like these.{rests}{covered}. It is as wide for "
-        "every row, also where the model is better or worse than usual."
+        f"With each answer goes an interval of {words.number(found.half_width, 'mae')} up and "
+        f"down, which should hold the truth in {level} of rows like these.{rests}{covered}. It is "
+        "as wide for every row, also where the model is better or worse than usual."
     )
 
 
@@ -124,8 +125,9 @@ def _table(found: Residuals) -> Table:
         "Parts of the test rows by their answers, the lowest first",
         ("rows", "mean answer", "mean truth"),
         tuple(
-            (number_cell(words.count(one.rows)), number_cell(words.number(one.said)),
-             number_cell(words.number(one.truth), words.spanned(one.low, one.high, one.rows)))
+            (number_cell(words.count(one.rows)), number_cell(words.number(one.said, "mae")),
+             number_cell(words.number(one.truth, "mae"),
+                         words.spanned(one.low, one.high, one.rows, "mae")))
             for one in found.spans
         ),
     )

@@ -81,26 +81,30 @@ def _change(story: Story) -> str:
     if story.has_numbers:
         return (
             f"{opening}: the paired fall of the {words.measure(comparison.metric)} is "
-            f"{words.signed(comparison.difference)}, and its 95% interval, "
-            f"{words.signed_interval(comparison.low, comparison.high)}, {holds}; it came nearer on "
+            f"{words.gained(comparison)}, and its 95% interval, {_span(comparison)}, {holds}; it "
+            "came nearer on "
             f"{words.count(comparison.wins, 'row')} and went further off on "
             f"{words.count(comparison.losses, 'row')} ({words.p_value(comparison.p)})."
         )
     if story.has_several:
         return (
             f"{opening}: the paired difference of the {words.measure(comparison.metric)} is "
-            f"{words.signed(comparison.difference)}, and its 95% interval, "
-            f"{words.signed_interval(comparison.low, comparison.high)}, {holds}; it came nearer to "
+            f"{words.gained(comparison)}, and its 95% interval, {_span(comparison)}, {holds}; it "
+            "came nearer to "
             f"the labels of {words.count(comparison.wins, 'row')} and went further off those of "
             f"{words.count(comparison.losses, 'row')} ({words.tested(comparison)})."
         )
     return (
-        f"{opening}: the paired difference is {words.signed(comparison.difference)}, and its 95% "
-        f"interval, {words.signed_interval(comparison.low, comparison.high)}, {holds}; "
+        f"{opening}: the paired difference is {words.gained(comparison)}, and its 95% interval, "
+        f"{_span(comparison)}, {holds}; "
         f"{words.count(comparison.wins, 'row')} came right that had been wrong, "
         f"{words.count(comparison.losses, 'row')} went wrong that had been right "
         f"({words.tested(comparison)})."
     )
+
+
+def _span(comparison: Comparison) -> str:
+    return words.signed_interval(comparison.low, comparison.high, comparison.metric)
 
 
 def _doubt(story: Story) -> str:
@@ -122,8 +126,8 @@ def _doubt(story: Story) -> str:
     if evaluation.smallest_gain is not None:
         doubts.append(
             f"{words.count(evaluation.rows, 'test row')} show {_a_gain(story)} of "
-            f"{words.number(evaluation.smallest_gain)} in only 4 of 5 cases, and a smaller one "
-            "more rarely"
+            f"{words.number(evaluation.smallest_gain, story.paired_by)} in only 4 of 5 cases, and "
+            "a smaller one more rarely"
         )
     else:
         doubts.append(
@@ -166,8 +170,8 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
             score = one.score(metric)
             tiles.append(Tile(
                 name if story.before is None else f"{name} {label}",
-                words.number(score.value),
-                words.spanned(score.low, score.high, score.rows),
+                words.valued(score),
+                words.under(score),
                 words.contender(one.name),
                 "accent" if label == "after" else "",
             ))
@@ -177,8 +181,8 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
             f"paired fall, {words.measure(comparison.metric)}" if story.has_numbers else
             f"paired difference, {words.measure(comparison.metric)}" if story.has_several else
             "paired difference",
-            words.signed(comparison.difference),
-            words.signed_spanned(comparison.low, comparison.high, comparison.rows),
+            words.gained(comparison),
+            words.under_gain(comparison),
             f"{comparison.wins:,} won, {comparison.losses:,} lost, {words.p_value(comparison.p)}",
         ))
     baseline = story.best_baseline
@@ -186,8 +190,8 @@ def _tiles(story: Story) -> tuple[Tile, ...]:
         score = baseline.score(metric)
         tiles.append(Tile(
             "best baseline",
-            words.number(score.value),
-            words.spanned(score.low, score.high, score.rows),
+            words.valued(score),
+            words.under(score),
             words.contender(baseline.name),
         ))
     return tuple(tiles)

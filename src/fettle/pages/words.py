@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 
+from fettle.core import score as scores
 from fettle.core.plan import Setting
 from fettle.core.score import Comparison, Score
 
@@ -20,6 +21,7 @@ __all__ = [
     "contender",
     "count",
     "duration",
+    "gained",
     "interval",
     "marginal",
     "measure",
@@ -36,18 +38,19 @@ __all__ = [
     "share",
     "signed",
     "signed_interval",
-    "signed_spanned",
     "size",
     "spanned",
     "speed",
     "tested",
     "times",
+    "under",
+    "under_gain",
+    "valued",
 ]
 
-NONE = "–"
+NONE = scores.NONE
 """Stands where there is nothing to say: not measured, not finite, not done."""
 
-LARGE = 1000
 FIXED = "\u00a0"
 """A space at which no line breaks."""
 
@@ -110,21 +113,15 @@ def public(place: str) -> str:
     return clip(place, 80)
 
 
-def number(value: float) -> str:
-    """Three decimals; from a thousand on none."""
-    if not math.isfinite(value):
-        return NONE
-    return f"{value:.3f}" if abs(value) < LARGE else f"{value:,.0f}"
+def number(value: float, name: str = "") -> str:
+    """As everywhere: three decimals; from a thousand on none; by its name, four figures."""
+    return scores.number(value, name)
 
 
-def signed(value: float) -> str:
-    """Three decimals behind a true plus or minus sign; no sign before zero."""
-    if not math.isfinite(value):
-        return NONE
-    text = number(abs(value))
-    if text == "0.000":
-        return text
-    return ("+" if value > 0 else "−") + text
+def signed(value: float, name: str = "") -> str:
+    """A number behind a true plus or minus sign; no sign before zero."""
+    text = scores.signed(value, name)
+    return f"−{text[1:]}" if text.startswith("-") else text
 
 
 def percent(value: float) -> str:
@@ -141,26 +138,46 @@ def points(value: float) -> str:
     return f"{sign}{text} points"
 
 
-def interval(low: float, high: float) -> str:
-    """From low to high, three decimals each."""
-    return f"{number(low)} to {number(high)}"
+def interval(low: float, high: float, name: str = "") -> str:
+    """From low to high, of a score of this name."""
+    return f"{number(low, name)} to {number(high, name)}"
 
 
-def signed_interval(low: float, high: float) -> str:
+def signed_interval(low: float, high: float, name: str = "") -> str:
     """From low to high, of a difference."""
-    return f"{signed(low)} to {signed(high)}"
+    return f"{signed(low, name)} to {signed(high, name)}"
+
+
+def valued(score: Score) -> str:
+    """0.912: the score alone."""
+    return number(score.value, score.name)
+
+
+def under(score: Score) -> str:
+    """What stands under a score: its interval and rows, 0.895 to 0.927 · n 1,240."""
+    return spanned(score.low, score.high, score.rows, score.name)
 
 
 def scored(score: Score) -> str:
     """0.912 (0.895 to 0.927): a score in a sentence, which says the rows itself."""
-    return f"{number(score.value)} ({interval(score.low, score.high)})"
+    return f"{valued(score)} ({interval(score.low, score.high, score.name)})"
+
+
+def gained(comparison: Comparison) -> str:
+    """+0.138: the difference alone."""
+    return signed(comparison.difference, comparison.metric)
+
+
+def under_gain(comparison: Comparison) -> str:
+    """What stands under a difference: its interval and rows."""
+    span = signed_interval(comparison.low, comparison.high, comparison.metric)
+    return f"{span} · n{FIXED}{comparison.rows:,}"
 
 
 def marginal(comparison: Comparison) -> str:
     """+0.138 (+0.112 to +0.163): a difference in a sentence."""
-    return (
-        f"{signed(comparison.difference)} ({signed_interval(comparison.low, comparison.high)})"
-    )
+    span = signed_interval(comparison.low, comparison.high, comparison.metric)
+    return f"{gained(comparison)} ({span})"
 
 
 def count(value: int, thing: str = "", things: str = "") -> str:
@@ -170,14 +187,9 @@ def count(value: int, thing: str = "", things: str = "") -> str:
     return f"{value:,} {thing if value == 1 else things or thing + 's'}"
 
 
-def spanned(low: float, high: float, rows: int) -> str:
-    """What stands under a score: its interval and rows, 0.895 to 0.927 · n 1,240."""
-    return f"{interval(low, high)} · n{FIXED}{rows:,}"
-
-
-def signed_spanned(low: float, high: float, rows: int) -> str:
-    """What stands under a difference: its interval and rows."""
-    return f"{signed_interval(low, high)} · n{FIXED}{rows:,}"
+def spanned(low: float, high: float, rows: int, name: str = "") -> str:
+    """An interval and its rows, 0.895 to 0.927 · n 1,240."""
+    return f"{interval(low, high, name)} · n{FIXED}{rows:,}"
 
 
 def times(value: int) -> str:
@@ -246,7 +258,8 @@ def p_value(p: float) -> str:
 def tested(comparison: Comparison) -> str:
     """By what the difference was tested, with its p."""
     if comparison.metric in TESTS:
-        return f"{TESTS[comparison.metric]}, {p_value(comparison.p)}"
+        of = "" if comparison.groups is None else f" of {count(comparison.groups, 'group')}"
+        return f"{TESTS[comparison.metric]}{of}, {p_value(comparison.p)}"
     if comparison.groups is None:
         return f"exact McNemar {p_value(comparison.p)}"
     return f"exact over the signs of {count(comparison.groups, 'group')}, {p_value(comparison.p)}"

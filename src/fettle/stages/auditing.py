@@ -199,7 +199,7 @@ def _probed(evidence: Evidence, rng: np.random.Generator) -> Evidence:
 
 def _surprises(evidence: Evidence, rng: np.random.Generator) -> Surprises | None:
     """What ridge regressions say of the numbers of the rows that may be learned from."""
-    from fettle.engine.linear import ridge_path
+    from fettle.engine.linear import RIDGE, ridge_path
 
     assert evidence.features is not None
     rows = np.array(sorted(evidence.train_rows + evidence.validation_rows), dtype=int)
@@ -207,15 +207,15 @@ def _surprises(evidence: Evidence, rng: np.random.Generator) -> Surprises | None
         return None
     given, features = evidence.numbers(rows.tolist()), evidence.features[rows]
     fold = stratified_folds(evidence.codes(rows.tolist()), evidence.alike.near[rows], FOLDS, rng)
-    said = {penalty: np.zeros(len(rows)) for penalty in PENALTIES}
+    said = {penalty: np.zeros(len(rows)) for penalty in RIDGE}
     spread = float(given.std()) or 1.0
     for number in range(FOLDS):
         taught, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(asked) or not len(taught):
             continue
-        for head in ridge_path(features[taught], given[taught] / spread, 1, PENALTIES):
+        for head in ridge_path(features[taught], given[taught] / spread, 1, RIDGE):
             said[head.l2][asked] = head.outputs(features[asked])[:, 0] * spread
-    best = min(PENALTIES, key=lambda penalty: float(np.square(said[penalty] - given).mean()))
+    best = min(RIDGE, key=lambda penalty: float(np.square(said[penalty] - given).mean()))
     return Surprises(rows, said[best], given)
 
 

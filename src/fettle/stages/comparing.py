@@ -73,15 +73,14 @@ def compare(first: Path, second: Path) -> Compared:
              zip((*judges, judges[0]), (*said, truths[0]), strict=True)]
     has_classes = bool(evaluations[0].labels) and not evaluations[0].rules
     split = _held(first / "version", "split.json", Split)  # numbers the rows as `rows.arrow` does
-    groups = together(split.groups(split.vault.sealed)) if by_row.grouped else None
-    whole = () if groups is None else (groups,)
+    groups = together(split.groups(split.vault.sealed))
     turned = _turned(_ids(first, split), named[2], named[:2]) if has_classes else []
     return Compared(
         first=str(first),
         second=str(second),
         changes=tuple(_changes(first, second)),
         scores=tuple(zip(*scores, strict=True)),
-        comparison=by_row.compare(names[0], names[1], *values, *whole),
+        comparison=by_row.compare(names[0], names[1], *values, groups),
         macro_f1=_by_macro_f1(names, named[2], named[:2], values, groups)
         if has_classes else None,
         classes=_by_class(names, named[2], values, groups) if has_classes else (),

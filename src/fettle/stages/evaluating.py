@@ -31,13 +31,13 @@ from fettle.engine import asking, curve, examining, remembering
 from fettle.engine.predict import outputs_of
 from fettle.engine.replay import features, prefix
 from fettle.measures import fitting, judging, learning_curve, slices
-from fettle.measures.groups import together
+from fettle.measures.groups import few_groups, together
 from fettle.measures.judging import Answers
 from fettle.measures.similarity import unit
 from fettle.modalities import ENCODERS
 from fettle.models.network import BlockNetwork, open_network, open_saved, preprocessing
-from fettle.store import checkpoints, folders
-from fettle.store.answers import keep_answers, note_features
+from fettle.store import folders
+from fettle.store.answers import keep_answers, note_features, validated
 from fettle.strategies import STRATEGIES
 from fettle.tasks.making import task_of
 
@@ -45,7 +45,6 @@ __all__ = ["evaluate"]
 
 Before = Callable[[Sequence[tuple[str, ...]]], tuple[str, Sequence[str]]]
 """The version before: its id, and its answer to each of these rows."""
-TARGETS = "targets.safetensors"
 SAMPLE = 500
 """Rows looked at where a share or a likeness is wanted, not each row."""
 ONE_NAME = ("classification",)
@@ -72,6 +71,10 @@ class _Seen:
     encoder: Encoder
     outputs: np.ndarray
     """The kept network's, on the test rows, before the temperature."""
+    validation: tuple[np.ndarray, np.ndarray]
+    """What the kept rung said of rows that it had not learned from, and their targets."""
+    places: np.ndarray | None
+    """Which of the learning rows those are."""
 
     def rng(self) -> np.random.Generator:
         """The same for every part, so that no part's numbers depend on another part."""
@@ -92,11 +95,20 @@ class _Seen:
         """How well the kept network does, row by row: (rows,), by `by_row`."""
         return self.judge.values(self.judge.said(self.outputs), self.truth)
 
+    def groups(self, rows: Sequence[int]) -> np.ndarray | None:
+        """Numbers of these rows' groups, (rows,); None where each row is alone."""
+        return together(self.split.groups(rows)) if len(rows) else None
+
     @property
-    def groups(self) -> tuple[np.ndarray, ...]:
-        """Numbers of the test rows' groups, (rows,); none where each row is alone."""
-        found = together(self.split.groups(self.split.vault.sealed))
-        return () if found is None or not self.judge.by_row.grouped else (found,)
+    def tested(self) -> np.ndarray | None:
+        """Groups of the test rows."""
+        return self.groups(self.split.vault.sealed)
+
+    @property
+    def among(self) -> np.ndarray | None:
+        """Groups of the validated rows; None, too, where an older run did not say which."""
+        return self.groups(self.split.validation if self.places is None else
+                           [self.split.learners[at] for at in self.places.tolist()])
 
 
 def evaluate(
@@ -119,8 +131,8 @@ def evaluate(
         guards: labelled rows of other tasks, on which nothing should be forgotten.
         before: answers of the version before, for rows that it has not learned from.
     """
-    validation = _validation(run)
-    task = task_of(plan).fitted(*validation)
+    held, known, places = validated(Path(run.folder), run.rung(run.kept).folder)
+    task = task_of(plan).fitted(held, known)
     rows, openings = split.vault.open(f"evaluate run {run.plan}", count)
     fields = dataset.fields(rows)
     truth = task.judge.truth(dataset.targets(rows))
@@ -140,13 +152,13 @@ def evaluate(
             latency = asking.latency(network, encoder, fields, precision=plan.precision)
             yield Progress("latency", 1, 1, "passes")
             seen = _Seen(dataset, split, plan, run, task, fields, truth, learned, vectors,
-                         network, encoder, outputs)
+                         network, encoder, outputs, (held, known), places)
     assert seen is not None, "the kept rung is one of the rungs"
     keep_answers(Path(run.folder), seen.outputs, truth)
     contenders = task.judge.contenders(
-        answers, truth, kept=run.kept, seed=plan.seed, groups=next(iter(seen.groups), None))
+        answers, truth, kept=run.kept, seed=plan.seed, groups=seen.tested)
     whole = _scored(seen, contenders, answers, openings, latency)
-    return (yield from _examined(whole, seen, answers, validation, card, guards, before))
+    return (yield from _examined(whole, seen, answers, card, guards, before))
 
 
 def _scored(
@@ -156,8 +168,10 @@ def _scored(
     """Scores and comparisons: the part of an Evaluation that every one has."""
     before = judging.better_before(contenders)
     change = next(one for one in contenders if one.name == before).versus_kept
-    values = seen.judge.values(answers[before][1], seen.truth), seen.values
+    values = seen.judge.values(answers[before][1], seen.truth), seen.values, seen.tested
     by_row = seen.judge.by_row
+    several = None if seen.tested is None else int(seen.tested.max()) + 1
+    score = next(one for one in contenders if one.name == seen.run.kept).score(seen.plan.metric)
     return Evaluation(
         test=seen.split.vault.fingerprint,
         rows=len(seen.truth),
@@ -166,24 +180,25 @@ def _scored(
         kept=seen.run.kept,
         before=before,
         contenders=contenders,
-        groups=next((int(one.max()) + 1 for one in seen.groups), None),
+        groups=several,
         latency=latency,
         smallest_gain=by_row.smallest_gain(*values),
         rows_to_tell=None if change is None or change.verdict != "cannot tell" else
         by_row.rows_to_tell(*values),
-        notes=judging.looks(openings) + seen.judge.remarks(seen.truth),
+        notes=judging.looks(openings, score) + few_groups(several) +
+        seen.judge.remarks(seen.truth),
     )
 
 
 def _examined(
-    whole: Evaluation, seen: _Seen, answers: Answers, validation: tuple[np.ndarray, np.ndarray],
-    card: Card, guards: Sequence[Dataset], before: Before | None,
+    whole: Evaluation, seen: _Seen, answers: Answers, card: Card, guards: Sequence[Dataset],
+    before: Before | None,
 ) -> Generator[Progress | Note, None, Evaluation]:
     """What else there is to know of the kept model, beyond its scores."""
     details = seen.judge.details(
-        seen.outputs, seen.truth, validation=validation, seed=seen.plan.seed,
+        seen.outputs, seen.truth, validation=seen.validation, seed=seen.plan.seed,
         source="validation" if seen.split.validation else "out of fold",
-        groups=next(iter(seen.groups), None),
+        groups=seen.tested, among=seen.among,
     )
     parts = _slices(seen, seen.judge.values(answers[whole.before or whole.kept][1], seen.truth))
     bent = yield from _curve(seen, card)
@@ -193,10 +208,10 @@ def _examined(
         "wrong and sure", [seen.dataset.ids[row] for row in seen.split.vault.sealed],
         seen.outputs, seen.truth,
     )
-    if len(validation[1]) == len(seen.split.validation):
+    if len(seen.validation[1]) == len(seen.split.validation):
         look_at += seen.judge.look_at(
             "suspected label", [seen.dataset.ids[row] for row in seen.split.validation],
-            *validation,
+            *seen.validation,
         )
     return replace(
         whole, slices=parts, curve=bent, fitting=learned, forgetting=forgetting, look_at=look_at,
@@ -206,14 +221,6 @@ def _examined(
         ),
         **details,
     )
-
-
-def _validation(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """What the kept rung said of rows that it had not learned from, and their targets."""
-    folder = Path(run.folder)
-    files = folder / run.rung(run.kept).folder / "outputs.safetensors", folder / TARGETS
-    said, truth = (checkpoints.read_tensors(file)["validation"].numpy() for file in files)
-    return said, truth
 
 
 def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
@@ -229,7 +236,7 @@ def _slices(seen: _Seen, before: np.ndarray) -> tuple[Slice, ...]:
                             seed=seen.plan.seed),
     ]
     return slices.judged(parts, seen.values, before, by_row=seen.judge.by_row,
-                         groups=next(iter(seen.groups), None))
+                         groups=seen.tested)
 
 
 def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve | None]:
@@ -245,9 +252,10 @@ def _curve(seen: _Seen, card: Card) -> Generator[Progress, None, LearningCurve |
     values = yield from curve.values_by_size(
         seen.task, learned, seen.learned, tested, seen.truth,
         l2=(10 * l2, 3 * l2, l2), sizes=sizes, rng=seen.rng(),
+        groups=seen.groups(seen.split.learners),
     )
     return learning_curve.curve(values, sizes, rows=len(seen.learned), rng=seen.rng(),
-                                by_row=seen.judge.by_row)
+                                by_row=seen.judge.by_row, groups=seen.tested)
 
 
 def _fitting(seen: _Seen, whole: Evaluation) -> Generator[Progress, None, Fitting]:
@@ -309,7 +317,7 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
         return None, ()
     name, cells = before(seen.fields)
     values = seen.judge.values(seen.judge.truth(cells), seen.truth)
-    flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values, *seen.groups)
+    flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values, seen.tested)
     lost, won = (
         ("flipped from right to wrong", "from wrong to right")
         if seen.judge.by_row.name == judging.RIGHT.name else

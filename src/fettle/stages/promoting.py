@@ -7,6 +7,7 @@ own and has its value in the Verdict. Nothing here moves a pointer.
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +17,16 @@ from fettle.core.labels import packed
 from fettle.core.progress import Progress
 from fettle.core.version import Gate, Verdict
 from fettle.measures import gating
-from fettle.measures.label_gating import Sets, change_of, parts_of, sets_of
-from fettle.measures.number_gating import SLICE_ROWS, compare_numbers
+from fettle.measures.answer_gating import compare_answers, within
+from fettle.measures.clusters import components
+from fettle.measures.groups import few_groups, together
+from fettle.measures.label_gating import sets_of
+from fettle.measures.number_gating import compare_numbers
 from fettle.measures.traits import in_numbers
 from fettle.tasks.multi_label import MultiLabel
 
-__all__ = ["Candidate", "Pool", "compare", "pool", "promote"]
+__all__ = ["Candidate", "Pool", "pool", "promote"]
 
-MARGIN = 0.01
-"""How much worse the headline may be, shown by the lower bound of the paired interval."""
-SLICE_LOSS = 0.03
-CALIBRATION_LOSS = 0.02
-FLIPS, FLIPS_SHARE = 0.03, 1 / 3
-"""Rows that may flip from right to wrong, and of those that flip where errors are unrelated; the
-two are the same for models that are right nine times in ten."""
 SLOWER, LARGER = 1.2, 1.5
 CALLS, WARM, SECONDS = 120, 5, 10.0
 Fields = tuple[str, ...]
@@ -58,9 +55,11 @@ class Candidate:
     """Checks whose blockers were allowed; None where its audit was not kept."""
     several: MultiLabel | None = None
     """Its task, where it gives a row several labels."""
+    tied: tuple[tuple[int, ...], ...] = ()
+    """Clusters of its rows, by number, that hang together: twins, one named group."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """Test rows that neither version learned from."""
 
@@ -70,6 +69,8 @@ class Pool:
     """What the challenger reads of each."""
     labels: tuple[str, ...]
     notes: tuple[str, ...]
+    groups: np.ndarray | None = None
+    """Which rows hang together, int (rows,), numbered from 0; None where each is alone."""
 
 
 def promote(
@@ -125,18 +126,19 @@ def _of_answers(
         )
     if not challenger.classes:
         return compare_numbers(in_numbers(rows.labels), (first[:, 0], second[:, 0]), rows.first,
-                               rng=rng)
+                               rng=rng, groups=rows.groups)
     answers = ((champion, first), (challenger, second))
     said = [_said(one, found) for one, found in answers]
     confidence = [
         found.max(axis=1).astype(np.float64) if one.several is None else one.several.sure(found)
         for one, found in answers
     ]
-    return compare(
+    return compare_answers(
         np.array(rows.labels, dtype=object), (said[0], said[1]), (confidence[0], confidence[1]),
         rows.first, metric=challenger.metric, rng=rng,
         sets=None if challenger.several is None else sets_of(
             rows.labels, said[0].tolist(), said[1].tolist()),
+        groups=rows.groups,
     )
 
 
@@ -193,112 +195,38 @@ def pool(champion: Candidate, challenger: Candidate) -> Pool:
             'or promote unseen with --force --reason "...".'
         )
     first, second, labels = zip(*taken.values(), strict=True)
-    return Pool(first, second, labels, notes)
+    groups = _tied(tuple(taken), holders, wanted)
+    if groups is not None:
+        several = int(groups.max()) + 1
+        notes += (f"{len(labels):,} test rows hang together in {several:,} groups, each counted "
+                  "whole.", *few_groups(several))
+    return Pool(first, second, labels, notes, groups)
 
 
-def compare(
-    labels: np.ndarray, said: tuple[np.ndarray, np.ndarray],
-    confidence: tuple[np.ndarray, np.ndarray], fields: Sequence[Fields], *, metric: str,
-    rng: np.random.Generator, sets: Sets | None = None,
-) -> tuple[tuple[Gate, ...], int | None]:
-    """The gates that hang on answers: headline, slices, calibration, negative flips.
-
-    Where a row may have several labels, it is right if all of them are and no other is called.
-
-    Args:
-        labels: (rows,), the right answers.
-        said: of the champion and the challenger, (rows,) each.
-        confidence: of both, float (rows,) each.
-        fields: what is read of each row; its length makes slices.
-        metric: accuracy or macro_f1; of several labels, micro_f1 or macro_f1.
-        rng: draws the resamples.
-        sets: of several labels a row, what is in the cells of labels and said.
-
-    Returns:
-        The gates, and about how many more rows would tell; None where the headline is settled.
-    """
-    first, second = (np.asarray(one == labels) for one in said)
-    headline, more = _headline(labels, said, first, second, metric, rng, sets)
-    change, low, high = gating.calibration_change(
-        (confidence[0], first), (confidence[1], second), rng=rng
-    )
-    calibration = _within(
-        "calibration", change, CALIBRATION_LOSS, low, high, len(labels),
-        f"expected calibration error {change:+.3f}",
-    )
-    parts = [(f"label {label}", labels == label) for label in dict.fromkeys(labels.tolist())]
-    slices = _slices(parts if sets is None else parts_of(sets), first, second, fields)
-    return (headline, slices, calibration, _flips(first, second)), more
-
-
-def _headline(
-    labels: np.ndarray, said: tuple[np.ndarray, np.ndarray], first: np.ndarray,
-    second: np.ndarray, metric: str, rng: np.random.Generator, sets: Sets | None,
-) -> tuple[Gate, int | None]:
-    """Shown to be no worse than the margin; or shown to be worse; or neither."""
-    if sets is not None:
-        change, low, high = change_of(sets, metric, rng=rng)
-    elif metric == "macro_f1":
-        _, numbered = np.unique(np.concatenate([labels, *said]), return_inverse=True)
-        targets, one, two = numbered.reshape(3, -1)
-        change, low, high = gating.macro_f1_change(targets, one, two, rng=rng)
-    else:
-        change, low, high = gating.accuracy_change(first, second)
-    verdict = "pass" if low > -MARGIN else "fail" if high < 0 else "cannot tell"
-    more = gating.more_rows(first, second, margin=MARGIN, change=change)
-    shown = (
-        "better" if low > 0 else
-        "no worse than the margin" if verdict == "pass" else
-        "worse" if verdict == "fail" else "neither shown to be as good nor to be worse"
-    )
-    wins, losses = int((second & ~first).sum()), int((first & ~second).sum())
-    sentence = f"{100 * change:+.1f} points, {wins} rows won and {losses} lost: {shown}"
-    gate = Gate(metric, verdict, change, -MARGIN, low, high, len(labels), sentence)
-    return gate, more if verdict == "cannot tell" else None
-
-
-def _slices(
-    parts: list[tuple[str, np.ndarray]], first: np.ndarray, second: np.ndarray,
-    fields: Sequence[Fields],
-) -> Gate:
-    """No class, and no third of the rows by length, lost more than it may."""
-    lengths = np.array([sum(map(len, row)) for row in fields])
-    short, long = np.quantile(lengths, [1 / 3, 2 / 3])
-    parts = [
-        *parts,
-        ("the shortest third", lengths <= short),
-        ("the middle third", (lengths > short) & (lengths <= long)),
-        ("the longest third", lengths > long),
-    ]
-    lost, worst = gating.harmed(parts, first, second, fewest=SLICE_ROWS, most_lost=SLICE_LOSS)
-    if worst is None:
-        return Gate("slices", "pass", None, -SLICE_LOSS, None, None, 0,
-                    f"no slice has {SLICE_ROWS} rows, so none was judged")
-    name, change, rows = worst
-    verdict = "fail" if lost else "pass"
-    sentence = f"{100 * change:+.1f} points on {name}, the most that was lost"
-    if lost:
-        sentence = f"lost: {', '.join(lost)}; {sentence}"
-    elif change < -SLICE_LOSS:
-        sentence += ", which may be chance"
-    return Gate("slices", verdict, change, -SLICE_LOSS, None, None, rows, sentence)
-
-
-def _flips(first: np.ndarray, second: np.ndarray) -> Gate:
-    """Not shown that more rows flipped from right to wrong than may."""
-    value, low, high = gating.flip_rate(first, second)
-    most = gating.flips_allowed(first, second, least=FLIPS, share=FLIPS_SHARE)
-    verdict = "fail" if low > most else "pass"
-    sentence = f"{value:.1%} of rows were right and are wrong now; {most:.1%} may be"
-    if value > most and verdict == "pass":
-        sentence += ", and more may be chance"
-    return Gate("negative_flips", verdict, value, most, low, high, len(first), sentence)
+def _tied(
+    taken: Sequence[Fields], holders: Sequence[Candidate], wanted: Sequence[str]
+) -> np.ndarray | None:
+    """Groups of the rows taken, (rows,): what is tied in either version, if by way of rows that
+    were not taken, hangs together. None where each is alone."""
+    number = {key: at for at, key in enumerate(taken)}
+    pairs = []
+    for holder in holders:
+        assert holder.rows is not None
+        if not holder.tied or not set(wanted) <= set(holder.rows.column_names[:-2]):
+            continue
+        keys = [_key(row) for row in _rows(holder.rows, wanted, None)]
+        for cluster in holder.tied:
+            of = [number.setdefault(keys[row], len(number)) for row in cluster]
+            pairs += list(pairwise(of))
+    if not pairs:
+        return None
+    return together(components(len(number), np.array(pairs))[: len(taken)])
 
 
 def _latency(first: np.ndarray, second: np.ndarray, *, rng: np.random.Generator) -> Gate:
     value, low, high = gating.latency_ratio(first, second, rng=rng)
     p95 = [1000 * float(np.quantile(one, 0.95)) for one in (first, second)]
-    return _within(
+    return within(
         "latency", value, SLOWER, low, high, len(first),
         f"{p95[1]:.1f} ms against {p95[0]:.1f} ms for one row, 95th percentile",
     )
@@ -318,15 +246,6 @@ def _audit(blockers: tuple[str, ...] | None) -> Gate:
     verdict = "fail" if blockers else "pass"
     sentence = f"blockers that were allowed: {', '.join(blockers)}" if blockers else "no blocker"
     return Gate("audit", verdict, len(blockers), 0, None, None, 0, sentence)
-
-
-def _within(
-    name: str, value: float, threshold: float, low: float, high: float, rows: int, sentence: str
-) -> Gate:
-    """Within the threshold; or beyond it, shown; or beyond it, and that may be chance."""
-    verdict = "pass" if value <= threshold else "fail" if low > threshold else "cannot tell"
-    chance = ", which may be chance" if verdict == "cannot tell" else ""
-    return Gate(name, verdict, value, threshold, low, high, rows, sentence + chance)
 
 
 def _seconds(
@@ -351,14 +270,18 @@ def _seconds(
     return np.array(taken[0]), np.array(taken[1])
 
 
-def _rows(table: pa.Table, names: Sequence[str], sides: Sequence[str]) -> list[Fields]:
+def _rows(
+    table: pa.Table, names: Sequence[str], sides: Sequence[str] | None
+) -> list[Fields]:
+    """The cells of the rows on these sides; of all rows where no side is named."""
     side = table.column(table.num_columns - 1).to_pylist()
     columns = [
         [cell or "" for cell in table.column(table.column_names.index(name)).to_pylist()]
         for name in names
     ]
     return [
-        row for row, at in zip(zip(*columns, strict=True), side, strict=True) if at in sides
+        row for row, at in zip(zip(*columns, strict=True), side, strict=True)
+        if sides is None or at in sides
     ]
 
 

@@ -42,6 +42,7 @@ def rate(
     left = len(cells) - len(answered)
     notes = (f"{left:,} rows without an answer are not scored.",) if left else ()
     values = task.judge.values(said, truth)
+    contenders = task.judge.contenders({name: ("version", said, "")}, truth, kept=name, seed=0)
     return Evaluation(
         test=test,
         rows=len(answered),
@@ -49,9 +50,10 @@ def rate(
         metric=metric,
         kept=name,
         before=None,
-        contenders=task.judge.contenders({name: ("version", said, "")}, truth, kept=name, seed=0),
+        contenders=contenders,
         smallest_gain=task.judge.by_row.smallest_gain(values, values),
-        notes=notes + judging.looks(openings) + task.judge.remarks(truth),
+        notes=notes + judging.looks(openings, contenders[0].score(metric)) +
+        task.judge.remarks(truth),
         **task.judge.details(
             outputs[answered], truth, validation=None, source="the version", seed=0
         ),

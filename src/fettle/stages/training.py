@@ -24,13 +24,14 @@ from fettle.engine import climbing, contrast, views
 from fettle.engine.costs import replayed_blocks
 from fettle.engine.device import peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
-from fettle.engine.linear import Chosen, choose
+from fettle.engine.linear import RIDGE, Chosen, choose
 from fettle.engine.loop import Lesson
 from fettle.engine.replay import Kept, prefix
 from fettle.measures import folds
 from fettle.modalities import ENCODERS
 from fettle.models.network import BlockNetwork, open_network, preprocessing
 from fettle.store import checkpoints, files, folders, records, seals
+from fettle.store.answers import keep_targets, kept_targets
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks.making import task_of
 
@@ -163,10 +164,8 @@ def _ground(
     task = task_of(plan)
     targets = task.targets(dataset.targets(learners))
     sides = _folds(dataset, split, plan, task.strata(targets))
-    judged = targets[np.concatenate([judge for _, judge in sides])]
-    checkpoints.write_tensors(
-        folder / "targets.safetensors", {"validation": torch.from_numpy(judged)}
-    )
+    judged = np.concatenate([judge for _, judge in sides])
+    keep_targets(folder, targets[judged], judged)
     return Ground(
         network=network,
         encoder=encoder,
@@ -205,12 +204,15 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
     """Pooling and penalty, chosen on validation; every rung starts from them."""
     tried = str(_features_rung(plan, ground.network.card).settings["l2"])
     penalties = [float(text) for text in tried.split(",")]
+    grows = tried == DEFAULTS["features"]["l2"]  # others were asked for
+    if grows and ground.task.solver == "ridge":
+        penalties = sorted({*penalties, *RIDGE}, reverse=True)
     return (
         yield from choose(
             {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
             task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
-            repeats=ground.repeats,
+            repeats=ground.repeats, grows=grows,
         )
     )
 
@@ -341,7 +343,7 @@ def _kept(
     best = max(climbed, key=lambda one: one.validation.value)
     if len(climbed) == 1:
         return best.name, "It is the only rung that was climbed."
-    targets = checkpoints.read_tensors(folder / "targets.safetensors")["validation"].numpy()
+    targets, _ = kept_targets(folder)
     for rung in climbed:
         if rung is best:
             others = (

@@ -1,6 +1,7 @@
 """Judging answers that are one class a row: right or wrong, confusion, calibration, abstention."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class JudgeOfClasses:
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
-        groups: np.ndarray | None = None,
+        groups: np.ndarray | None = None, among: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Scores by class, confusion, calibration; and where to abstain, with validation rows."""
         said, labels = self.said(outputs), self._labels(truth)
@@ -61,15 +62,18 @@ class JudgeOfClasses:
             "confusion": judging.confusion_table(truth, said, labels),
             "calibration": calibration.calibrated(
                 outputs, truth, self.temperature, rows=len(validation[1]) if validation else 0,
-                source=source, seed=seed,
+                source=source, seed=seed, groups=groups,
             ),
         }
         if validation is not None:
             judged, known = validation
+            low, high = calibration.temperature_interval(
+                judged, known, self.temperature, groups=among)
+            found["calibration"] = replace(found["calibration"], low=low, high=high)
             found["abstention"] = selective.abstention(
                 self._sure(outputs), said == truth,
                 (self._sure(judged), self.said(judged) == known),
-                rng=np.random.default_rng(seed),
+                rng=np.random.default_rng(seed), groups=groups, among=among,
             )
         return found
 

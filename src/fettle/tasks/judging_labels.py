@@ -70,14 +70,13 @@ class JudgeOfLabels:
         self, answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *,
         kept: str, seed: int, groups: np.ndarray | None = None,
     ) -> tuple[Contender, ...]:
-        """Every score of each, and the kept model against it by the mean F1 of rows; row by row,
-        as `by_row` is not grouped."""
-        return label_judging.contenders(answers, truth, kept=kept, seed=seed)
+        """Every score of each, and the kept model against it by the mean F1 of rows."""
+        return label_judging.contenders(answers, truth, kept=kept, seed=seed, groups=groups)
 
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
-        groups: np.ndarray | None = None,
+        groups: np.ndarray | None = None, among: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Scores by label, which stand in for which, thresholds, calibration; with validation
         rows, what abstaining brings, where a row is right if all its labels are."""
@@ -87,7 +86,7 @@ class JudgeOfLabels:
         has = validation[1].sum(axis=0) if validation else np.zeros(len(task.classes))
         found: dict[str, Any] = {
             "classes": label_judging.label_scores(
-                truth, answers, labels, rng=np.random.default_rng(seed)),
+                truth, answers, labels, rng=np.random.default_rng(seed), groups=groups),
             "labels": labels,
             "confusion": tuple(
                 tuple(int(cell) for cell in line)
@@ -100,7 +99,7 @@ class JudgeOfLabels:
             ),
             "calibration": label_calibration.calibrated(
                 outputs, known, task.temperature, rows=len(validation[1]) if validation else 0,
-                source=source, seed=seed,
+                source=source, seed=seed, groups=groups,
             ),
         }
         if validation is not None:
@@ -109,7 +108,7 @@ class JudgeOfLabels:
                 task.sure(task.calibrated(outputs)), (truth == answers).all(axis=1),
                 (task.sure(task.calibrated(judged)),
                  (task.called(judged) == told).all(axis=1)),
-                rng=np.random.default_rng(seed),
+                rng=np.random.default_rng(seed), groups=groups, among=among,
             )
         return found
 

@@ -10,7 +10,7 @@ from fettle.core.plan import Unit
 from fettle.core.run import Epoch
 from fettle.core.score import Comparison, Score, figures
 from fettle.measures import fitting, regression
-from fettle.measures.intervals import mean_interval, wilson
+from fettle.measures.intervals import mean_interval, share_interval
 from fettle.measures.traits import in_numbers
 
 __all__ = ["LEVEL", "JudgeOfNumbers"]
@@ -52,25 +52,24 @@ class JudgeOfNumbers:
         self, answers: Mapping[str, tuple[str, np.ndarray, str]], truth: np.ndarray, *,
         kept: str, seed: int, groups: np.ndarray | None = None,
     ) -> tuple[Contender, ...]:
-        """mae, rmse, r2 and spearman of each, and the kept model against it by its errors; row by
-        row, as `by_row` is not grouped."""
-        return regression.contenders(answers, truth, kept=kept, seed=seed)
+        """mae, rmse, r2 and spearman of each, and the kept model against it by its errors."""
+        return regression.contenders(answers, truth, kept=kept, seed=seed, groups=groups)
 
     def details(
         self, outputs: np.ndarray, truth: np.ndarray, *,
         validation: tuple[np.ndarray, np.ndarray] | None, source: str, seed: int,
-        groups: np.ndarray | None = None,
+        groups: np.ndarray | None = None, among: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """The residuals, and how often the interval holds the truth."""
         said = self.said(outputs)
         off = said - truth
         quantile = np.quantile(off, (0.05, 0.25, 0.5, 0.75, 0.95)).tolist()
         rng = np.random.default_rng(seed)
-        low, high = mean_interval(off, rng=rng)
+        low, high = mean_interval(off, rng=rng, groups=groups)
         covered = None
         if self.half_width is not None:
-            held = int((np.abs(off) <= self.half_width).sum())
-            covered = Score("coverage", held / len(off), *wilson(held, len(off)), len(off))
+            held = np.abs(off) <= self.half_width
+            covered = Score("coverage", float(held.mean()), *share_interval(held, groups), len(off))
         some = np.unique(np.linspace(0, len(off) - 1, min(POINTS, len(off))).astype(int))
         return {"residuals": Residuals(
             bias=Score("bias", float(off.mean()), low, high, len(off)),
@@ -80,7 +79,7 @@ class JudgeOfNumbers:
             fitted_on=len(validation[1]) if validation else 0,
             source=source,
             covered=covered,
-            spans=_spans(said, truth, rng),
+            spans=_spans(said, truth, rng, groups),
             points=tuple((float(truth[row]), float(said[row])) for row in some),
         )}
 
@@ -114,13 +113,13 @@ class JudgeOfNumbers:
 
 
 def _spans(
-    said: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+    said: np.ndarray, truth: np.ndarray, rng: np.random.Generator, groups: np.ndarray | None
 ) -> tuple[Span, ...]:
     """Parts of the rows by their answers, as many rows in each."""
     parts = np.array_split(
         np.argsort(said, kind="stable"), max(min(SPANS, len(said) // FEWEST_IN_A_SPAN), 1))
     return tuple(
         Span(len(part), float(said[part].mean()), float(truth[part].mean()),
-             *mean_interval(truth[part], rng=rng))
+             *mean_interval(truth[part], rng=rng, groups=None if groups is None else groups[part]))
         for part in parts
     )
