@@ -158,7 +158,7 @@ def test_a_cache_of_another_form_is_measured_again(tmp_path, older):
 
 @pytest.mark.parametrize(("place", "name", "value"), [
     (torch, "__version__", "0.0"), (calibrate, "cores", lambda: 1_000),
-    (calibrate, "_processor", lambda: "another"), (calibrate, "VERSION", 99),
+    (calibrate, "processor", lambda: "another"), (calibrate, "VERSION", 99),
     (torch.cuda, "device_count", lambda: 5),
 ])  # fmt: skip
 def test_what_would_change_a_measurement_makes_it_another_machine(

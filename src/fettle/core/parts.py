@@ -195,6 +195,11 @@ class Network(Protocol):
     def run_on(self, pictures: Pictures | None) -> None:
         """Let pictures lie in memory, and norms be folded, as this says; nothing for texts."""
 
+    @property
+    def arithmetic(self) -> str:
+        """What the bits of its answers hang on beside weights, config and precision: whose code
+        runs in which version, and how feature maps lie in memory. Not what training alone does."""
+
     def block_of(self, parameter: str) -> int:
         """The block that a parameter belongs to."""
 

@@ -16,7 +16,7 @@ import torch
 
 from fettle.core.errors import CorruptFile, StoreError
 from fettle.core.plan import Attention, Machine, Products, Threads
-from fettle.engine.device import cores, set_threads
+from fettle.engine.device import cores, processor, set_threads
 from fettle.store import records
 
 __all__ = ["best_threads", "machine", "math_below", "pays"]
@@ -136,7 +136,7 @@ def _measured(cache: Path, kept: Machine | None, *, is_calm: bool) -> Machine:
         read, written = probes.disk_rates(cache)
     gpu = probes.gpu()
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=cores(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpu=gpu.name if gpu else None,
@@ -201,7 +201,7 @@ def _threads_put_back() -> Iterator[None]:
 
 def _key() -> str:
     """Twelve hex digits over everything that would change a measurement."""
-    parts = (_processor(), cores(), torch.__version__, torch.cuda.device_count(), VERSION)
+    parts = (processor(), cores(), torch.__version__, torch.cuda.device_count(), VERSION)
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
@@ -212,13 +212,3 @@ def _kept(path: Path) -> Machine | None:
     except CorruptFile:
         return None
     return kept if kept is not None and kept.probes == VERSION else None
-
-
-def _processor() -> str:
-    """The processor's name as the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,6 +1,7 @@
 """The device: threads, precision, memory, and random numbers that belong to a step."""
 
 import os
+import platform
 import re
 import resource
 import sys
@@ -20,8 +21,10 @@ __all__ = [
     "cores",
     "device_of",
     "is_out_of_memory",
+    "kernels",
     "peak_bytes",
     "placed",
+    "processor",
     "quota",
     "seeded",
     "set_threads",
@@ -72,6 +75,25 @@ def _share(*paths: Path) -> list[float]:
     if len(words) != 2 or not all(word.isdigit() for word in words):  # "max", -1, or no file
         return []
     return [int(words[0]) / int(words[1])]
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def kernels(device: torch.device) -> str:
+    """What decides which kernels run there, and how they cut their sums: the processor, what
+    torch uses of it, and the number of threads; of a GPU its name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    able = torch.backends.cpu.get_cpu_capability()
+    return f"{processor()} {able} {torch.get_num_threads()}"
 
 
 def set_threads(threads: int) -> None:
