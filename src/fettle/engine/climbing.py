@@ -94,7 +94,7 @@ def tuned(
         histories.append(history)
         flops += one.flops(teach, len(history))
     epochs = [_best(history, rung) for history in histories]
-    if not ground.held_out:
+    if ground.keeps and not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)

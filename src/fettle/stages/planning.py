@@ -61,15 +61,14 @@ def plan(
     Raises:
         SettingError: a rung or task is unknown, or nothing fits the budget.
     """
-    reasons = list(dataset.schema.reasons) + list(split.notes)
+    reasons = [*dataset.schema.reasons, *split.notes]
     asked, metric, why = TASKS[dataset.schema.task].proposed(
         dataset.targets(split.learners), dataset.targets(split.train))
     reasons.append(why)
     tokens, mean_tokens, pictures, texts, why_shown = _read(dataset, split, card, settings)
     reasons += why_shown
     precision, pictures, why_so = _precision(machine, card, pictures)
-    reasons += why_so
-    reasons += [] if machine.calm else [BUSY]
+    reasons += why_so if machine.calm else [*why_so, BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
     rungs = _rungs(settings, asked, card, size.rows)
@@ -82,7 +81,7 @@ def plan(
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
     reasons += why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
-    reasons += unused_reasons(rungs, settings.asked)
+    reasons += unused_reasons(rungs, settings.asked) + _over_seeds(settings, kept_costs)
     return Plan(
         task=asked.name,
         modality=dataset.schema.modality,
@@ -102,6 +101,7 @@ def plan(
         math_below=machine.math_below(precision),
         keep_blocks=card.kept_blocks,
         seed=settings.seed,
+        seeds=settings.seeds,
         budget_seconds=settings.budget_seconds,
         cache_limit=cache_limit,
         name=name_of(settings, dataset),
@@ -164,13 +164,28 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
         showing.require(given.pictures, card)
     if given.texts is not None:
         wording.require(given.texts, columns=len(made.reading.inputs))
-    if given.threads < 1:
-        raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
+    for what, number in (("threads", given.threads), ("seeds", given.seeds)):
+        if number < 1:
+            raise SettingError(f"{what} is {number} in the plan; 1 is the fewest.")
     _require_rungs([rung.strategy for rung in given.rungs])
     for rung in given.rungs:
         require(rung, DEFAULTS[rung.strategy])
         require_for(rung, asked)
     return given
+
+
+def _over_seeds(settings: Settings, predicted: Sequence[Cost]) -> list[str]:
+    """What further seeds are for, and what they cost at most; nothing where none is asked for."""
+    more = settings.seeds - 1
+    if not more:
+        return []
+    within = "" if settings.budget_seconds is None else ", as far as the budget reaches"
+    most = more * max(one.seconds for one in predicted)
+    return [
+        f"In the end the kept rung is climbed with {more} more seeds, {settings.seed + 1} to "
+        f"{settings.seed + more}, on the same rows and replayed work: up to {most:.0f} s more"
+        f"{within}. They show the spread; the version stays that of seed {settings.seed}."
+    ]
 
 
 def _require_rungs(names: Sequence[str]) -> None:
