@@ -205,7 +205,7 @@ class One:
         steps = max(-(-len(teach) // int(settings["batch_rows"])), 1)
         memory = strategy.memory
         if memory is not None:
-            memory.begin(loop.weights(), steps=steps * loop.epochs)
+            memory.begin(loop.weights(), steps=steps * loop.epochs, held_out=ground.held_out)
         watch = self._watch(train.targets, validation.targets)
         history, best = yield from self._restored(loop)
         self._forget_after(len(history))
@@ -226,10 +226,11 @@ class One:
                 history = (*history, event)
                 files.append_line(ground.folder / "metrics.jsonl", json.dumps(
                     {"rung_part": self.name, "attempt": self.attempt, **dataclasses.asdict(event)}))
-                if _best(history, self.rung, self.stop_after) == event.number:
+                is_best = _best(history, self.rung, self.stop_after) == event.number
+                if is_best:
                     best = {key: value.clone() for key, value in loop.weights().items()}
                 if memory is not None:
-                    memory.epoch(loop.weights(), event.validation_score)
+                    memory.epoch(loop.weights(), event.validation_score, is_best=is_best)
                 over = self._done(history)
                 if (self.stop_after is None or over
                         or time.monotonic() - saved >= ground.save_seconds):

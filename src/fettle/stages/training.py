@@ -297,7 +297,8 @@ def _require_room(ground: Ground, plan: Plan) -> None:
         strategy = STRATEGIES[rung.strategy](rung.settings)
         if strategy.solved:
             continue
-        copies = max(copies, IN_A_CHECKPOINT + (strategy.memory.copies if strategy.memory else 0))
+        kept = strategy.memory.copies(held_out=ground.held_out) if strategy.memory else 0
+        copies = max(copies, IN_A_CHECKPOINT + kept)
         if not ground.held_out:
             parts = max(parts, int(rung.settings.get("networks", len(ground.folds))) + 1)
         rates = [strategy.rates(network.blocks, epoch)
