@@ -20,6 +20,7 @@ __all__ = [
     "autocast",
     "cores",
     "device_of",
+    "granted",
     "is_out_of_memory",
     "kernels",
     "peak_bytes",
@@ -28,17 +29,34 @@ __all__ = [
     "quota",
     "seeded",
     "set_threads",
+    "whole_cores",
 ]
 
 CGROUPS = Path("/sys/fs/cgroup")
+PROCESSORS = Path("/sys/devices/system/cpu")
 UNLIMITED = 1e6
 
 
 def cores() -> int:
     """How many processor cores this process may use: those it may run on, within its quota."""
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), ceil(quota(CGROUPS, _own_group())))
+        return min(len(os.sched_getaffinity(0)), ceil(granted()))
     return os.cpu_count() or 1
+
+
+def granted() -> float:
+    """How many cores' worth of time the container of this process grants it; see `quota`."""
+    return quota(CGROUPS, _own_group())
+
+
+def whole_cores(processors: Path = PROCESSORS) -> int:
+    """How many cores stand behind the processors that this process may run on: two of them may be
+    threads of one core, which are no faster together; 0 where the system does not say."""
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    told = (processors / f"cpu{number}" / "topology" / "thread_siblings_list"
+            for number in os.sched_getaffinity(0))
+    return len({path.read_text().strip() for path in told if path.is_file()})
 
 
 def quota(groups: Path, own: str) -> float:

@@ -23,7 +23,7 @@ from fettle.core.task import Task
 from fettle.engine import climbing, contrast, repeating, views
 from fettle.engine.affording import left_out
 from fettle.engine.costs import replayed_blocks
-from fettle.engine.device import peak_bytes, set_threads
+from fettle.engine.device import cores, peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
 from fettle.engine.linear import Chosen, choose
 from fettle.engine.loop import Lesson
@@ -70,6 +70,9 @@ def train(
         StoreError: the disk is full or gone, or what is to be saved does not fit on it.
     """
     set_threads(plan.threads)
+    if cores() < plan.threads:
+        yield Note(f"The plan was made for {plan.threads} threads, and this process may use "
+                   f"{cores()} of the machine's cores now: it is slower, and gives the same bits.")
     ground = yield from _ground(dataset, split, plan, card, folder, save_seconds)
     _require_room(ground, plan)
     results: list[RungResult] = []
