@@ -23,6 +23,7 @@ from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.reasons import rung_reason, unused_reasons
 from fettle.strategies.settings import require, require_for, with_asked
+from fettle.strategies.why import setting_reasons
 from fettle.tasks import TASKS
 from fettle.tasks.making import task_of
 
@@ -81,6 +82,7 @@ def plan(
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
     reasons += why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
+    reasons += setting_reasons(rungs, settings.asked, modality=card.modality)
     reasons += unused_reasons(rungs, settings.asked) + _over_seeds(settings, kept_costs)
     return Plan(
         task=asked.name,
