@@ -172,14 +172,21 @@ class One:
         Its history, and what it says of the judged rows."""
         while True:
             history = yield from self._trained(teach, judge)
-            over = self._done(history)
-            if self.attempt >= RESTARTS or not stopping.has_collapsed(history, over=over):
+            has_collapsed = stopping.has_collapsed(history, over=self._done(history))
+            if self.attempt >= RESTARTS or not has_collapsed:
                 break
             self.attempt += 1
             self.notes = (*self.notes, (
                 f"{self.name}: the training collapsed after epoch {len(history)}: every validation "
                 f"row is given one answer, and the loss is no better than chance. It begins anew "
                 f"with another seed and 1/{2**self.attempt} of the rates."
+            ))
+            yield Note(self.notes[-1])
+        if has_collapsed and self.attempt:
+            self.notes = (*self.notes, (
+                f"{self.name}: the training collapsed {self.attempt + 1} times, with as many seeds "
+                "and ever lower rates, and stands as it is: it has learned nothing. Lower `rate` "
+                "and `head_rate`, or look whether the rows say anything about their targets."
             ))
             yield Note(self.notes[-1])
         judged = self.ground.lesson.of(judge)
