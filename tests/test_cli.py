@@ -39,8 +39,9 @@ def tuned(place, machine, tiny):
 def test_tune_prints_one_object_with_the_keys_that_are_promised(tuned):
     assert tuned.code == 0, tuned.err
     found = tuned.json
-    assert set(found) == {"version", "run", "task", "model", "rung", "rungs", "before", "test",
-                          "seconds"}
+    assert set(found) == {"version", "run", "task", "model", "rung", "rungs", "spread", "before",
+                          "test", "seconds"}
+    assert found["spread"] is None  # one seed was asked for
     assert found["version"] == "tickets@1"
     assert found["task"] == "classification"
     assert found["rung"] in {rung["name"] for rung in found["rungs"]} == {"features", "top", "full"}

@@ -50,6 +50,7 @@ from fettle.options import (
     SaveEvery,
     Schedule,
     Seed,
+    Seeds,
     Set,
     Slices,
     Smoothing,
@@ -111,7 +112,8 @@ def tune(
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
     reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
-    budget: Budget = None, seed: Seed = None, name: Name = None, out: Out = None,
+    budget: Budget = None, seed: Seed = None, seeds: Seeds = None, name: Name = None,
+    out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
     allow: Allow = None, registry: Registry = HERE, blobs: Blobs = None,
     keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
@@ -128,17 +130,18 @@ def tune(
     if config is not None:
         told = {"--task": task, "--model": model, "--strategy": strategy, "--rungs": rungs,
                 "--budget": budget, "--target": target, "--inputs": inputs, "--name": name,
-                "--seed": seed, "--encoding": encoding, "--cache-limit": cache_limit,
-                "--group": group, "--time": time, "--slices": slices, "--fixes": fixes,
-                "--keep-blocks": keep_blocks, "--label-separator": label_separator,
-                "--augment": augment, "A setting of the rungs": asked or None}
+                "--seed": seed, "--seeds": seeds, "--encoding": encoding,
+                "--cache-limit": cache_limit, "--group": group, "--time": time, "--slices": slices,
+                "--fixes": fixes, "--keep-blocks": keep_blocks, "--augment": augment,
+                "--label-separator": label_separator, "A setting of the rungs": asked or None}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
         model=model, task=task, rungs=options.one_or_many(strategy, rungs), asked=asked,
         keep_blocks=keep_blocks, augment=augment,
-        budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
+        budget_seconds=options.seconds(budget), seed=seed or 0,
+        seeds=1 if seeds is None else seeds, allow=options.many(allow),
         out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
         guard=tuple(map(str, guard or ())),
         cache_limit=options.size(cache_limit, "--cache-limit"),
@@ -201,8 +204,8 @@ def plan(
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
     reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
-    budget: Budget = None, seed: Seed = None, name: Name = None, allow: Allow = None,
-    as_json: Json = False,
+    budget: Budget = None, seed: Seed = None, seeds: Seeds = None, name: Name = None,
+    allow: Allow = None, as_json: Json = False,
 ) -> None:
     """What would be done, why, how long it would take and how much memory."""
     from fettle import pipeline
@@ -215,7 +218,8 @@ def plan(
                          fixes=fixes, label_separator=label_separator),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
         asked=asked, keep_blocks=keep_blocks, augment=augment,
-        budget_seconds=options.seconds(budget), seed=seed or 0, allow=options.many(allow),
+        budget_seconds=options.seconds(budget), seed=seed or 0,
+        seeds=1 if seeds is None else seeds, allow=options.many(allow),
     ))
     plain = records.to_plain(made)
     console.message(json.dumps(plain, ensure_ascii=False) if as_json else records.to_yaml(made))

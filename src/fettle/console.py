@@ -188,8 +188,15 @@ def _sentence(event: Any) -> str:
                 f"[bold]rung[/]  {event.name}: validation {escape(str(event.validation))} "
                 f"in {event.seconds:.1f} s"
             )
+        case run.Repeat():
+            return (
+                f"[bold]seed[/]  {event.seed}, {event.rung}: validation "
+                f"{escape(str(event.validation))} in {event.seconds:.1f} s"
+            )
         case run.Run():
-            return f"[bold]keep[/]  {event.kept}. {escape(event.why)}"
+            kept = f"[bold]keep[/]  {event.kept}. {escape(event.why)}"
+            return kept if event.spread is None else (
+                f"{kept}\n[bold]seeds[/] {escape(event.spread.sentence)}")
         case evaluation.Evaluation():
             return _evaluation(event)
         case version.Report():

@@ -15,7 +15,7 @@ __all__ = [
     "HERE", "Allow", "Approved", "Augment", "Blobs", "Budget", "CacheLimit", "Data", "Encoding",
     "Group", "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LabelSeparator", "LearningRate",
     "Loss", "Model", "Name", "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed",
-    "Set", "Slices",
+    "Seeds", "Set", "Slices",
     "Smoothing", "StopBy", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version",
     "asked", "many", "one_or_many", "seconds", "size", "text", "texts",
 ]
@@ -86,6 +86,9 @@ CacheLimit = Annotated[
 ]
 SaveEvery = Annotated[str, typer.Option(help="Between checkpoints inside an epoch")]
 Seed = Annotated[int | None, typer.Option(help="Of every random number; 0 if not given")]
+Seeds = Annotated[
+    int | None, typer.Option(help="Climb the kept rung with so many, to see the spread")
+]
 Name = Annotated[str | None, typer.Option(help="Of the version; the file's stem if not given")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder")]
 Allow = Annotated[str | None, typer.Option(help="Checks whose blockers do not stop, with commas")]

@@ -15,7 +15,7 @@ from fettle.core.compared import Compared
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.evaluation import Evaluation
-from fettle.core.plan import Machine, Plan, Reading
+from fettle.core.plan import Machine, Plan
 from fettle.core.progress import Note, Progress, finish
 from fettle.core.run import Run
 from fettle.core.settings import Settings
@@ -66,7 +66,9 @@ def build(
             yield finished
             return finished
         if runs.is_finished(folder):
-            yield Note("This run is finished: it is judged once more, and nothing is trained.")
+            has_more = made.seeds > runs.seeds_of(folder)
+            then = "further seeds are climbed" if has_more else "nothing is trained"
+            yield Note(f"This run is finished: it is judged once more, and {then}.")
         runs.remember(settings, request, folder, made)
         return (yield from _train_and_publish(settings, dataset, found, split, card, made, folder))
 
@@ -137,7 +139,7 @@ def _train_and_publish(
         card=card, registry=registry, keep_rows=settings.keep_rows,
     )
     files.write_json(folder / "result.json", _result(made, run, evaluation, version))
-    runs.note_judged(folder, made.reading.slices, settings.guard)
+    runs.note_judged(folder, made.reading.slices, settings.guard, made.seeds)
     records.save(folder / "version.json", version)
     yield version
     return version
@@ -189,6 +191,8 @@ def _result(made: Plan, run: Run, evaluation: Evaluation, version: Version) -> d
             for rung in run.rungs
         ],
         "before": [records.to_plain(score) for score in before or ()],
+        "spread": run.spread and {**records.to_plain(run.spread), "mean": run.spread.mean,
+                                  "deviation": run.spread.deviation},
         "test": [records.to_plain(s) for s in evaluation.contender(evaluation.kept).scores],
         "seconds": sum(rung.seconds for rung in run.rungs),
     }
@@ -334,6 +338,8 @@ def _plan_of(
 ) -> Generator[Note, None, tuple[Plan, Path]]:
     """The plan that the same command made when it began this run, and the run's folder; a new one
     where there is none, or where another fettle made one that this one cannot follow."""
+    from fettle.stages import planning
+
     begun = runs.begun(settings, request)
     if begun is None:
         made = _planned(settings, given, dataset, split, card)
@@ -352,17 +358,9 @@ def _plan_of(
         if not is_told:
             yield Note(f"Going on with plan {before.id}, made with {others}.{more}")
             runs.note_told(settings, request)
-    return _read_as(before, given.reading if given else settings.reading, dataset), folder
-
-
-def _read_as(made: Plan, reading: Reading, dataset: Dataset) -> Plan:
-    """The plan with where this command's rows come from: the test rows, slices and fixes may be
-    others than when the run began."""
-    schema = dataset.schema
-    return replace(made, reading=replace(
-        reading, target=schema.target, inputs=schema.inputs, label_separator=schema.several,
-        fixes=dataset.fixes,
-    ))
+    before = replace(before, seeds=(given or settings).seeds)
+    reading = given.reading if given else settings.reading
+    return planning.read_from(before, reading, dataset), folder
 
 
 def _planned(
@@ -392,5 +390,7 @@ def _require_possible(settings: Settings, seed: int) -> None:
             raise unknown_name("check", check, known)
     if seed < 0:
         raise SettingError(f"The seed is {seed}; a whole number from 0 on is what it takes.")
+    if settings.seeds < 1:
+        raise SettingError(f"--seeds is {settings.seeds}; with 1, the version's own, it begins.")
     if settings.name is not None:
         require_model_name(settings.name)

@@ -54,13 +54,14 @@ def guards(
 
 
 def called(settings: Settings, made: Plan, folder: Path) -> tuple[Settings, Plan]:
-    """The same, with the slices and guards of this command beside those of the run so far."""
+    """The same, with this command's slices, guards and seeds beside those of the run so far."""
     columns, known = runs.judged_by(folder)
     slices = dict.fromkeys((*made.reading.slices, *columns, *settings.reading.slices))
     guard = dict.fromkeys((*(one for one in known if Path(one).exists()), *settings.guard))
     return (
         replace(settings, guard=tuple(guard)),
-        replace(made, reading=replace(made.reading, slices=tuple(slices))),
+        replace(made, reading=replace(made.reading, slices=tuple(slices)),
+                seeds=max(made.seeds, runs.seeds_of(folder))),
     )
 
 

@@ -96,6 +96,16 @@ def test_a_machine_that_gave_half_the_time_asked_for_was_not_calm(tmp_path, monk
     assert calibrate.machine(tmp_path).calm
 
 
+def test_a_container_that_is_granted_half_a_core_is_calm_when_it_gets_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(calibrate, "cores", lambda: 1)
+    monkeypatch.setattr(calibrate, "granted", lambda: 0.5)
+    monkeypatch.setattr(probes, "attended", lambda _: 0.5)
+    assert calibrate.machine(tmp_path).calm
+    monkeypatch.setattr(probes, "products", lambda: pytest.fail("it was measured again"))
+    assert calibrate.machine(tmp_path).calm
+
+
 def test_the_threads_of_a_storm_are_all_cores_whatever_was_fast_then(tmp_path, monkeypatch):
     storm(monkeypatch)
     monkeypatch.setattr(calibrate, "cores", lambda: 4)
@@ -158,8 +168,9 @@ def test_a_cache_of_another_form_is_measured_again(tmp_path, older):
 
 @pytest.mark.parametrize(("place", "name", "value"), [
     (torch, "__version__", "0.0"), (calibrate, "cores", lambda: 1_000),
-    (calibrate, "_processor", lambda: "another"), (calibrate, "VERSION", 99),
-    (torch.cuda, "device_count", lambda: 5),
+    (calibrate, "processor", lambda: "another"), (calibrate, "VERSION", 99),
+    (torch.cuda, "device_count", lambda: 5), (calibrate, "whole_cores", lambda: 500),
+    (calibrate, "granted", lambda: 0.3), (calibrate, "_memory", lambda: 2**60),
 ])  # fmt: skip
 def test_what_would_change_a_measurement_makes_it_another_machine(
     tmp_path, monkeypatch, place, name, value

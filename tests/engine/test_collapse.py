@@ -62,10 +62,13 @@ def test_a_training_that_collapsed_begins_anew_with_another_seed_and_half_the_ra
 def test_after_two_new_beginnings_the_third_attempt_stands(tmp_path, monkeypatch):
     ground, chosen = stand(tmp_path)
     attempts = collapsing(monkeypatch, 9)
-    climbed, _ = watched(climb(ground, chosen))
+    climbed, events = watched(climb(ground, chosen))
     assert [number for number, _ in attempts] == [0, 1, 2]
     assert len(climbed.history) == 3
-    assert sum("collapsed" in note for note in climbed.notes) == 2
+    assert sum("begins anew" in note for note in climbed.notes) == 2
+    last = climbed.notes[-1]
+    assert last.startswith("full-0: the training collapsed 3 times")
+    assert [e.sentence for e in events if isinstance(e, Note)][-1] == last
 
 
 def test_a_run_killed_after_a_new_beginning_goes_on_with_it(tmp_path, monkeypatch):

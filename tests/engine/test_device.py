@@ -12,6 +12,7 @@ from fettle.engine.device import (
     quota,
     seeded,
     set_threads,
+    whole_cores,
 )  # fmt: skip
 
 
@@ -59,6 +60,16 @@ def test_threads_are_as_many_as_asked():
 
 def test_cores_are_those_that_this_process_may_use():
     assert 1 <= cores() <= os.cpu_count()
+
+
+def test_two_threads_of_one_core_are_one_core(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 4, 9}, raising=False)
+    assert whole_cores(tmp_path) == 0  # nothing is said
+    for number, siblings in ((0, "0,4"), (1, "1,5"), (4, "0,4"), (7, "7")):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{siblings}\n")
+    assert whole_cores(tmp_path) == 2
 
 
 @pytest.mark.parametrize(

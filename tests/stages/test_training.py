@@ -261,3 +261,20 @@ def test_rows_of_one_group_stand_on_one_side_of_every_fold(told_of_few):
         for cluster in tied:
             rows = {split.learners.index(row) for row in cluster}
             assert rows <= set(teach.tolist()) or rows <= set(judge.tolist())
+
+
+def test_fewer_cores_than_the_plan_has_threads_are_said(told, tmp_path, monkeypatch):
+    plan = replace(climbing_only(told, "features"), threads=2)
+
+    def said(cores, folder):
+        monkeypatch.setattr(training, "cores", lambda: cores)
+        monkeypatch.setattr(training, "set_threads", lambda threads: None)
+        work = training.train(told.dataset, told.split, plan, card=told.card, folder=folder)
+        return [one for one in notes(watched(work)[1]) if "threads" in one]
+
+    (sentence,) = said(1, tmp_path / "fewer")
+    assert sentence == (
+        "The plan was made for 2 threads, and this process may use 1 of the machine's cores now: "
+        "it is slower, and gives the same bits."
+    )
+    assert said(2, tmp_path / "enough") == []

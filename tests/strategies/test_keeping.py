@@ -130,6 +130,53 @@ def test_an_average_goes_on_from_a_checkpoint_to_the_same_bits(network):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def averaged(memory, network, *epochs):
+    """Epochs of so many steps, all at one number, and whether each is the best so far."""
+    kept, expected, step = [], 0.0, 0
+    for number, steps, is_best in epochs:
+        for _ in range(steps):
+            step += 1
+            memory.step(weights(network, number))
+            share = min(0.75, (1 + step) / (10 + step))
+            expected = share * expected + (1 - share) * number
+        memory.epoch(weights(network, number), 0.5, is_best=is_best)
+        kept.append(expected)
+    return kept
+
+
+def test_where_folds_judge_it_is_the_average_at_the_best_epoch_not_one_that_ran_on(network):
+    strategy = made("ema", window=0.1)
+    strategy.memory.begin(weights(network, 0.0), steps=40, held_out=False)
+    first, second, third = averaged(
+        strategy.memory, network, (4.0, 5, True), (8.0, 5, True), (1.0, 10, False))
+    weights(network, 100.0)
+    found = strategy.finish(network, peak(second))
+    assert value_of(found) == pytest.approx(second, rel=1e-5)
+    assert len({round(one, 3) for one in (first, second, third)}) == 3
+    strategy.memory.begin(weights(network, 0.0), steps=40, held_out=False)
+    (last,) = averaged(strategy.memory, network, (6.0, 7, True))  # on all rows: its last epoch
+    assert value_of(strategy.finish(network, None)) == pytest.approx(last, rel=1e-5)
+    assert strategy.memory.copies(held_out=False) == 2
+
+
+def test_where_rows_are_held_out_it_is_the_average_at_the_end(network):
+    strategy = made("ema", window=0.1)
+    strategy.memory.begin(weights(network, 0.0), steps=40, held_out=True)
+    *_, last = averaged(strategy.memory, network, (4.0, 5, True), (1.0, 10, False))
+    assert value_of(strategy.finish(network, peak(last))) == pytest.approx(last, rel=1e-5)
+    assert not [name for name in strategy.memory.state() if "best" in name]
+
+
+def test_the_average_at_the_best_epoch_goes_on_from_a_checkpoint(network):
+    first, second = made("ema"), made("ema")
+    for one in (first, second):
+        one.memory.begin(weights(network, 0.0), steps=40, held_out=False)
+    (best,) = averaged(first.memory, network, (4.0, 5, True))
+    second.memory.restore(copied(first.memory.state()))
+    second.memory.step(weights(network, 9.0))
+    assert value_of(second.finish(network, peak(best))) == pytest.approx(best, rel=1e-5)
+
+
 # Soup.
 
 
@@ -163,7 +210,7 @@ def test_no_more_epochs_are_kept_than_asked_and_they_are_the_best(network):
     epochs = [(1.0, 0.1), (2.0, 0.9), (3.0, 0.2), (4.0, 0.8)]
     strategy, found = cooked(network, epochs, lambda one: 1.0, ingredients=2)
     assert found == pytest.approx(3.0)
-    assert strategy.memory.copies == 2
+    assert strategy.memory.copies(held_out=True) == 2
     assert len([name for name in strategy.memory.state() if name.endswith(NAME)]) == 2
 
 
@@ -183,6 +230,60 @@ def test_a_pot_goes_on_from_a_checkpoint(network):
     for strategy in (first, second):
         strategy.memory.epoch(weights(network, 4.0), 0.8)
     assert value_of(second.finish(network, peak(5.5))) == pytest.approx(6.0)
+
+
+def folded(network, epochs, validate, **settings):
+    """The soup of a fold: of (number, whether it is the best so far) by epoch."""
+    strategy = made("soup", **settings)
+    strategy.memory.begin(weights(network, 0.0), steps=9, held_out=False)
+    for number, is_best in epochs:
+        strategy.memory.epoch(weights(network, number), 0.5, is_best=is_best)
+    return strategy, value_of(strategy.finish(network, validate))
+
+
+def test_where_folds_judge_the_best_epoch_and_those_right_before_it_are_tried(network):
+    epochs = [(9.0, True), (4.0, False), (8.0, True), (2.0, False), (6.0, False)]
+    strategy, found = folded(network, epochs, lambda one: 1.0)
+    assert found == pytest.approx((8 + 4 + 9) / 3)
+    assert strategy.memory.chosen == {"ingredients": 3}
+    strategy, found = folded(network, epochs, peak(6.0))
+    assert found == pytest.approx(6.0)  # 8 and 4: with 9 it is 7, which is farther
+    assert strategy.memory.chosen == {"ingredients": 2}
+    assert strategy.memory.copies(held_out=False) == 5
+
+
+def test_where_folds_judge_nothing_joins_behind_one_that_does_harm(network):
+    epochs = [(4.0, True), (0.0, False), (6.0, True)]
+    strategy, found = folded(network, epochs, peak(5.0))
+    assert found == 6.0  # 4 would help, but a training on all rows cannot leave an epoch out
+    assert strategy.memory.chosen == {"ingredients": 1}
+
+
+def test_the_training_on_all_rows_takes_the_point_that_folds_judged(network):
+    strategy, _ = folded(network, [(9.0, True), (4.0, False), (8.0, True), (2.0, False)], peak(6.0))
+    strategy.memory.begin(weights(network, 0.0), steps=9, held_out=False)
+    for number in (1.0, 2.0, 3.0, 10.0):
+        strategy.memory.epoch(weights(network, number), None, is_best=True)
+    assert value_of(strategy.finish(network, None)) == pytest.approx(6.5)  # 10 and 3
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_the_pot_of_a_fold_goes_on_from_a_checkpoint_and_keeps_each_epoch_once(network, at):
+    epochs = [(9.0, True), (4.0, False), (8.0, True), (2.0, False), (6.0, True)]
+    first, second = made("soup"), made("soup")
+    for one in (first, second):
+        one.memory.begin(weights(network, 0.0), steps=9, held_out=False)
+    for number, is_best in epochs[:at]:
+        first.memory.epoch(weights(network, number), 0.5, is_best=is_best)
+    state = copied(first.memory.state())
+    held = [float(value[0]) for name, value in state.items() if name.endswith(NAME)]
+    assert len(held) == len(set(held)) <= first.memory.copies(held_out=False)
+    second.memory.restore(state)
+    for one in (first, second):
+        for number, is_best in epochs[at:]:
+            one.memory.epoch(weights(network, number), 0.5, is_best=is_best)
+    found = [value_of(one.finish(network, lambda _: 1.0)) for one in (first, second)]
+    assert found == [pytest.approx(16 / 3)] * 2
 
 
 def test_what_is_put_into_a_network_is_in_it(network):

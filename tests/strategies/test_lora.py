@@ -131,3 +131,12 @@ def test_a_network_without_a_linear_map_is_an_error_that_says_what_to_leave_away
     found = open_network(card_of(str(saved(tmp_path, "gpt2"))))  # its maps are called Conv1D
     with pytest.raises(SettingError, match="Leave the rung lora away"):
         strategy.prepare(found)
+
+
+def test_attention_that_would_pass_its_adapter_by_is_refused_with_the_layers_name(
+    tmp_path, strategy
+):
+    found = small(tmp_path / "base")
+    found.backbone.encoder["layer"][1].inner = torch.nn.MultiheadAttention(8, 2)
+    with pytest.raises(SettingError, match=r"its layer encoder\.layer\.1\.inner is torch's own"):
+        strategy.prepare(found)

@@ -195,6 +195,11 @@ class Network(Protocol):
     def run_on(self, pictures: Pictures | None) -> None:
         """Let pictures lie in memory, and norms be folded, as this says; nothing for texts."""
 
+    @property
+    def arithmetic(self) -> str:
+        """What the bits of its answers hang on beside weights, config and precision: whose code
+        runs in which version, and how feature maps lie in memory. Not what training alone does."""
+
     def block_of(self, parameter: str) -> int:
         """The block that a parameter belongs to."""
 
@@ -250,8 +255,8 @@ class Memory(Protocol):
     Weights come by name, as the loop has them: live ones, to be copied.
     """
 
-    copies: int
-    """How many sets of the weights that learn a checkpoint of it holds."""
+    def copies(self, *, held_out: bool) -> int:
+        """How many sets of the weights that learn a checkpoint of it holds, at most."""
 
     @property
     def chosen(self) -> Mapping[str, Setting]:
@@ -261,14 +266,22 @@ class Memory(Protocol):
     def trials(self) -> tuple[Mapping[str, Setting], ...]:
         """What it tried, with its score."""
 
-    def begin(self, weights: Mapping[str, torch.Tensor], *, steps: int) -> None:
-        """A training of about so many steps begins at these weights; what was kept is forgotten."""
+    def begin(
+        self, weights: Mapping[str, torch.Tensor], *, steps: int, held_out: bool
+    ) -> None:
+        """A training of about so many steps begins at these weights; what was kept is forgotten.
+
+        Where no row is held out, it is one of a fold, or that on all rows, which is given what the
+        folds chose: then only points are chosen that a training has which ends at its best epoch.
+        """
 
     def step(self, weights: Mapping[str, torch.Tensor]) -> None:
         """One step is done."""
 
-    def epoch(self, weights: Mapping[str, torch.Tensor], score: float | None) -> None:
-        """One epoch is done; None where nothing is judged."""
+    def epoch(
+        self, weights: Mapping[str, torch.Tensor], score: float | None, *, is_best: bool
+    ) -> None:
+        """One epoch is done, the best so far or not; None where nothing is judged."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything it keeps, for a checkpoint."""

@@ -225,6 +225,8 @@ class Plan:
     """The network's first so many blocks are used; all where not given."""
     seed: int = 0
     """Of the version that is published; further seeds only show the spread."""
+    seeds: int = 1
+    """With so many, from `seed` on, the kept rung is climbed, as far as the budget reaches."""
     budget_seconds: float | None = None
     """What all rungs together may take; a rung that no longer fits is left out, aloud."""
     cache_limit: int = 8 << 30
@@ -239,12 +241,13 @@ class Plan:
     def id(self) -> str:
         """Twelve hex digits over everything that changes trained bytes.
 
-        Not covered: predictions, reasons, names and paths (the rows' content is).
+        Not covered: predictions, reasons, names, paths (the rows' content is), and how many
+        further seeds show the spread.
         """
         kept = {
             key: value
             for key, value in asdict(self).items()
-            if key not in ("name", "reading", "predicted", "reasons")
+            if key not in ("name", "reading", "predicted", "reasons", "seeds")
             and not (key in ("pictures", "texts", "unit") and value is None)
         }
         kept["inputs"] = self.reading.inputs

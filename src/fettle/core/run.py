@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import fmean, stdev
 
 from fettle.core.plan import Setting
 from fettle.core.score import Score
 
-__all__ = ["Epoch", "Run", "RungResult", "Spending", "Spent", "Step"]
+__all__ = ["Epoch", "Repeat", "Run", "RungResult", "Spending", "Spent", "Spread", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,69 @@ class RungResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """The kept rung with one seed: what validation said of it."""
+
+    rung: str
+    seed: int
+    validation: Score
+    """By Plan.metric, on the same rows whatever the seed."""
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the kept rung's validation score hangs on the seed. Nothing was chosen by it."""
+
+    repeats: tuple[Repeat, ...]
+    """The seed that the version is of first."""
+    left_out: tuple[str, ...] = ()
+    """Why seeds that were asked for are not among them."""
+
+    def __post_init__(self) -> None:
+        if not self.repeats:
+            raise ValueError("a spread has the seed of the version at least")
+
+    @property
+    def mean(self) -> float:
+        """Of the scores."""
+        return fmean(one.validation.value for one in self.repeats)
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of one seed's score (n - 1); None of one seed."""
+        values = [one.validation.value for one in self.repeats]
+        return stdev(values) if len(values) > 1 else None
+
+    @property
+    def worst(self) -> Repeat:
+        """The seed with the lowest score."""
+        return min(self.repeats, key=lambda one: one.validation.value)
+
+    @property
+    def best(self) -> Repeat:
+        """The seed with the highest score."""
+        return max(self.repeats, key=lambda one: one.validation.value)
+
+    @property
+    def sentence(self) -> str:
+        """All of it, in words."""
+        own = self.repeats[0]
+        score = own.validation
+        kept = f"The version is of seed {own.seed}, whatever the others gave"
+        if self.deviation is None:
+            return f"{own.rung} was climbed with seed {own.seed} alone."
+        return (
+            f"{own.rung} with {len(self.repeats)} seeds: {score.name.replace('_', ' ')} "
+            f"{self.mean:.3f} on average, standard deviation {self.deviation:.3f}, from "
+            f"{self.worst.validation.value:.3f} (seed {self.worst.seed}) to "
+            f"{self.best.validation.value:.3f} (seed {self.best.seed}), on the same "
+            f"{score.rows:,} rows. {kept}: the best of several would flatter itself."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What one rung, or all together, was predicted to cost, and what it cost.
 
@@ -122,6 +186,8 @@ class Run:
     """CPU seconds of the process when the first batch had gone through the network."""
     left_out: tuple[str, ...] = ()
     """A sentence for each rung that was not climbed because the budget was spent."""
+    spread: Spread | None = None
+    """Over seeds; None where one was asked for, or where no seed changes what is kept."""
 
     def rung(self, name: str) -> RungResult:
         """The rung of this name."""

@@ -26,6 +26,8 @@ class Settings:
     """The network's first so many blocks are used; all where not given."""
     budget_seconds: float | None = None
     seed: int = 0
+    seeds: int = 1
+    """With so many, from `seed` on, the kept rung is climbed, to see the spread."""
     cache_limit: int | None = None
     """Bytes that kept states of frozen blocks may take on the disk; 0 keeps none."""
     save_seconds: float = 60.0

@@ -16,7 +16,7 @@ import torch
 
 from fettle.core.errors import CorruptFile, StoreError
 from fettle.core.plan import Attention, Machine, Products, Threads
-from fettle.engine.device import cores, set_threads
+from fettle.engine.device import cores, granted, processor, set_threads, whole_cores
 from fettle.store import records
 
 __all__ = ["best_threads", "machine", "math_below", "pays"]
@@ -45,7 +45,8 @@ def machine(cache: Path) -> Machine:
     until then. What was chosen stays as long as little is lost by it.
 
     Args:
-        cache: a folder; the file in it is named by what would change the measurement.
+        cache: a folder; the file in it is named by what would change the measurement: another
+            processor, or another allowance of cores, time or memory, is another machine.
     """
     path = cache / f"machine-{_key()}.json"
     is_calm = os.getloadavg()[0] < CALM * cores()
@@ -117,7 +118,8 @@ def _measured(cache: Path, kept: Machine | None, *, is_calm: bool) -> Machine:
     from fettle.engine import probes
 
     given = probes.attended(cores())
-    calm = is_calm and (given >= ATTENDED or sys.platform != "linux")  # elsewhere: not counted
+    due = ATTENDED * min(granted() / cores(), 1.0)  # what is not granted, nobody else takes away
+    calm = is_calm and (given >= due or sys.platform != "linux")  # elsewhere: not counted
     trial = probes.product_rates(probes.TRIAL, torch.float32, torch.bfloat16)
     kind = torch.bfloat16 if trial[1] > trial[0] else torch.float32
     shapes = [s for s in probes.SHAPES if not probes.is_dear(s, max(trial) / cores())]
@@ -136,9 +138,9 @@ def _measured(cache: Path, kept: Machine | None, *, is_calm: bool) -> Machine:
         read, written = probes.disk_rates(cache)
     gpu = probes.gpu()
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=cores(),
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        memory_bytes=_memory(),
         gpu=gpu.name if gpu else None,
         bf16=is_bf16,
         flops_fp32=fp32,
@@ -201,8 +203,19 @@ def _threads_put_back() -> Iterator[None]:
 
 def _key() -> str:
     """Twelve hex digits over everything that would change a measurement."""
-    parts = (_processor(), cores(), torch.__version__, torch.cuda.device_count(), VERSION)
+    allowed = (cores(), whole_cores(), round(min(granted(), cores()), 1), _gigabytes())
+    parts = (processor(), *allowed, torch.__version__, torch.cuda.device_count(), VERSION)
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
+def _gigabytes() -> int:
+    """Of memory: two machines that share a home may have the same processor and not as much."""
+    return round(_memory() / 2**30)
+
+
+def _memory() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _kept(path: Path) -> Machine | None:
@@ -212,13 +225,3 @@ def _kept(path: Path) -> Machine | None:
     except CorruptFile:
         return None
     return kept if kept is not None and kept.probes == VERSION else None
-
-
-def _processor() -> str:
-    """The processor's name as the system gives it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -94,7 +94,7 @@ def tuned(
         histories.append(history)
         flops += one.flops(teach, len(history))
     epochs = [_best(history, rung) for history in histories]
-    if not ground.held_out:
+    if ground.keeps and not ground.held_out:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)
@@ -172,14 +172,21 @@ class One:
         Its history, and what it says of the judged rows."""
         while True:
             history = yield from self._trained(teach, judge)
-            over = self._done(history)
-            if self.attempt >= RESTARTS or not stopping.has_collapsed(history, over=over):
+            has_collapsed = stopping.has_collapsed(history, over=self._done(history))
+            if self.attempt >= RESTARTS or not has_collapsed:
                 break
             self.attempt += 1
             self.notes = (*self.notes, (
                 f"{self.name}: the training collapsed after epoch {len(history)}: every validation "
                 f"row is given one answer, and the loss is no better than chance. It begins anew "
                 f"with another seed and 1/{2**self.attempt} of the rates."
+            ))
+            yield Note(self.notes[-1])
+        if has_collapsed and self.attempt:
+            self.notes = (*self.notes, (
+                f"{self.name}: the training collapsed {self.attempt + 1} times, with as many seeds "
+                "and ever lower rates, and stands as it is: it has learned nothing. Lower `rate` "
+                "and `head_rate`, or look whether the rows say anything about their targets."
             ))
             yield Note(self.notes[-1])
         judged = self.ground.lesson.of(judge)
@@ -205,7 +212,7 @@ class One:
         steps = max(-(-len(teach) // int(settings["batch_rows"])), 1)
         memory = strategy.memory
         if memory is not None:
-            memory.begin(loop.weights(), steps=steps * loop.epochs)
+            memory.begin(loop.weights(), steps=steps * loop.epochs, held_out=ground.held_out)
         watch = self._watch(train.targets, validation.targets)
         history, best = yield from self._restored(loop)
         self._forget_after(len(history))
@@ -226,10 +233,11 @@ class One:
                 history = (*history, event)
                 files.append_line(ground.folder / "metrics.jsonl", json.dumps(
                     {"rung_part": self.name, "attempt": self.attempt, **dataclasses.asdict(event)}))
-                if _best(history, self.rung, self.stop_after) == event.number:
+                is_best = _best(history, self.rung, self.stop_after) == event.number
+                if is_best:
                     best = {key: value.clone() for key, value in loop.weights().items()}
                 if memory is not None:
-                    memory.epoch(loop.weights(), event.validation_score)
+                    memory.epoch(loop.weights(), event.validation_score, is_best=is_best)
                 over = self._done(history)
                 if (self.stop_after is None or over
                         or time.monotonic() - saved >= ground.save_seconds):

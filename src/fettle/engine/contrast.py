@@ -35,9 +35,10 @@ def tuned(
     epochs = int(rung.settings["epochs"])
     notes: tuple[str, ...] = ()
     if not ground.held_out:
-        sides = [*merged(sides, int(rung.settings["networks"])), (every, every[:0])]
-        notes = (f"{len(sides) - 1} networks, each tuned without its part of the rows, were "
+        sides = merged(sides, int(rung.settings["networks"]))
+        notes = (f"{len(sides)} networks, each tuned without its part of the rows, were "
                  "judged on it; the one that is kept learned from all.",)
+        sides += [(every, every[:0])] if ground.keeps else []
     parts, histories, flops = [], [], 0.0
     for number, (teach, judge) in enumerate(sides):
         name = f"{rung.strategy}-{number if len(judge) else 'all'}"

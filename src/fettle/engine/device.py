@@ -1,6 +1,7 @@
 """The device: threads, precision, memory, and random numbers that belong to a step."""
 
 import os
+import platform
 import re
 import resource
 import sys
@@ -19,23 +20,43 @@ __all__ = [
     "autocast",
     "cores",
     "device_of",
+    "granted",
     "is_out_of_memory",
+    "kernels",
     "peak_bytes",
     "placed",
+    "processor",
     "quota",
     "seeded",
     "set_threads",
+    "whole_cores",
 ]
 
 CGROUPS = Path("/sys/fs/cgroup")
+PROCESSORS = Path("/sys/devices/system/cpu")
 UNLIMITED = 1e6
 
 
 def cores() -> int:
     """How many processor cores this process may use: those it may run on, within its quota."""
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), ceil(quota(CGROUPS, _own_group())))
+        return min(len(os.sched_getaffinity(0)), ceil(granted()))
     return os.cpu_count() or 1
+
+
+def granted() -> float:
+    """How many cores' worth of time the container of this process grants it; see `quota`."""
+    return quota(CGROUPS, _own_group())
+
+
+def whole_cores(processors: Path = PROCESSORS) -> int:
+    """How many cores stand behind the processors that this process may run on: two of them may be
+    threads of one core, which are no faster together; 0 where the system does not say."""
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    told = (processors / f"cpu{number}" / "topology" / "thread_siblings_list"
+            for number in os.sched_getaffinity(0))
+    return len({path.read_text().strip() for path in told if path.is_file()})
 
 
 def quota(groups: Path, own: str) -> float:
@@ -72,6 +93,25 @@ def _share(*paths: Path) -> list[float]:
     if len(words) != 2 or not all(word.isdigit() for word in words):  # "max", -1, or no file
         return []
     return [int(words[0]) / int(words[1])]
+
+
+def processor() -> str:
+    """The processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def kernels(device: torch.device) -> str:
+    """What decides which kernels run there, and how they cut their sums: the processor, what
+    torch uses of it, and the number of threads; of a GPU its name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    able = torch.backends.cpu.get_cpu_capability()
+    return f"{processor()} {able} {torch.get_num_threads()}"
 
 
 def set_threads(threads: int) -> None:

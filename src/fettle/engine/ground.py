@@ -51,6 +51,9 @@ class Ground:
     """By other metrics that a rung may stop by."""
     repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = ()
     """Further folds of the same rows, where they are few: the head is chosen by all of them."""
+    keeps: bool = True
+    """Whether a network is kept; otherwise those of the folds are judged, and none learns from
+    all rows."""
 
 
 def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:

@@ -17,13 +17,14 @@ from fettle.core.errors import CorruptFile, StoreError
 from fettle.core.parts import Encoder, Item, Network, tap_of_block
 from fettle.core.progress import Note, Progress
 from fettle.engine.batches import by_length
+from fettle.engine.device import device_of, kernels
 from fettle.engine.predict import BUDGET, taps_by_batch
 from fettle.engine.several import sizes_of
 from fettle.store import arrays, folders
 
 __all__ = ["CODE", "Kept", "States", "features", "prefix", "remembered"]
 
-CODE = "2"
+CODE = "3"
 """Raised whenever a change here or in the networks changes what is computed."""
 RESERVE = 1 << 30
 """Bytes of the disk that are never used for what can be computed again."""
@@ -262,9 +263,11 @@ def _key(network: Network, items: Sequence[Item], precision: str, named: str) ->
     """Sixteen hex digits over everything that determines what the frozen network gives."""
     digest = hashlib.sha256()
     card = network.card
-    facts = (CODE, card.sha256, card.definition, precision, str(BUDGET), torch.__version__,
-             str(by_length.__defaults__ or by_length.__kwdefaults__))
-    digest.update("|".join(facts).encode() + (f"|{named}".encode() if named else b""))
+    facts = (CODE, card.sha256, card.definition, precision, network.arithmetic,
+             kernels(device_of(network.module)), torch.__version__, str(BUDGET),
+             str(by_length.__kwdefaults__), named)
+    digest.update("|".join(facts).encode())
     for item in () if named else items:
-        digest.update(np.asarray(item).tobytes() + b"|")
+        plain = np.asarray(item)
+        digest.update(f"|{plain.dtype} {plain.shape}|".encode() + plain.tobytes())
     return digest.hexdigest()[:16]

@@ -16,6 +16,7 @@ from torch import nn
 from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card, block_of_tap
 from fettle.core.plan import Pictures
+from fettle.models.arithmetic import code_of
 from fettle.models.bert import Bert, can_open
 from fettle.models.cutting import config_of
 from fettle.models.dropout import set_dropout
@@ -86,6 +87,11 @@ class BlockNetwork(nn.Module):
 
     def run_on(self, pictures: Pictures | None) -> None:
         """Let pictures lie in memory, and norms be folded, as this says; nothing for texts."""
+
+    @property
+    def arithmetic(self) -> str:
+        """What the bits of its answers hang on beside weights, config and precision."""
+        return "" if isinstance(self.backbone, Bert) else code_of(self.card, self.backbone)
 
     def set_dropout(self, p: float) -> None:
         """Every dropout drops this share from now on."""
@@ -196,6 +202,14 @@ class PictureNetwork(BlockNetwork):
         assert isinstance(self.backbone, PictureBackbone)
         assert pictures is not None, "a plan of pictures says how they are shown"
         self.backbone.run(layout=pictures.layout, folded=pictures.folded)
+
+    @property
+    def arithmetic(self) -> str:
+        """Whose code runs, and how feature maps lie; norms are folded in training alone."""
+        from fettle.models.pictures import PictureBackbone
+
+        assert isinstance(self.backbone, PictureBackbone)
+        return f"{super().arithmetic} {self.backbone.layout}"
 
     def _config(self) -> bytes:
         if self.card.source == "module" and self.card.folder == ".":

@@ -23,6 +23,8 @@ from fettle.models.folding import Folding
 __all__ = ["PictureBackbone"]
 
 Shape = tuple[int, ...]
+FORMATS = {"channels last": torch.channels_last, "channels first": torch.contiguous_format}
+"""How feature maps may lie in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class PictureBackbone(nn.Module):
         self.picture = picture
         self.block_names = tuple(block_names)
         self._ways: dict[Shape, _Way] = {}
-        self._layout = torch.channels_last
+        self.layout = "channels last"
+        """How feature maps lie in memory."""
         self._folding: Folding | None = None
         mean, std = (torch.tensor(one).view(1, -1, 1, 1) for one in (picture.mean, picture.std))
         self.register_buffer("mean", mean * 255, persistent=False)
@@ -78,9 +81,8 @@ class PictureBackbone(nn.Module):
 
     def run(self, *, layout: str, folded: bool) -> None:
         """Let feature maps lie with their channels last or first, and fold norms in training."""
-        self._layout = (torch.channels_last if layout == "channels last"
-                        else torch.contiguous_format)
-        self.model.to(memory_format=self._layout)
+        self.layout = layout
+        self.model.to(memory_format=FORMATS[layout])
         self._ways.clear()
         self._folding = Folding() if folded else None
 
@@ -148,7 +150,7 @@ class PictureBackbone(nn.Module):
             scaled = scaled.mean(dim=1, keepdim=True).expand(-1, self.picture.channels, -1, -1)
         made = (scaled - self.mean.float()) / self.std.float()
         made = made.to(next(self.model.parameters()).dtype)
-        return made.contiguous(memory_format=self._layout)
+        return made.contiguous(memory_format=FORMATS[self.layout])
 
     def _way(self, pixels: torch.Tensor) -> _Way:
         """What is known of passes at this size; learned from one row."""

@@ -24,8 +24,7 @@ def honesty(story: Story) -> Section:
 def standing(story: Story) -> tuple[str, ...]:
     """What no number of this evaluation can say, one sentence each."""
     return (
-        f"It was trained with one seed ({story.plan.seed}): intervals cover which rows happened to "
-        "be tested, not how another seed would have turned out.",
+        _seeds(story),
         "The test rows stand for rows like them: other customers, other months or another way of "
         "labelling may score lower, and nothing here measures that.",
         "Targets were taken as they are: where one is a slip, a right answer counts as an error."
@@ -33,6 +32,21 @@ def standing(story: Story) -> tuple[str, ...]:
         "Labels were taken as they are: where they are wrong, a right answer counts as a mistake, "
         "and a mistake that was labelled alike counts as right.",
         *(words.clip(note, 600) for note in story.evaluation.notes),
+    )
+
+
+def _seeds(story: Story) -> str:
+    """How far chance in training was looked at."""
+    seed, spread = story.plan.seed, story.run.spread
+    if spread is None or spread.deviation is None:
+        return (
+            f"It was trained with one seed ({seed}): intervals cover which rows happened to "
+            "be tested, not how another seed would have turned out."
+        )
+    return (
+        f"The version is of seed {seed}. On validation, {len(spread.repeats)} seeds lay "
+        f"{words.number(spread.deviation)} apart (standard deviation); the test rows were asked "
+        "about this one alone, so its intervals do not hold what another seed would have done."
     )
 
 

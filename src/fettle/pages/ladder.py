@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fettle.core.run import RungResult
+from fettle.core.run import RungResult, Spread
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,
@@ -45,6 +45,8 @@ def ladder(story: Story) -> Section:
         blocks.append(Text(words.clip(story.run.why, 600)))
     if len(story.run.rungs) > 1:
         blocks.append(_figure(story, metric))
+    if story.run.spread is not None:
+        blocks += _spread(story.run.spread, f"{metric} on {rows}")
     blocks += [_trials(rung) for rung in story.run.rungs if rung.trials]
     return Section("rungs", "The rungs of the ladder", tuple(blocks))
 
@@ -59,6 +61,28 @@ def _line(rung: RungResult, kept: str) -> tuple[Cell, ...]:
         Cell(words.settings(rung.chosen)),
         Cell("kept", tone="accent") if is_kept else Cell("not kept", tone="muted"),
     )
+
+
+def _spread(spread: Spread, scored: str) -> list[Block]:
+    """The kept rung with each seed, and what that says of one of them."""
+    own = spread.repeats[0].seed
+    table = Table(
+        "The kept rung with each seed",
+        ("seed", scored, "seconds", "outcome"),
+        tuple(
+            (
+                Cell(str(one.seed), " ".join(words.clip(note, 200) for note in one.notes)),
+                score_cell(one.validation),
+                number_cell(words.duration(one.seconds)),
+                Cell("the version", tone="accent") if one.seed == own
+                else Cell("shows the spread", tone="muted"),
+            )
+            for one in spread.repeats
+        ),
+        0,
+    )
+    told = " ".join((spread.sentence, *spread.left_out))
+    return [Text(words.clip(told, 900)), table]
 
 
 def _figure(story: Story, metric: str) -> Figure:

@@ -41,7 +41,7 @@ def encode(
     Yields:
         Progress after every batch.
     """
-    set_threads(machine.cores)
+    set_threads(machine.threads)
     limit = min(card.max_tokens, most_tokens)
     fields, rows = dataset.schema.inputs, dataset.fields()
     whole, cut = (

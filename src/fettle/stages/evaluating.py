@@ -342,6 +342,7 @@ def _before(
         card, preprocessing(card), fields=dataset.schema.inputs, max_tokens=plan.max_tokens,
         pictures=plan.pictures,
     )
+    network.run_on(plan.pictures)
     folder = folders.cache() / "replay"
     pooling = card.pooling
     names = run.poolings if pooling in run.poolings else (pooling,)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fettle.core.dataset import Dataset
 from fettle.core.errors import SettingError, unknown_name
 from fettle.core.parts import Card
-from fettle.core.plan import Cost, Machine, Pictures, Plan, Rung, Setting, Texts
+from fettle.core.plan import Cost, Machine, Pictures, Plan, Reading, Rung, Setting, Texts
 from fettle.core.settings import Settings
 from fettle.core.split import Split
 from fettle.core.task import Task
@@ -23,13 +23,14 @@ from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.reasons import rung_reason, unused_reasons
 from fettle.strategies.settings import require, require_for, with_asked
+from fettle.strategies.why import setting_reasons
 from fettle.tasks import TASKS
 from fettle.tasks.making import task_of
 
 if TYPE_CHECKING:
     from fettle.engine.trying import Tried
 
-__all__ = ["check", "name_of", "plan", "settings_of"]
+__all__ = ["check", "name_of", "plan", "read_from", "settings_of"]
 
 RUNGS = ("features", "top", "full")
 RUNGS_OF_LARGE = ("features", "top", "lora")
@@ -61,15 +62,14 @@ def plan(
     Raises:
         SettingError: a rung or task is unknown, or nothing fits the budget.
     """
-    reasons = list(dataset.schema.reasons) + list(split.notes)
+    reasons = [*dataset.schema.reasons, *split.notes]
     asked, metric, why = TASKS[dataset.schema.task].proposed(
         dataset.targets(split.learners), dataset.targets(split.train))
     reasons.append(why)
     tokens, mean_tokens, pictures, texts, why_shown = _read(dataset, split, card, settings)
     reasons += why_shown
     precision, pictures, why_so = _precision(machine, card, pictures)
-    reasons += why_so
-    reasons += [] if machine.calm else [BUSY]
+    reasons += why_so if machine.calm else [*why_so, BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
     rungs = _rungs(settings, asked, card, size.rows)
@@ -82,7 +82,8 @@ def plan(
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
     reasons += why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
-    reasons += unused_reasons(rungs, settings.asked)
+    reasons += setting_reasons(rungs, settings.asked, modality=card.modality)
+    reasons += unused_reasons(rungs, settings.asked) + _over_seeds(settings, kept_costs)
     return Plan(
         task=asked.name,
         modality=dataset.schema.modality,
@@ -102,6 +103,7 @@ def plan(
         math_below=machine.math_below(precision),
         keep_blocks=card.kept_blocks,
         seed=settings.seed,
+        seeds=settings.seeds,
         budget_seconds=settings.budget_seconds,
         cache_limit=cache_limit,
         name=name_of(settings, dataset),
@@ -164,13 +166,38 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
         showing.require(given.pictures, card)
     if given.texts is not None:
         wording.require(given.texts, columns=len(made.reading.inputs))
-    if given.threads < 1:
-        raise SettingError(f"threads is {given.threads} in the plan; 1 is the fewest.")
+    for what, number in (("threads", given.threads), ("seeds", given.seeds)):
+        if number < 1:
+            raise SettingError(f"{what} is {number} in the plan; 1 is the fewest.")
     _require_rungs([rung.strategy for rung in given.rungs])
     for rung in given.rungs:
         require(rung, DEFAULTS[rung.strategy])
         require_for(rung, asked)
     return given
+
+
+def read_from(made: Plan, reading: Reading, dataset: Dataset) -> Plan:
+    """The plan with where this command's rows come from: the test rows, slices and fixes may be
+    others than when the run began."""
+    schema = dataset.schema
+    return replace(made, reading=replace(
+        reading, target=schema.target, inputs=schema.inputs, label_separator=schema.several,
+        fixes=dataset.fixes,
+    ))
+
+
+def _over_seeds(settings: Settings, predicted: Sequence[Cost]) -> list[str]:
+    """What further seeds are for, and what they cost at most; nothing where none is asked for."""
+    more = settings.seeds - 1
+    if not more:
+        return []
+    within = "" if settings.budget_seconds is None else ", as far as the budget reaches"
+    most = more * max(one.seconds for one in predicted)
+    return [
+        f"In the end the kept rung is climbed with {more} more seeds, {settings.seed + 1} to "
+        f"{settings.seed + more}, on the same rows and replayed work: up to {most:.0f} s more"
+        f"{within}. They show the spread; the version stays that of seed {settings.seed}."
+    ]
 
 
 def _require_rungs(names: Sequence[str]) -> None:

@@ -17,12 +17,13 @@ from fettle.core.errors import CorruptFile
 from fettle.core.parts import Card
 from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note, Progress
-from fettle.core.run import Epoch, Run, RungResult, Step
+from fettle.core.run import Epoch, Repeat, Run, RungResult, Spread, Step
 from fettle.core.split import Split
 from fettle.core.task import Task
-from fettle.engine import climbing, contrast, views
+from fettle.engine import climbing, contrast, repeating, views
+from fettle.engine.affording import left_out
 from fettle.engine.costs import replayed_blocks
-from fettle.engine.device import peak_bytes, set_threads
+from fettle.engine.device import cores, peak_bytes, set_threads
 from fettle.engine.ground import Ground, ready
 from fettle.engine.linear import RIDGE, Chosen, choose
 from fettle.engine.loop import Lesson
@@ -45,9 +46,7 @@ REFERENCE_ROWS = 256
 """On these the trained network's outputs are kept; a published version must give the same."""
 IN_A_CHECKPOINT = 4
 """Times the weights that learn: they, the best so far, and the optimizer's two moments."""
-SLACK = 1.1
-"""A prediction that is off by a tenth leaves no rung out."""
-Event = Progress | Note | Step | Epoch | RungResult
+Event = Progress | Note | Step | Epoch | RungResult | Repeat
 
 
 def train(
@@ -64,24 +63,28 @@ def train(
         save_seconds: between checkpoints inside an epoch.
 
     Yields:
-        Progress, every Step and Epoch, and a RungResult whenever a rung is done.
+        Progress, every Step and Epoch, a RungResult whenever a rung is done, and a Repeat for
+        each further seed.
 
     Raises:
         NonFinite: a loss was not a finite number.
         StoreError: the disk is full or gone, or what is to be saved does not fit on it.
     """
     set_threads(plan.threads)
+    if cores() < plan.threads:
+        yield Note(f"The plan was made for {plan.threads} threads, and this process may use "
+                   f"{cores()} of the machine's cores now: it is slower, and gives the same bits.")
     ground = yield from _ground(dataset, split, plan, card, folder, save_seconds)
     _require_room(ground, plan)
     results: list[RungResult] = []
-    left_out: list[str] = []
+    omitted: list[str] = []
     chosen: Chosen | None = None
     for rung in plan.rungs:
         result = yield from _finished(folder, rung)
         if result is None:
             if sentence := _does_not_fit(plan, rung, results, folder):
                 yield Note(sentence, left_out=rung.strategy)
-                left_out.append(sentence)
+                omitted.append(sentence)
                 continue
             begun = time.perf_counter() if results else ground.begun
             if chosen is None:
@@ -92,6 +95,7 @@ def train(
         yield result
         results.append(result)
     kept, why = _kept(results, ground.task, plan, folder)
+    spread = yield from _over_seeds(ground, plan, kept, results, chosen)
     return Run(
         plan=plan.id,
         folder=str(folder),
@@ -100,7 +104,8 @@ def train(
         why=why,
         poolings=tuple(_poolings(plan, card)),
         first_batch_seconds=ground.first_batch_seconds,
-        left_out=tuple(left_out),
+        left_out=tuple(omitted),
+        spread=spread,
     )
 
 
@@ -108,25 +113,27 @@ def _does_not_fit(
     plan: Plan, rung: Rung, results: Sequence[RungResult], folder: Path
 ) -> str | None:
     """Why a rung is left out now that the rungs below have taken what they took; None to climb it.
-
-    It hangs on the clock, so it is written down before anything follows from it; a run that goes
-    on after a stop reads it there.
     """
-    if plan.budget_seconds is None or not results:
+    if not results:
         return None
-    path = folder / "decisions.json"
-    decided: dict[str, str | None] = files.read_json(path) if path.is_file() else {}
-    if rung.strategy in decided:
-        return decided[rung.strategy]
-    spent = sum(result.seconds for result in results)
     needed = next(cost.seconds for cost in plan.predicted if cost.rung == rung.strategy)
-    left = max(plan.budget_seconds - spent, 0)
-    decided[rung.strategy] = None if needed <= left * SLACK else (
-        f"{rung.strategy} is left out: it would take about {needed:.0f} s, and {left:.0f} s "
-        f"of the budget of {plan.budget_seconds:.0f} s are left after {spent:.0f} s."
-    )
-    files.write_json(path, decided)
-    return decided[rung.strategy]
+    return left_out(rung.strategy, needed, [one.seconds for one in results], plan, folder)
+
+
+def _over_seeds(
+    ground: Ground, plan: Plan, kept: str, results: Sequence[RungResult], chosen: Chosen | None
+) -> Generator[Event, None, Spread | None]:
+    """The kept rung with every seed that was asked for, until the budget ends."""
+    rung = next(one for one in plan.rungs if one.strategy == kept)
+    if plan.seeds == 1:
+        return None
+    if STRATEGIES[kept](rung.settings).solved:
+        yield Note(f"{kept} is solved, not trained: no seed changes it, so there is no spread.")
+        return None
+    if chosen is None:
+        chosen = yield from _heads(ground, plan)
+    return (yield from repeating.over_seeds(
+        ground, plan, rung, lambda: STRATEGIES[kept](rung.settings), chosen, results))
 
 
 def _ground(
@@ -295,7 +302,8 @@ def _require_room(ground: Ground, plan: Plan) -> None:
         strategy = STRATEGIES[rung.strategy](rung.settings)
         if strategy.solved:
             continue
-        copies = max(copies, IN_A_CHECKPOINT + (strategy.memory.copies if strategy.memory else 0))
+        kept = strategy.memory.copies(held_out=ground.held_out) if strategy.memory else 0
+        copies = max(copies, IN_A_CHECKPOINT + kept)
         if not ground.held_out:
             parts = max(parts, int(rung.settings.get("networks", len(ground.folds))) + 1)
         rates = [strategy.rates(network.blocks, epoch)

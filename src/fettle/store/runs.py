@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begin", "begun", "folder_of", "is_finished", "judged_by", "note_judged", "note_told",
-    "remember", "request", "require_elsewhere", "require_ours", "too_late",
+    "remember", "request", "require_elsewhere", "require_ours", "seeds_of", "too_late",
 ]
 
 LIBRARIES = ("fettle", "torch", "transformers", "tokenizers", "numpy", "scipy", "pillow", "timm",
@@ -50,7 +50,8 @@ def request(
     usual = records.to_plain(Settings())
     asked = {
         key: value for key, value in records.to_plain(settings).items()
-        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows", "guard")
+        if key not in ("reading", "registry", "blobs", "save_seconds", "keep_rows", "guard",
+                       "seeds")
         and value != usual[key]
     }
     whole = [asked, given.name if given else name, split.learning,
@@ -146,10 +147,12 @@ def is_finished(folder: Path) -> bool:
     return (folder / "version.json").is_file()
 
 
-def note_judged(folder: Path, slices: Sequence[str], guards: Sequence[str]) -> None:
+def note_judged(
+    folder: Path, slices: Sequence[str], guards: Sequence[str], seeds: int = 1
+) -> None:
     """Write down by what the run was judged, so that what is asked for later is not passed over."""
     known = {guard: _sha256(guard) for guard in guards}
-    files.write_json(folder / JUDGED, {"slices": list(slices), "guards": known})
+    files.write_json(folder / JUDGED, {"slices": list(slices), "guards": known, "seeds": seeds})
 
 
 def judged_by(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -161,10 +164,16 @@ def judged_by(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(held["slices"]), dict(held["guards"])
 
 
-def _covers(folder: Path, slices: Sequence[str], guards: Sequence[str]) -> bool:
-    """Whether the run was judged by all of these."""
+def seeds_of(folder: Path) -> int:
+    """With how many seeds the kept rung of a finished run was to be climbed."""
+    path = folder / JUDGED
+    return int(files.read_json(path).get("seeds", 1)) if path.is_file() else 1
+
+
+def _covers(folder: Path, made: Plan, guards: Sequence[str]) -> bool:
+    """Whether the run was judged by all of these, and with as many seeds."""
     columns, known = judged_by(folder)
-    return set(slices) <= set(columns) and all(
+    return set(made.reading.slices) <= set(columns) and made.seeds <= seeds_of(folder) and all(
         known.get(guard) == _sha256(guard) for guard in guards
     )
 
@@ -198,8 +207,8 @@ def begin(
 ) -> Version | None:
     """Lay the run's folder out; the Version where an earlier command finished it.
 
-    A finished run is judged once more where it is asked for slices or guards that it was not
-    judged by.
+    A finished run is judged once more where it is asked for slices, guards or seeds that it was
+    not judged by.
 
     Args:
         folder: the run's.
@@ -218,7 +227,7 @@ def begin(
                 "Name another folder with --out, or leave --out away."
             )
         made_before = _judged_on(folder, split)
-        if made_before is not None and _covers(folder, made.reading.slices, guards):
+        if made_before is not None and _covers(folder, made, guards):
             report = Report(str(folder / "report.html"), str(folder / "model-card.md"))
             return replace(made_before, folder=str(folder / "version"), report=report)
     records.save(path, made)

@@ -17,19 +17,21 @@ Weights = Mapping[str, "torch.Tensor"]
 class Keeper:
     """A memory that keeps nothing; each strategy keeps what it needs."""
 
-    copies = 0
-
     def __init__(self) -> None:
         self.chosen: dict[str, Setting] = {}
         self.trials: tuple[Mapping[str, Setting], ...] = ()
 
-    def begin(self, weights: Weights, *, steps: int) -> None:
+    def copies(self, *, held_out: bool) -> int:
+        """How many sets of the weights that learn it keeps, at most."""
+        return 0
+
+    def begin(self, weights: Weights, *, steps: int, held_out: bool = True) -> None:
         """A training of about so many steps begins at these weights."""
 
     def step(self, weights: Weights) -> None:
         """One step is done."""
 
-    def epoch(self, weights: Weights, score: float | None) -> None:
+    def epoch(self, weights: Weights, score: float | None, *, is_best: bool = False) -> None:
         """One epoch is done; None where nothing is judged."""
 
     def state(self) -> "dict[str, torch.Tensor]":

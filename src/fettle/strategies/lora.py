@@ -48,12 +48,20 @@ def _with_adapters(network: Network, *, rank: int, alpha: int) -> Network:
     """Adapters beside every linear map below the head.
 
     Raises:
-        SettingError: the network has no linear map that can take one.
+        SettingError: the network has no linear map that can take one, or one that would not be
+            asked.
     """
     from peft import LoraConfig, inject_adapter_in_model
     from torch import nn
 
     backbone: Any = network.module.get_submodule("backbone")
+    for name, module in backbone.named_modules():
+        if isinstance(module, nn.MultiheadAttention):
+            raise SettingError(
+                f"{network.card.name}: its layer {name} is torch's own attention, which multiplies "
+                "by its weights itself: an adapter beside them would never run. Leave the rung "
+                "lora away; top and full tune such layers."
+            )
     names = sorted(
         name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)
     )

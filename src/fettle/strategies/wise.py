@@ -41,7 +41,7 @@ class _Line(Keeper):
         self._start: dict[str, torch.Tensor] = {}
         self._alphas: list[float] = []
 
-    def begin(self, weights: Weights, *, steps: int) -> None:
+    def begin(self, weights: Weights, *, steps: int, held_out: bool = True) -> None:
         self._start = copied(weights)
 
     def finish(self, network: Network, validate: Validate) -> Network:
