@@ -178,9 +178,18 @@ def test_a_second_version_is_compared_with_the_first_as_both_answer(story, fettl
     assert done.json["comparison"]["difference"] == pytest.approx(ours[1] - ours[0])
 
 
-@pytest.mark.parametrize("command", [
-    ("export", "--to", "onnx", "--out"), ("watch",), ("retrain",), ("feedback",),
-])
+def test_a_version_leaves_with_its_thresholds_and_answers_alike(story, fettle, tmp_path):
+    done = fettle("export", "tickets@1", "--to", "torch", "--out", tmp_path / "out",
+                  "--registry", story.registry, "--json")
+    assert done.code == 0, done.err
+    assert done.json["changed"] == 0
+    assert done.json["largest_probability"] <= done.json["several"]
+    told = files.read_json(tmp_path / "out" / "preprocessing.json")
+    assert told["thresholds"] == [one.threshold for one in story.evaluation.rules]
+    assert told["classes"] == [one.label for one in story.evaluation.rules]
+
+
+@pytest.mark.parametrize("command", [("watch",), ("retrain",), ("feedback",)])
 def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
     verb, *more = command
     extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]

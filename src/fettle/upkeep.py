@@ -253,10 +253,9 @@ def export(
     from fettle.modalities.image import ImageEncoder
     from fettle.modalities.text import TextEncoder
     from fettle.stages import exporting, serving
-    from fettle.tasks.making import require_one_answer
+    from fettle.tasks.multi_label import MultiLabel
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "exporting")
     if not isinstance(opened.encoder, TextEncoder | ImageEncoder):
         raise SettingError(
             f"{opened.id} reads neither texts nor pictures, and only those are exported today. Its "
@@ -269,6 +268,8 @@ def export(
             temperature=opened.temperature, unit=opened.task.unit,
             precision=opened.precision, plan=opened.plan, paths=opened.paths,
             rung=records.load(opened.paths["evaluation.json"], Evaluation).kept,
+            thresholds=tuple(map(float, opened.task.thresholds))
+            if isinstance(opened.task, MultiLabel) else None,
         ),
         form, Path(folder),
     ))
