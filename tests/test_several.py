@@ -10,7 +10,7 @@ import pytest
 from fettle import console, pipeline
 from fettle.core.errors import FettleError
 from fettle.core.journal import Answered
-from fettle.core.labels import unpacked
+from fettle.core.labels import packed, unpacked
 from fettle.store import files, journal
 from fettle.store.places import journal_folder
 from pictures import CLASSES, drawn, encoded, timm_folder
@@ -189,7 +189,48 @@ def test_a_version_leaves_with_its_thresholds_and_answers_alike(story, fettle, t
     assert told["classes"] == [one.label for one in story.evaluation.rules]
 
 
-@pytest.mark.parametrize("command", [("watch",), ("retrain",), ("feedback",)])
+def test_rows_of_a_file_are_watched_with_labels_and_without(story, fettle, tmp_path):
+    same = write_rows(tmp_path / "same.csv",
+                      [(text, "|".join(labels)) for text, labels in several(400, seed=7)],
+                      header=("text", "labels"))
+    page = tmp_path / "page.html"
+    done = fettle("watch", "tickets@1", same, "--registry", story.registry, "--json",
+                  "--html", page)
+    assert done.code == 0, done.err
+    told = done.json
+    assert told["at_release"]["name"] == "row_f1"
+    assert told["promised"]["metric"] == "micro_f1"
+    assert [one["label"] for one in told["labels"]] == list(story.plan.classes)
+    assert {"predictions", "labels", "confidence"} <= {one["signal"] for one in told["states"]}
+    (judged,) = told["judged"]
+    assert judged["score"]["name"] == "row_f1"
+    assert judged["low"] < judged["score"]["value"] < judged["high"]
+    shown = page.read_text()
+    assert "Label by label" in shown
+    assert "mean F1 of rows" in shown
+    assert "accuracy" not in shown
+    assert "lost card" in fettle("watch", "tickets@1", same, "--registry", story.registry).out
+
+
+def test_what_was_served_is_watched_by_the_journal(story, fettle, tmp_path):
+    here = copy_of(story, tmp_path / "copy")
+    opened = pipeline.open_version(story.version.folder)
+    rows = [(text,) for text, _ in several(60, seed=9)]
+    said = opened.task.calibrated(opened.outputs(rows))
+    journal.Journal(journal_folder(str(here.registry), "tickets")).write([
+        Answered(f"{row:032x}", datetime.now(UTC), "tickets@1", packed(labels), said[row])
+        for row, labels in enumerate(opened.task.labels(said))])
+    done = fettle("watch", "tickets@1", "--journal", "--registry", here.registry, "--json")
+    assert done.code == 0, done.err
+    assert done.json["rows"] == 60
+    assert done.json["windows"][0]["estimate"]["metric"] == "micro_f1"
+    shares = {one["label"]: one["now"] for one in done.json["labels"]}
+    assert shares == pytest.approx(dict(zip(
+        story.plan.classes, (said >= opened.task.thresholds).mean(axis=0).tolist(), strict=True)),
+        abs=0.02)
+
+
+@pytest.mark.parametrize("command", [("retrain",), ("feedback",)])
 def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
     verb, *more = command
     extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]

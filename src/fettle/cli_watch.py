@@ -20,6 +20,8 @@ Journal = Annotated[bool, typer.Option("--journal", help="What was served, from 
 
 
 Start = Annotated[str, typer.Option(help="Where training starts: base, champion, or both")]
+MOST_LABELS = 20
+"""Of several a row, that are told here: those whose shares moved most. The page has all."""
 labels = typer.Typer(no_args_is_help=True, help="Which rows to label next, and labels back.")
 
 
@@ -234,6 +236,13 @@ def _told(drift: Drift, decision: Decision | None) -> None:
         )
     for one in drift.judged:
         console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
+    if drift.labels:
+        moved = sorted(drift.labels, key=lambda one: -abs(one.now - one.before))[:MOST_LABELS]
+        console.table("", ["label", "given then", "now", "F1 then", "F1 now, estimated"], (
+            [one.label, f"{one.before:.1%}", f"{one.now:.1%}", f"{one.at_release.value:.3f}",
+             "" if one.expected is None else f"{one.expected.value:.3f} [{one.expected.low:.3f}, "
+             f"{one.expected.high:.3f}]"] for one in moved
+        ))
     for note in drift.notes:
         console.message(f"  {note}")
     console.message(drift.sentence)

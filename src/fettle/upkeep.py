@@ -253,7 +253,7 @@ def export(
     from fettle.modalities.image import ImageEncoder
     from fettle.modalities.text import TextEncoder
     from fettle.stages import exporting, serving
-    from fettle.tasks.multi_label import MultiLabel
+    from fettle.tasks.making import thresholds_of
 
     opened = serving.open_version(reference, registry)
     if not isinstance(opened.encoder, TextEncoder | ImageEncoder):
@@ -268,8 +268,7 @@ def export(
             temperature=opened.temperature, unit=opened.task.unit,
             precision=opened.precision, plan=opened.plan, paths=opened.paths,
             rung=records.load(opened.paths["evaluation.json"], Evaluation).kept,
-            thresholds=tuple(map(float, opened.task.thresholds))
-            if isinstance(opened.task, MultiLabel) else None,
+            thresholds=thresholds_of(opened.task),
         ),
         form, Path(folder),
     ))

@@ -52,10 +52,8 @@ def watch(
     if window is not None and window < 20:
         raise SettingError(f"--window is {window}; 20 rows are the fewest that say anything.")
     from fettle.stages import monitoring, serving
-    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "watching")
     before, untold = reference_of(opened)
     yield from (Note(one) for one in untold)
     arrived = (_answered(opened, before, registry) if journal
