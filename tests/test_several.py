@@ -230,16 +230,109 @@ def test_what_was_served_is_watched_by_the_journal(story, fettle, tmp_path):
         abs=0.02)
 
 
-@pytest.mark.parametrize("command", [("retrain",), ("feedback",)])
+def served(folder, rows=12):
+    """A journal of answers of tickets@1."""
+    journal.Journal(journal_folder(str(folder), "tickets")).write(
+        Answered(f"{row:032x}", datetime.now(UTC), "tickets@1", '["lost card"]',
+                 np.array([0.1, 0.9, 0.1]), stream="audit" if row % 2 else "user")
+        for row in range(rows))
+
+
+def entered(folder):
+    found = journal.labels(journal_folder(str(folder), "tickets")).labels
+    return {int(one.id, 16): unpacked(one.label) for one in found}
+
+
+FORMS = {
+    "separator": (("id", "label"), [
+        ("late payment | lost card",), ("top up",), ("[]",), ("",), ("lost card|top up",)]),
+    "another": (("id", "label"), [
+        ("late payment; lost card",), ("top up",), ("[]",), ("",), ("lost card;top up",)]),
+    "lists": (("id", "label"), [
+        ('["lost card","late payment"]',), ('["top up"]',), ("[]",), ("",),
+        ('["top up", "lost card"]',)]),
+    "columns": (("id", "top up", "lost card", "late payment"), [
+        ("0", "1", "1"), ("1", "0", "0"), ("0", "0", "0"), ("", "1", "0"), ("1", "yes", "no")]),
+}
+SAID = {0: ("late payment", "lost card"), 1: ("top up",), 2: (), 4: ("lost card", "top up")}
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_feedback_with_several_labels_is_entered_in_every_form(story, fettle, tmp_path, form):
+    here = copy_of(story, tmp_path / "copy").registry
+    served(here)
+    header, cells = FORMS[form]
+    data = write_rows(tmp_path / "said.csv",
+                      [(f"{row:032x}", *rest) for row, rest in enumerate(cells)], header=header)
+    done = fettle("feedback", "tickets", data, "--registry", here, "--json")
+    assert done.code == 0, done.err
+    assert (done.json["entered"], len(done.json["empty"])) == (4, 1)
+    assert entered(here) == SAID
+    again = fettle("feedback", "tickets", data, "--registry", here, "--json")
+    assert (again.json["entered"], again.json["known"]) == (0, 4)
+
+
+def test_feedback_that_is_not_understood_is_not_entered_and_said(story, fettle, tmp_path):
+    here = copy_of(story, tmp_path / "copy").registry
+    served(here)
+
+    def give(rows, *more, header=("id", "label")):
+        data = write_rows(tmp_path / "said.csv", rows, header=header)
+        return fettle("feedback", "tickets", data, "--registry", here, *more)
+
+    done = give([(f"{0:032x}", "lost card|parcel"), (f"{1:032x}", "top up|lost card")], "--json")
+    assert done.json["strange"] == {"parcel": 1}
+    assert entered(here) == {1: ("lost card", "top up")}
+    done = give([(f"{0:032x}", "lost card|parcel")], "--new-labels", "--json")
+    assert done.json["entered"] == 1
+    assert entered(here)[0] == ("lost card", "parcel")
+    done = give([(f"{2:032x}", "1", "0")], header=("id", "top up", "lost card"))
+    assert (done.code, "none called 'late payment'" in done.err) == (2, True)
+    done = give([(f"{2:032x}", "lost card")], "--label-separator", "list")
+    assert (done.code, "no JSON list" in done.err) == (2, True)
+    done = give([(f"{2:032x}", "lost card")], "--label-separator", "+")
+    assert (done.code, "No cell of column 'label' holds '+'" in done.err) == (2, True)
+    done = give([(f"{2:032x}", "lost card+top up")], "--label-separator", "+", "--json")
+    assert done.json["entered"] == 1
+    assert entered(here)[2] == ("lost card", "top up")
+    journal.Journal(journal_folder(str(here), "tickets")).write([Answered(
+        "a" * 32, datetime.now(UTC), "gone@7", "top up", np.array([0.9, 0.1]))])
+    done = give([(f"{3:032x}", "lost card"), ("a" * 32, "top up")])
+    assert (done.code, "Give two files" in done.err) == (2, True)
+
+
+def test_labels_that_came_later_show_how_well_it_does_and_the_audit_decides(
+    story, fettle, tmp_path
+):
+    here = copy_of(story, tmp_path / "copy").registry
+    served(here, rows=80)
+    data = write_rows(tmp_path / "said.csv",
+                      [(f"{row:032x}", "lost card" if row % 4 == 1 else "lost card|top up")
+                       for row in range(1, 80, 2)], header=("id", "label"))
+    done = fettle("feedback", "tickets", data, "--registry", here, "--audit", "--json")
+    assert done.json["entered"] == 40
+    done = fettle("watch", "tickets@1", "--journal", "--registry", here, "--json")
+    assert done.code == 0, done.err
+    (judged,) = done.json["judged"]
+    assert (judged["stream"], judged["score"]["rows"]) == ("audit", 40)
+    called = set(called_by(story))
+    f1 = [2 * len(called & set(said)) / (len(called) + len(said))
+          for said in (("lost card",), ("lost card", "top up"))]
+    assert judged["score"]["value"] == pytest.approx(np.mean(f1))
+
+
+def called_by(story):
+    """The labels that the probabilities of `served` call."""
+    cuts = {one.label: one.threshold for one in story.evaluation.rules}
+    said = dict(zip(sorted(NAMES), (0.1, 0.9, 0.1), strict=True))
+    return [label for label in NAMES if said[label] >= cuts[label]]
+
+
+@pytest.mark.parametrize("command", [("retrain",)])
 def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
     verb, *more = command
     extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]
     write_rows(tmp_path / "new.csv", [("my card", "lost card")], header=("text", "labels"))
-    if verb == "feedback":
-        id = "a" * 32
-        journal.Journal(journal_folder(str(story.registry), "tickets")).write([Answered(
-            id, datetime.now(UTC), "tickets@1", '["lost card"]', np.array([0.9, 0.1, 0.1]))])
-        write_rows(tmp_path / "new.csv", [(id, "lost card")], header=("id", "label"))
     done = fettle(verb, "tickets", *extra, "--registry", story.registry)
     assert done.code == 2
     assert "several labels" in done.err

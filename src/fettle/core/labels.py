@@ -10,7 +10,7 @@ import numpy as np
 
 from fettle.core.errors import InputError
 
-__all__ = ["indicators", "names_in", "packed", "unpacked", "with_unseen"]
+__all__ = ["indicators", "is_packed", "names_in", "packed", "unpacked", "with_unseen"]
 
 
 def packed(labels: Iterable[str]) -> str:
@@ -36,6 +36,14 @@ def unpacked(cell: str | None) -> tuple[str, ...]:
             'list, such as ["billing","late"].'
         )
     return tuple(labels)
+
+
+def is_packed(cell: str) -> bool:
+    """Whether a cell is what `packed` makes."""
+    try:
+        return packed(unpacked(cell)) == cell
+    except InputError:
+        return False
 
 
 def names_in(cells: Iterable[str | None], *, several: bool) -> set[str]:

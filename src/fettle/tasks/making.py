@@ -39,7 +39,7 @@ def require_one_answer(task: Task, version: str, what: str) -> None:
     if isinstance(task, MultiLabel):
         raise SettingError(
             f"{version} gives a row several labels, and {what} is made for one answer a row today. "
-            "What works: fettle predict, evaluate, serve, promote, rollback, export, watch."
+            "What works: fettle predict, evaluate, serve, promote, rollback, export, watch, feedback."
         )
 
 
