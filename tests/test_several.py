@@ -1,7 +1,6 @@
 """The whole story of several labels a row, on the tiny network: from cells to answers."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +8,13 @@ import pytest
 
 from fettle import console, pipeline
 from fettle.core.errors import FettleError
-from fettle.core.journal import Answered
-from fettle.core.labels import packed, unpacked
-from fettle.store import files, journal
-from fettle.store.places import journal_folder
+from fettle.core.labels import unpacked
+from fettle.store import files
+from labelled import NAMES, several, story
 from pictures import CLASSES, drawn, encoded, timm_folder
-from stories import OWN, copy_of, write_rows
+from stories import copy_of, write_rows
 
-NAMES = tuple(OWN)
-
-
-def several(number: int, *, seed: int = 0) -> list[tuple[str, tuple[str, ...]]]:
-    """Texts of the words of none, one or two labels."""
-    rng = np.random.default_rng(seed)
-    rows: dict[str, tuple[str, ...]] = {}
-    while len(rows) < number:
-        labels = rng.choice(NAMES, rng.integers(0, 3), replace=False).tolist()
-        words = [word for label in labels for word in rng.choice(OWN[label], 4).tolist()]
-        words += rng.choice(["my", "is"], rng.integers(2, 6)).tolist()
-        rows.setdefault(" ".join(rng.permutation(words)), tuple(sorted(labels)))
-    return list(rows.items())
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory, tell, tiny):
-    folder = tmp_path_factory.mktemp("several")
-    data = write_rows(folder / "tickets.csv",
-                      [(text, " | ".join(labels)) for text, labels in several(320)],
-                      header=("text", "labels"))
-    return tell(folder, data, model=tiny, rungs=("features", "full"), asked={"epochs": 4})
+__all__ = ["story"]
 
 
 def test_the_plan_says_why_it_is_several_labels(story):
@@ -103,6 +80,17 @@ def test_differences_are_told_as_what_they_are_and_by_their_own_test(story):
     for word in ("McNemar", "accuracy gain", "of accuracy", "kept minus this, micro"):
         assert word not in page
     assert "after against before, row f1: " in console._evaluation(story.evaluation)
+
+
+def test_too_little_or_too_much_by_heart_is_told_by_rows_with_all_labels_right(story):
+    found = story.evaluation.fitting
+    assert found.test.name == found.train.name == "subset_accuracy"
+    assert found.test.value == story.evaluation.contender(
+        story.evaluation.kept).score("subset_accuracy").value
+    page = Path(story.report.html).read_text(encoding="utf-8")
+    section = page.split('id="fitting"')[1].split("</section>")[0]
+    assert "subset accuracy" in section
+    assert "right in all labels, none besides, on" in section
 
 
 def test_the_version_answers_with_the_labels_above_their_thresholds(story):
@@ -187,155 +175,6 @@ def test_a_version_leaves_with_its_thresholds_and_answers_alike(story, fettle, t
     told = files.read_json(tmp_path / "out" / "preprocessing.json")
     assert told["thresholds"] == [one.threshold for one in story.evaluation.rules]
     assert told["classes"] == [one.label for one in story.evaluation.rules]
-
-
-def test_rows_of_a_file_are_watched_with_labels_and_without(story, fettle, tmp_path):
-    same = write_rows(tmp_path / "same.csv",
-                      [(text, "|".join(labels)) for text, labels in several(400, seed=7)],
-                      header=("text", "labels"))
-    page = tmp_path / "page.html"
-    done = fettle("watch", "tickets@1", same, "--registry", story.registry, "--json",
-                  "--html", page)
-    assert done.code == 0, done.err
-    told = done.json
-    assert told["at_release"]["name"] == "row_f1"
-    assert told["promised"]["metric"] == "micro_f1"
-    assert [one["label"] for one in told["labels"]] == list(story.plan.classes)
-    assert {"predictions", "labels", "confidence"} <= {one["signal"] for one in told["states"]}
-    (judged,) = told["judged"]
-    assert judged["score"]["name"] == "row_f1"
-    assert judged["low"] < judged["score"]["value"] < judged["high"]
-    shown = page.read_text()
-    assert "Label by label" in shown
-    assert "mean F1 of rows" in shown
-    assert "accuracy" not in shown
-    assert "lost card" in fettle("watch", "tickets@1", same, "--registry", story.registry).out
-
-
-def test_what_was_served_is_watched_by_the_journal(story, fettle, tmp_path):
-    here = copy_of(story, tmp_path / "copy")
-    opened = pipeline.open_version(story.version.folder)
-    rows = [(text,) for text, _ in several(60, seed=9)]
-    said = opened.task.calibrated(opened.outputs(rows))
-    journal.Journal(journal_folder(str(here.registry), "tickets")).write([
-        Answered(f"{row:032x}", datetime.now(UTC), "tickets@1", packed(labels), said[row])
-        for row, labels in enumerate(opened.task.labels(said))])
-    done = fettle("watch", "tickets@1", "--journal", "--registry", here.registry, "--json")
-    assert done.code == 0, done.err
-    assert done.json["rows"] == 60
-    assert done.json["windows"][0]["estimate"]["metric"] == "micro_f1"
-    shares = {one["label"]: one["now"] for one in done.json["labels"]}
-    assert shares == pytest.approx(dict(zip(
-        story.plan.classes, (said >= opened.task.thresholds).mean(axis=0).tolist(), strict=True)),
-        abs=0.02)
-
-
-def served(folder, rows=12):
-    """A journal of answers of tickets@1."""
-    journal.Journal(journal_folder(str(folder), "tickets")).write(
-        Answered(f"{row:032x}", datetime.now(UTC), "tickets@1", '["lost card"]',
-                 np.array([0.1, 0.9, 0.1]), stream="audit" if row % 2 else "user")
-        for row in range(rows))
-
-
-def entered(folder):
-    found = journal.labels(journal_folder(str(folder), "tickets")).labels
-    return {int(one.id, 16): unpacked(one.label) for one in found}
-
-
-FORMS = {
-    "separator": (("id", "label"), [
-        ("late payment | lost card",), ("top up",), ("[]",), ("",), ("lost card|top up",)]),
-    "another": (("id", "label"), [
-        ("late payment; lost card",), ("top up",), ("[]",), ("",), ("lost card;top up",)]),
-    "lists": (("id", "label"), [
-        ('["lost card","late payment"]',), ('["top up"]',), ("[]",), ("",),
-        ('["top up", "lost card"]',)]),
-    "columns": (("id", "top up", "lost card", "late payment"), [
-        ("0", "1", "1"), ("1", "0", "0"), ("0", "0", "0"), ("", "1", "0"), ("1", "yes", "no")]),
-}
-SAID = {0: ("late payment", "lost card"), 1: ("top up",), 2: (), 4: ("lost card", "top up")}
-
-
-@pytest.mark.parametrize("form", list(FORMS))
-def test_feedback_with_several_labels_is_entered_in_every_form(story, fettle, tmp_path, form):
-    here = copy_of(story, tmp_path / "copy").registry
-    served(here)
-    header, cells = FORMS[form]
-    data = write_rows(tmp_path / "said.csv",
-                      [(f"{row:032x}", *rest) for row, rest in enumerate(cells)], header=header)
-    done = fettle("feedback", "tickets", data, "--registry", here, "--json")
-    assert done.code == 0, done.err
-    assert (done.json["entered"], len(done.json["empty"])) == (4, 1)
-    assert entered(here) == SAID
-    again = fettle("feedback", "tickets", data, "--registry", here, "--json")
-    assert (again.json["entered"], again.json["known"]) == (0, 4)
-
-
-def test_feedback_that_is_not_understood_is_not_entered_and_said(story, fettle, tmp_path):
-    here = copy_of(story, tmp_path / "copy").registry
-    served(here)
-
-    def give(rows, *more, header=("id", "label")):
-        data = write_rows(tmp_path / "said.csv", rows, header=header)
-        return fettle("feedback", "tickets", data, "--registry", here, *more)
-
-    done = give([(f"{0:032x}", "lost card|parcel"), (f"{1:032x}", "top up|lost card")], "--json")
-    assert done.json["strange"] == {"parcel": 1}
-    assert entered(here) == {1: ("lost card", "top up")}
-    done = give([(f"{0:032x}", "lost card|parcel")], "--new-labels", "--json")
-    assert done.json["entered"] == 1
-    assert entered(here)[0] == ("lost card", "parcel")
-    done = give([(f"{2:032x}", "1", "0")], header=("id", "top up", "lost card"))
-    assert (done.code, "none called 'late payment'" in done.err) == (2, True)
-    done = give([(f"{2:032x}", "lost card")], "--label-separator", "list")
-    assert (done.code, "no JSON list" in done.err) == (2, True)
-    done = give([(f"{2:032x}", "lost card")], "--label-separator", "+")
-    assert (done.code, "No cell of column 'label' holds '+'" in done.err) == (2, True)
-    done = give([(f"{2:032x}", "lost card+top up")], "--label-separator", "+", "--json")
-    assert done.json["entered"] == 1
-    assert entered(here)[2] == ("lost card", "top up")
-    journal.Journal(journal_folder(str(here), "tickets")).write([Answered(
-        "a" * 32, datetime.now(UTC), "gone@7", "top up", np.array([0.9, 0.1]))])
-    done = give([(f"{3:032x}", "lost card"), ("a" * 32, "top up")])
-    assert (done.code, "Give two files" in done.err) == (2, True)
-
-
-def test_labels_that_came_later_show_how_well_it_does_and_the_audit_decides(
-    story, fettle, tmp_path
-):
-    here = copy_of(story, tmp_path / "copy").registry
-    served(here, rows=80)
-    data = write_rows(tmp_path / "said.csv",
-                      [(f"{row:032x}", "lost card" if row % 4 == 1 else "lost card|top up")
-                       for row in range(1, 80, 2)], header=("id", "label"))
-    done = fettle("feedback", "tickets", data, "--registry", here, "--audit", "--json")
-    assert done.json["entered"] == 40
-    done = fettle("watch", "tickets@1", "--journal", "--registry", here, "--json")
-    assert done.code == 0, done.err
-    (judged,) = done.json["judged"]
-    assert (judged["stream"], judged["score"]["rows"]) == ("audit", 40)
-    called = set(called_by(story))
-    f1 = [2 * len(called & set(said)) / (len(called) + len(said))
-          for said in (("lost card",), ("lost card", "top up"))]
-    assert judged["score"]["value"] == pytest.approx(np.mean(f1))
-
-
-def called_by(story):
-    """The labels that the probabilities of `served` call."""
-    cuts = {one.label: one.threshold for one in story.evaluation.rules}
-    said = dict(zip(sorted(NAMES), (0.1, 0.9, 0.1), strict=True))
-    return [label for label in NAMES if said[label] >= cuts[label]]
-
-
-@pytest.mark.parametrize("command", [("retrain",)])
-def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
-    verb, *more = command
-    extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]
-    write_rows(tmp_path / "new.csv", [("my card", "lost card")], header=("text", "labels"))
-    done = fettle(verb, "tickets", *extra, "--registry", story.registry)
-    assert done.code == 2
-    assert "several labels" in done.err
 
 
 def test_pictures_may_have_several_labels_too(tmp_path, fettle, monkeypatch):

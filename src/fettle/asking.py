@@ -4,6 +4,7 @@ Files go out and come back; nothing is labelled here, and no journal or version 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -45,19 +46,21 @@ def suggest_labels(
     """
     if (source is None) != journal:
         raise SettingError("Give rows to choose among, or --journal; one of the two.")
+    from fettle.formats.label_columns import COLUMNS, LIST, SEPARATORS
     from fettle.stages import labelling, reading, serving
-    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "choosing rows worth a label")
     if not opened.task.classes:
         raise SettingError(
             f"{opened.id} answers numbers, and rows worth a label are chosen by a model's doubt "
             "between classes. Draw rows at random instead."
         )
     names, target = opened.encoder.fields, opened.plan["reading"]["target"]
+    schema = opened.schema
+    if schema.several != COLUMNS:  # cells as they stand: an empty one waits for its labels
+        schema = replace(schema, several=None)
     ids, fields = (_journalled(opened, registry) if journal
-                   else _unlabelled(reading.read_unlabelled(source, opened.schema)))
+                   else _unlabelled(reading.read_unlabelled(source, schema)))
     paint = serving.painter(opened, dict.fromkeys(names, "text"))
     known = _learned(opened)
     some = [known[row] for row in _spread(len(known), seed)]
@@ -65,8 +68,11 @@ def suggest_labels(
     assert made.embedding is not None, "a painter gives vectors"
     vectors = paint(some).embedding if some else made.embedding[:0]
     assert vectors is not None
+    able = [one for one in (opened.schema.several, *SEPARATORS) if one not in (None, LIST, COLUMNS)]
+    between = next(  # a sign that stands in no label
+        (one for one in able if not any(str(one) in name for name in made.classes)), able[0])
     return labelling.suggest(opened.id, target, names, ids, fields, made, known, vectors,
-                             many=many, seed=seed)
+                             many=many, seed=seed, between=str(between))
 
 
 def read_labels(paths: Sequence[Path], *, target: str) -> "Review":

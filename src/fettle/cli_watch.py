@@ -112,7 +112,8 @@ def _rebuilt(made: Rebuilt) -> None:
     console.table("", ["started from", "kept", "validation"], (
         [f"{one.name}: {one.model}", one.rung, str(one.validation)] for one in made.starts
     ))
-    console.table("", [f"{made.version} against {made.champion}", "accuracy", "won", "lost", ""], (
+    measure = made.measure.replace("_", " ")
+    console.table("", [f"{made.version} against {made.champion}", measure, "won", "lost", ""], (
         [one.metric, f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.wins,
          one.losses, f"{one.rows:,} rows"] for one in made.vaults
     ))

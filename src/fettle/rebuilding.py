@@ -63,13 +63,11 @@ def rebuild(
     """
     from fettle.stages import serving
     from fettle.store.registry import Registry
-    from fettle.tasks.making import require_one_answer
 
     _require_possible(name, starts)
     held = Registry(registry, create=False)
     rung = str(held.find(name)[2].get("rung", ""))
     opened = serving.open_version(name, registry)
-    require_one_answer(opened.task, opened.id, "retraining")
     table, notes = _rows(opened, source, seed)
     yield from (Note(one) for one in notes)
     settings = _settings(opened, name, registry, seed, rungs)
@@ -86,6 +84,7 @@ def rebuild(
     rebuilt = Rebuilt(
         version=version.id, champion=opened.id, start=best.name,
         starts=tried, vaults=compared, verdict=verdict, notes=notes,
+        measure=opened.task.judge.by_row.name,
     )
     yield rebuilt
     return rebuilt
@@ -132,6 +131,7 @@ def _rows(
 ) -> "tuple[pa.Table, tuple[str, ...]]":
     """The champion's rows and the new ones, each with its part."""
     from fettle.core.columns import strings
+    from fettle.formats.label_columns import joined
     from fettle.stages import reading, retraining
 
     if "rows.arrow" not in opened.paths:
@@ -149,10 +149,13 @@ def _rows(
     fresh = new.table.select([*schema.inputs, schema.target]).append_column(
         "row id", strings(list(new.ids))
     )
-    return retraining.assemble(
+    table, notes = retraining.assemble(
         arrow.read(opened.paths["rows.arrow"]), fresh, inputs=schema.inputs,
         target=str(schema.target), seed=seed, task=schema.task,
     )
+    if schema.several is not None:  # as the old file had them, so that the new version reads such
+        table = joined(table, str(schema.target), schema.several)
+    return table, notes
 
 
 def _settings(
@@ -161,8 +164,9 @@ def _settings(
     """As the champion was made, as far as its plan says."""
     schema = opened.schema
     return Settings(
-        reading=Reading(target=schema.target, inputs=schema.inputs), name=name, seed=seed,
-        registry=registry, rungs=rungs, task=opened.plan["task"],
+        reading=Reading(target=schema.target, inputs=schema.inputs,
+                        label_separator=schema.several),
+        name=name, seed=seed, registry=registry, rungs=rungs, task=opened.plan["task"],
         keep_blocks=opened.plan.get("keep_blocks"), augment=_augment(opened.plan),
     )
 

@@ -18,8 +18,8 @@ from fettle.core.labels import packed, unpacked
 from fettle.formats.rows import Rows
 
 __all__ = [
-    "COLUMNS", "LIST", "SEPARATORS", "composed", "found_in", "joined", "listed", "marked", "said",
-    "separator_of", "with_labels",
+    "COLUMNS", "LIST", "SEPARATORS", "composed", "found_in", "joined", "listed", "marked", "parted",
+    "said", "separator_of", "with_labels",
 ]
 
 LIST, COLUMNS = "list", "columns"
@@ -161,15 +161,19 @@ def said(
         able = [one for one in (usual, *SEPARATORS) if one not in (None, LIST, COLUMNS)]
         between = max(able, key=lambda one: sum(  # the first of equals
             part in known for cell in filled for part in _parts(cell, str(one))))
-    found: list[str | None] = []
-    for cell, id in zip(cells, ids, strict=True):
-        if not cell or not cell.strip():
-            found.append(None)
-        elif told == LIST or _plain_list(cell) is not None:
-            found.append(_from_list(cell, column, id))
-        else:
-            found.append(packed(_parts(cell, str(between))))
-    return found
+    if told == LIST:
+        return [_from_list(cell, column, id) for cell, id in zip(cells, ids, strict=True)]
+    return [parted(cell, str(between)) for cell in cells]
+
+
+def parted(cell: str | None, between: str) -> str | None:
+    """The labels of a cell that a person filled in, as a list: with this between them, or as a JSON
+    list, such as [] for none; nothing where the cell is empty."""
+    if cell is None or not cell.strip():
+        return None
+    found = _plain_list(cell)
+    labels = _parts(cell, between) if found is None else [one.strip() for one in found]
+    return packed(label for label in labels if label)
 
 
 def marked(
@@ -233,7 +237,8 @@ def _labelled(rows: Rows, target: str, how: str, *, place: str) -> Rows:
     """The rows with the target's cells as lists of labels.
 
     Blanks around labels go, and empty parts. An empty cell is a row without a label; a missing
-    one (null in JSON and Parquet) is a row without an answer. Of JSON lists, "" is missing too.
+    one (null in JSON and Parquet) is a row without an answer. Of JSON lists, "" is missing too. A
+    cell that is a JSON list is one beside any sign too: `fettle label read` writes such.
     """
     table = rows.table
     cells = table.column(target).to_pylist()
@@ -242,7 +247,9 @@ def _labelled(rows: Rows, target: str, how: str, *, place: str) -> Rows:
         if how == LIST:
             lists.append(_from_list(cell, target, id))
         else:
-            lists.append(None if cell is None else packed(_parts(cell, how)))
+            is_list = cell is not None and _plain_list(cell) is not None
+            lists.append(None if cell is None else _from_list(cell, target, id) if is_list
+                         else packed(_parts(cell, how)))
     at = table.column_names.index(target)
     changed = table.set_column(at, target, strings(lists))
     return replace(rows, table=changed, notes=(*rows.notes, *_bare(lists, place)))

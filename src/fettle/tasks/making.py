@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fettle.core.errors import SettingError
 from fettle.core.plan import Plan
 from fettle.core.task import Task
 from fettle.tasks import TASKS
 from fettle.tasks.multi_label import MultiLabel
 
-__all__ = ["opened_task", "require_one_answer", "task_of", "thresholds_of"]
+__all__ = ["opened_task", "task_of", "thresholds_of"]
 
 ASIDE = ("task", "precision", "modality")
 """Facts of a version that are not its task's own."""
@@ -23,24 +22,6 @@ def opened_task(facts: Mapping[str, Any]) -> Task:
     """
     own = {name: value for name, value in facts.items() if name not in ASIDE}
     return TASKS[facts["task"]](**own)
-
-
-def require_one_answer(task: Task, version: str, what: str) -> None:
-    """Return if the version gives one answer a row.
-
-    Args:
-        task: of the version.
-        version: its id.
-        what: that is made for one answer a row, such as "watching".
-
-    Raises:
-        SettingError: it gives a row any number of labels.
-    """
-    if isinstance(task, MultiLabel):
-        raise SettingError(
-            f"{version} gives a row several labels, and {what} is made for one answer a row today. "
-            "What works: fettle predict, evaluate, serve, promote, rollback, export, watch, feedback."
-        )
 
 
 def thresholds_of(task: Task) -> tuple[float, ...] | None:
