@@ -196,6 +196,28 @@ def test_a_challenger_learns_from_new_rows_and_reads_files_as_the_champion_does(
     assert made.code == 0, made.err
 
 
+def test_what_was_asked_for_is_handed_on_and_the_plan_says_so(tell, tiny, fettle, tmp_path):
+    rows = [(text, ";".join(labels)) for text, labels in several(240, seed=2)]
+    made = tell(tmp_path / "first", write_rows(tmp_path / "t.csv", rows, header=("text", "labels")),
+                model=tiny, rungs=("features", "top"),
+                asked={"epochs": 2, "dropout": "0.25", "l2": "0.5"})
+    assert made.plan.asked == {"epochs": 2, "dropout": "0.25", "l2": "0.5"}
+    new = write_rows(tmp_path / "new.csv",
+                     [(text, ";".join(labels)) for text, labels in several(40, seed=22)],
+                     header=("text", "labels"))
+    done = fettle("retrain", "t", new, "--registry", made.registry, "--rungs", "top", "--start",
+                  "base", "--set", "dropout=0.05", "--json")
+    assert done.code == 0, done.err
+    plan = pipeline.open_version("t@2", registry=str(made.registry)).plan
+    (rung,) = plan["rungs"]
+    assert rung["settings"]["epochs"] == 2, "handed on"
+    assert rung["settings"]["dropout"] == 0.05, "the new command says otherwise"
+    told = " ".join(plan["reasons"])
+    assert "Handed on from the version before" in told
+    assert "epochs 2" in told
+    assert "Not handed on, as none of these rungs has it: l2." in told
+
+
 @pytest.fixture
 def fresh(tmp_path):
     """60 new rows whose column of labels is still empty."""

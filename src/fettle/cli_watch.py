@@ -83,7 +83,7 @@ def retrain(
     name: Annotated[str, typer.Argument(help="Of the model; its champion is what is retrained")],
     data: Annotated[Path, typer.Argument(help="Reviewed rows, with labels")],
     start: Start = "base,champion", budget: Budget = None, rungs: Rungs = None,
-    registry: Registry = HERE, seed: Seed = 0,
+    others: options.Set = None, registry: Registry = HERE, seed: Seed = 0,
     promote: Annotated[bool, typer.Option("--promote", help="Ask the gate; it moves the champion")]
     = False,
     reason: Annotated[str, typer.Option(help="Why, for the log")] = "", as_json: Json = False,
@@ -95,7 +95,7 @@ def retrain(
     story = rebuilding.rebuild(
         name, data, registry=registry, starts=options.many(start),
         rungs=options.many(rungs) or None, budget_seconds=options.seconds(budget), seed=seed,
-        promote=promote, reason=reason,
+        promote=promote, reason=reason, asked=options.asked(others=others),
     )
     with console.Watcher() as watcher:
         made = watcher.finish(story)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fettle import pipeline, upkeep
 from fettle.core.errors import FettleError, ModelUnavailable, SettingError
-from fettle.core.plan import Reading
+from fettle.core.plan import Reading, Setting
 from fettle.core.progress import Note
 from fettle.core.rebuilt import Rebuilt, Start
 from fettle.core.settings import Settings
@@ -36,7 +36,8 @@ FROZEN = "features"
 
 def rebuild(
     name: str, source: object, *, registry: str = ".fettle", starts: Sequence[str] = STARTS,
-    budget_seconds: float | None = None, rungs: tuple[str, ...] | None = None, seed: int = 0,
+    budget_seconds: float | None = None, rungs: tuple[str, ...] | None = None,
+    asked: Mapping[str, Setting] | None = None, seed: int = 0,
     promote: bool = False, reason: str = "", actor: str | None = None,
 ) -> Generator[Any, None, Rebuilt]:
     """A challenger that learned from the champion's rows and from reviewed new ones.
@@ -48,6 +49,8 @@ def rebuild(
         starts: base, champion, or both: where training starts.
         budget_seconds: for training, shared by the starts.
         rungs: to climb; by the plan where not given.
+        asked: settings of the rungs, by name; what the champion was asked for stays, where this
+            does not say otherwise.
         seed: of the draw of fresh test rows, and of the plan.
         promote: make it champion where every gate lets it through; else the gates are asked and
             what they said is written down.
@@ -70,15 +73,15 @@ def rebuild(
     opened = serving.open_version(name, registry)
     table, notes = _rows(opened, source, seed)
     yield from (Note(one) for one in notes)
-    settings = _settings(opened, name, registry, seed, rungs)
+    settings = replace(_settings(opened, name, registry, seed, rungs), asked=asked or {})
     models, untold = _models(opened, rung, registry, starts)
     yield from (Note(one) for one in untold)
     share = budget_seconds and budget_seconds / len(models)
     tried = yield from _climbed(replace(settings, budget_seconds=share), table, models)
     best = max(tried, key=lambda one: one.validation.value)
     yield Note(f"From {best.name} did best on the validation rows: {best.validation}.")
-    asked = replace(settings, budget_seconds=share, model=best.model)
-    version = yield from pipeline.build(asked, source=table)
+    chosen = replace(settings, budget_seconds=share, model=best.model)
+    version = yield from pipeline.build(chosen, source=table)
     compared = _on_every_vault(held, opened, version.id)
     verdict = yield from _gated(version.id, promote, registry, reason, actor)
     rebuilt = Rebuilt(
@@ -168,6 +171,7 @@ def _settings(
                         label_separator=schema.several),
         name=name, seed=seed, registry=registry, rungs=rungs, task=opened.plan["task"],
         keep_blocks=opened.plan.get("keep_blocks"), augment=_augment(opened.plan),
+        handed_on=opened.plan.get("asked", {}),
     )
 
 

@@ -364,7 +364,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested tables as one, its keys joined by dots; what was only predicted is left out."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if key in ("predicted", "reasons") and not above:
+        if key in ("asked", "predicted", "reasons") and not above:
             continue
         if isinstance(value, Mapping):
             found.update(_flat(value, f"{above}{key}."))
