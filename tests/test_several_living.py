@@ -30,6 +30,8 @@ def test_rows_of_a_file_are_watched_with_labels_and_without(story, fettle, tmp_p
     assert done.code == 0, done.err
     told = done.json
     assert told["at_release"]["name"] == "row_f1"
+    assert told["at_release"]["value"] == pytest.approx(
+        story.evaluation.contender(story.evaluation.kept).score("row_f1").value)
     assert told["promised"]["metric"] == "micro_f1"
     assert [one["label"] for one in told["labels"]] == list(story.plan.classes)
     assert {"predictions", "labels", "confidence"} <= {one["signal"] for one in told["states"]}
