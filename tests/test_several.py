@@ -1,7 +1,6 @@
 """The whole story of several labels a row, on the tiny network: from cells to answers."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +8,13 @@ import pytest
 
 from fettle import console, pipeline
 from fettle.core.errors import FettleError
-from fettle.core.journal import Answered
 from fettle.core.labels import unpacked
-from fettle.store import files, journal
-from fettle.store.places import journal_folder
+from fettle.store import files
+from labelled import NAMES, several, story
 from pictures import CLASSES, drawn, encoded, timm_folder
-from stories import OWN, copy_of, write_rows
+from stories import copy_of, write_rows
 
-NAMES = tuple(OWN)
-
-
-def several(number: int, *, seed: int = 0) -> list[tuple[str, tuple[str, ...]]]:
-    """Texts of the words of none, one or two labels."""
-    rng = np.random.default_rng(seed)
-    rows: dict[str, tuple[str, ...]] = {}
-    while len(rows) < number:
-        labels = rng.choice(NAMES, rng.integers(0, 3), replace=False).tolist()
-        words = [word for label in labels for word in rng.choice(OWN[label], 4).tolist()]
-        words += rng.choice(["my", "is"], rng.integers(2, 6)).tolist()
-        rows.setdefault(" ".join(rng.permutation(words)), tuple(sorted(labels)))
-    return list(rows.items())
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory, tell, tiny):
-    folder = tmp_path_factory.mktemp("several")
-    data = write_rows(folder / "tickets.csv",
-                      [(text, " | ".join(labels)) for text, labels in several(320)],
-                      header=("text", "labels"))
-    return tell(folder, data, model=tiny, rungs=("features", "full"), asked={"epochs": 4})
+__all__ = ["story"]
 
 
 def test_the_plan_says_why_it_is_several_labels(story):
@@ -103,6 +80,17 @@ def test_differences_are_told_as_what_they_are_and_by_their_own_test(story):
     for word in ("McNemar", "accuracy gain", "of accuracy", "kept minus this, micro"):
         assert word not in page
     assert "after against before, row f1: " in console._evaluation(story.evaluation)
+
+
+def test_too_little_or_too_much_by_heart_is_told_by_rows_with_all_labels_right(story):
+    found = story.evaluation.fitting
+    assert found.test.name == found.train.name == "subset_accuracy"
+    assert found.test.value == story.evaluation.contender(
+        story.evaluation.kept).score("subset_accuracy").value
+    page = Path(story.report.html).read_text(encoding="utf-8")
+    section = page.split('id="fitting"')[1].split("</section>")[0]
+    assert "subset accuracy" in section
+    assert "right in all labels, none besides, on" in section
 
 
 def test_the_version_answers_with_the_labels_above_their_thresholds(story):
@@ -178,21 +166,15 @@ def test_a_second_version_is_compared_with_the_first_as_both_answer(story, fettl
     assert done.json["comparison"]["difference"] == pytest.approx(ours[1] - ours[0])
 
 
-@pytest.mark.parametrize("command", [
-    ("export", "--to", "onnx", "--out"), ("watch",), ("retrain",), ("feedback",),
-])
-def test_what_is_not_done_for_several_labels_yet_is_said(story, fettle, tmp_path, command):
-    verb, *more = command
-    extra = [*more, tmp_path / "out"] if more else [tmp_path / "new.csv"]
-    write_rows(tmp_path / "new.csv", [("my card", "lost card")], header=("text", "labels"))
-    if verb == "feedback":
-        id = "a" * 32
-        journal.Journal(journal_folder(str(story.registry), "tickets")).write([Answered(
-            id, datetime.now(UTC), "tickets@1", '["lost card"]', np.array([0.9, 0.1, 0.1]))])
-        write_rows(tmp_path / "new.csv", [(id, "lost card")], header=("id", "label"))
-    done = fettle(verb, "tickets", *extra, "--registry", story.registry)
-    assert done.code == 2
-    assert "several labels" in done.err
+def test_a_version_leaves_with_its_thresholds_and_answers_alike(story, fettle, tmp_path):
+    done = fettle("export", "tickets@1", "--to", "torch", "--out", tmp_path / "out",
+                  "--registry", story.registry, "--json")
+    assert done.code == 0, done.err
+    assert done.json["changed"] == 0
+    assert done.json["largest_probability"] <= done.json["several"]
+    told = files.read_json(tmp_path / "out" / "preprocessing.json")
+    assert told["thresholds"] == [one.threshold for one in story.evaluation.rules]
+    assert told["classes"] == [one.label for one in story.evaluation.rules]
 
 
 def test_pictures_may_have_several_labels_too(tmp_path, fettle, monkeypatch):

@@ -48,19 +48,21 @@ def suggest_labels(
     """
     if (source is None) != journal:
         raise SettingError("Give rows to choose among, or --journal; one of the two.")
+    from fettle.formats.label_columns import COLUMNS, LIST, SEPARATORS
     from fettle.stages import labelling, reading, serving
-    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "choosing rows worth a label")
     if not opened.task.classes:
         raise SettingError(
             f"{opened.id} answers numbers, and rows worth a label are chosen by a model's doubt "
             "between classes. Draw rows at random instead."
         )
     names, target = opened.encoder.fields, opened.plan["reading"]["target"]
+    schema = opened.schema
+    if schema.several != COLUMNS:  # cells as they stand: an empty one waits for its labels
+        schema = replace(schema, several=None)
     ids, fields = (_journalled(opened, registry) if journal
-                   else _unlabelled(reading.read_unlabelled(source, opened.schema)))
+                   else _unlabelled(reading.read_unlabelled(source, schema)))
     paint = serving.painter(opened, dict.fromkeys(names, "text"))
     known = _learned(opened)
     some = [known[row] for row in _spread(len(known), seed)]
@@ -68,8 +70,11 @@ def suggest_labels(
     assert made.embedding is not None, "a painter gives vectors"
     vectors = paint(some).embedding if some else made.embedding[:0]
     assert vectors is not None
+    able = [one for one in (opened.schema.several, *SEPARATORS) if one not in (None, LIST, COLUMNS)]
+    between = next(  # a sign that stands in no label
+        (one for one in able if not any(str(one) in name for name in made.classes)), able[0])
     return labelling.suggest(opened.id, target, names, ids, fields, made, known, vectors,
-                             many=many, seed=seed)
+                             many=many, seed=seed, between=str(between))
 
 
 def read_labels(paths: Sequence[Path], *, target: str) -> "Review":
@@ -100,10 +105,8 @@ def audited_labels(name: str, *, registry: str = ".fettle") -> "tuple[Review, st
     from fettle.stages import labelling, serving
     from fettle.store import journal
     from fettle.store.places import journal_folder
-    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(name, registry)
-    require_one_answer(opened.task, opened.id, "feedback")
     name, names = opened.id.partition("@")[0], opened.encoder.fields
     folder = journal_folder(registry, name)
     labels = journal.labels(folder)

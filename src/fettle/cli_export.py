@@ -33,7 +33,9 @@ def export(
         made = watcher.finish(upkeep.export(version, to, out, registry=registry))
     if as_json:
         plain = {**records.to_plain(made), "folder": str(out),
-                 "largest_difference": made.largest_difference, "changed": made.changed}
+                 "largest_difference": made.largest_difference, "changed": made.changed,
+                 **({} if made.several is None else {
+                     "largest_probability": made.largest_probability})}
         console.message(json.dumps(plain, ensure_ascii=False))
         return
     console.message(f"{made.version} as {made.form}: {out}")

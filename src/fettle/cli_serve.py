@@ -11,7 +11,7 @@ import typer
 from fettle import console, options
 from fettle.core.errors import SettingError
 from fettle.core.journal import Feedback
-from fettle.options import HERE, Json, Registry, Version
+from fettle.options import HERE, Json, LabelSeparator, Registry, Version
 
 __all__ = ["feedback", "register", "serve"]
 
@@ -84,13 +84,15 @@ def feedback(
     new_labels: Annotated[
         bool, typer.Option("--new-labels", help="Take labels that the model does not know")
     ] = False,
+    label_separator: LabelSeparator = None,
     as_json: Json = False,
 ) -> None:
     """What the answers should have been, matched by prediction id; complaints, or the audit."""
     from fettle import feedback as story
     from fettle.store import records
 
-    found, notes = story.enter(name, file, registry=registry, audit=audit, new_labels=new_labels)
+    found, notes = story.enter(name, file, registry=registry, audit=audit, new_labels=new_labels,
+                               label_separator=label_separator)
     if as_json:
         plain = records.to_plain(found)
         console.message(json.dumps({**plain, "entered": len(found.entered)}, ensure_ascii=False))

@@ -22,6 +22,8 @@ Journal = Annotated[bool, typer.Option("--journal", help="What was served, from 
 
 
 Start = Annotated[str, typer.Option(help="Where training starts: base, champion, or both")]
+MOST_LABELS = 20
+"""Of several a row, that are told here: those whose shares moved most. The page has all."""
 labels = typer.Typer(no_args_is_help=True, help="Which rows to label next, and labels back.")
 
 
@@ -85,7 +87,7 @@ def retrain(
     name: Annotated[str, typer.Argument(help="Of the model; its champion is what is retrained")],
     data: Annotated[Path, typer.Argument(help="Reviewed rows, with labels")],
     start: Start = "base,champion", budget: Budget = None, rungs: Rungs = None,
-    registry: Registry = HERE, seed: Seed = 0,
+    others: options.Set = None, registry: Registry = HERE, seed: Seed = 0,
     promote: Annotated[bool, typer.Option("--promote", help="Ask the gate; it moves the champion")]
     = False,
     reason: Annotated[str, typer.Option(help="Why, for the log")] = "", as_json: Json = False,
@@ -97,7 +99,7 @@ def retrain(
     story = rebuilding.rebuild(
         name, data, registry=registry, starts=options.many(start),
         rungs=options.many(rungs) or None, budget_seconds=options.seconds(budget), seed=seed,
-        promote=promote, reason=reason,
+        promote=promote, reason=reason, asked=options.asked(others=others),
     )
     with console.Watcher() as watcher:
         made = watcher.finish(story)
@@ -114,7 +116,8 @@ def _rebuilt(made: Rebuilt) -> None:
     console.table("", ["started from", "kept", "validation"], (
         [f"{one.name}: {one.model}", one.rung, str(one.validation)] for one in made.starts
     ))
-    console.table("", [f"{made.version} against {made.champion}", "accuracy", "won", "lost", ""], (
+    measure = made.measure.replace("_", " ")
+    console.table("", [f"{made.version} against {made.champion}", measure, "won", "lost", ""], (
         [one.metric, f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.wins,
          one.losses, f"{one.rows:,} rows"] for one in made.vaults
     ))
@@ -254,6 +257,13 @@ def _told(drift: Drift, decision: Decision | None) -> None:
         )
     for one in drift.judged:
         console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
+    if drift.labels:
+        moved = sorted(drift.labels, key=lambda one: -abs(one.now - one.before))[:MOST_LABELS]
+        console.table("", ["label", "given then", "now", "F1 then", "F1 now, estimated"], (
+            [one.label, f"{one.before:.1%}", f"{one.now:.1%}", f"{one.at_release.value:.3f}",
+             "" if one.expected is None else f"{one.expected.value:.3f} [{one.expected.low:.3f}, "
+             f"{one.expected.high:.3f}]"] for one in moved
+        ))
     for note in drift.notes:
         console.message(f"  {note}")
     console.message(drift.sentence)

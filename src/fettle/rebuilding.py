@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fettle import pipeline, upkeep
 from fettle.core.errors import FettleError, ModelUnavailable, SettingError
 from fettle.core.labelling import people_of
-from fettle.core.plan import Reading
+from fettle.core.plan import Reading, Setting
 from fettle.core.progress import Note
 from fettle.core.rebuilt import Rebuilt, Start
 from fettle.core.settings import Settings
@@ -37,7 +37,8 @@ FROZEN = "features"
 
 def rebuild(
     name: str, source: object, *, registry: str = ".fettle", starts: Sequence[str] = STARTS,
-    budget_seconds: float | None = None, rungs: tuple[str, ...] | None = None, seed: int = 0,
+    budget_seconds: float | None = None, rungs: tuple[str, ...] | None = None,
+    asked: Mapping[str, Setting] | None = None, seed: int = 0,
     promote: bool = False, reason: str = "", actor: str | None = None,
 ) -> Generator[Any, None, Rebuilt]:
     """A challenger that learned from the champion's rows and from reviewed new ones.
@@ -49,6 +50,8 @@ def rebuild(
         starts: base, champion, or both: where training starts.
         budget_seconds: for training, shared by the starts.
         rungs: to climb; by the plan where not given.
+        asked: settings of the rungs, by name; what the champion was asked for stays, where this
+            does not say otherwise.
         seed: of the draw of fresh test rows, and of the plan.
         promote: make it champion where every gate lets it through; else the gates are asked and
             what they said is written down.
@@ -64,29 +67,28 @@ def rebuild(
     """
     from fettle.stages import serving
     from fettle.store.registry import Registry
-    from fettle.tasks.making import require_one_answer
 
     _require_possible(name, starts)
     held = Registry(registry, create=False)
     rung = str(held.find(name)[2].get("rung", ""))
     opened = serving.open_version(name, registry)
-    require_one_answer(opened.task, opened.id, "retraining")
     table, notes = _rows(opened, source, seed)
     yield from (Note(one) for one in notes)
-    settings = _settings(opened, name, registry, seed, rungs)
+    settings = replace(_settings(opened, name, registry, seed, rungs), asked=asked or {})
     models, untold = _models(opened, rung, registry, starts)
     yield from (Note(one) for one in untold)
     share = budget_seconds and budget_seconds / len(models)
     tried = yield from _climbed(replace(settings, budget_seconds=share), table, models)
     best = max(tried, key=lambda one: one.validation.value)
     yield Note(f"From {best.name} did best on the validation rows: {best.validation}.")
-    asked = replace(settings, budget_seconds=share, model=best.model)
-    version = yield from pipeline.build(asked, source=table)
+    chosen = replace(settings, budget_seconds=share, model=best.model)
+    version = yield from pipeline.build(chosen, source=table)
     compared = _on_every_vault(held, opened, version.id)
     verdict = yield from _gated(version.id, promote, registry, reason, actor)
     rebuilt = Rebuilt(
         version=version.id, champion=opened.id, start=best.name,
         starts=tried, vaults=compared, verdict=verdict, notes=notes,
+        measure=opened.task.judge.by_row.name,
     )
     yield rebuilt
     return rebuilt
@@ -133,6 +135,7 @@ def _rows(
 ) -> "tuple[pa.Table, tuple[str, ...]]":
     """The champion's rows and the new ones, each with its part."""
     from fettle.core.columns import strings
+    from fettle.formats.label_columns import joined
     from fettle.stages import reading, retraining
 
     if "rows.arrow" not in opened.paths:
@@ -150,10 +153,13 @@ def _rows(
     fresh = new.table.select([*schema.inputs, schema.target]).append_column(
         "row id", strings(list(new.ids))
     )
-    return retraining.assemble(
+    table, notes = retraining.assemble(
         arrow.read(opened.paths["rows.arrow"]), fresh, inputs=schema.inputs,
         target=str(schema.target), seed=seed, task=schema.task, people=people_of(new),
     )
+    if schema.several is not None:  # as the old file had them, so that the new version reads such
+        table = joined(table, str(schema.target), schema.several)
+    return table, notes
 
 
 def _settings(
@@ -162,9 +168,11 @@ def _settings(
     """As the champion was made, as far as its plan says."""
     schema = opened.schema
     return Settings(
-        reading=Reading(target=schema.target, inputs=schema.inputs), name=name, seed=seed,
-        registry=registry, rungs=rungs, task=opened.plan["task"],
+        reading=Reading(target=schema.target, inputs=schema.inputs,
+                        label_separator=schema.several),
+        name=name, seed=seed, registry=registry, rungs=rungs, task=opened.plan["task"],
         keep_blocks=opened.plan.get("keep_blocks"), augment=_augment(opened.plan),
+        handed_on=opened.plan.get("asked", {}),
     )
 
 

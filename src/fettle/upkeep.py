@@ -253,10 +253,9 @@ def export(
     from fettle.modalities.image import ImageEncoder
     from fettle.modalities.text import TextEncoder
     from fettle.stages import exporting, serving
-    from fettle.tasks.making import require_one_answer
+    from fettle.tasks.making import thresholds_of
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "exporting")
     if not isinstance(opened.encoder, TextEncoder | ImageEncoder):
         raise SettingError(
             f"{opened.id} reads neither texts nor pictures, and only those are exported today. Its "
@@ -269,6 +268,7 @@ def export(
             temperature=opened.temperature, unit=opened.task.unit,
             precision=opened.precision, plan=opened.plan, paths=opened.paths,
             rung=records.load(opened.paths["evaluation.json"], Evaluation).kept,
+            thresholds=thresholds_of(opened.task),
         ),
         form, Path(folder),
     ))
@@ -366,7 +366,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested tables as one, its keys joined by dots; what was only predicted is left out."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if key in ("predicted", "reasons") and not above:
+        if key in ("asked", "predicted", "reasons") and not above:
             continue
         if isinstance(value, Mapping):
             found.update(_flat(value, f"{above}{key}."))

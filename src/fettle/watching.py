@@ -61,10 +61,8 @@ def watch(
     if days is not None and not (journal and days > 0):
         raise SettingError("--days says how much of the --journal is watched, and is above 0.")
     from fettle.stages import monitoring, serving
-    from fettle.tasks.making import require_one_answer
 
     opened = serving.open_version(reference, registry)
-    require_one_answer(opened.task, opened.id, "watching")
     before, untold = reference_of(opened)
     yield from (Note(one) for one in untold)
     arrived = (_answered(opened, before, registry, days) if journal

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_what_leaves_answers_as_the_version_does(made, mode, normalise, tmp_path
     assert {trial.batch_rows for trial in certificate.trials} == {1, 3, 7, 32}
     assert {"model.keras", "preprocessing.json", "pixels.py", "README.md"} <= set(
         certificate.files)
+
+
+def test_one_of_several_labels_leaves_with_its_thresholds(tmp_path):
+    version = replace(leaving(tmp_path, saved(around(side=32), tmp_path / "a.keras")),
+                      thresholds=(0.2, 0.5, 0.81))
+    made = exported(version, "keras", tmp_path / "out")
+    assert made.holds
+    assert made.largest_probability <= made.several
+    told = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    assert (told["answers"], told["thresholds"]) == ("labels", [0.2, 0.5, 0.81])
 
 
 def test_a_weight_that_is_not_written_back_is_found_out(tmp_path, monkeypatch):

@@ -212,7 +212,8 @@ def test_pictures_that_are_gone_are_replaced_by_those_it_was_proved_by(resnet, t
 ])
 def test_a_page_names_a_model_and_no_folder_of_the_machine(resnet, name, shown, tmp_path):
     card = replace(resnet.network.card, name=name)
-    given = SimpleNamespace(id="shapes@1", card=card, encoder={"fields": ["picture"]})
+    given = SimpleNamespace(id="shapes@1", card=card, encoder={"fields": ["picture"]},
+                            numbers=False, thresholds=None)
     beside.write_readme(given, tmp_path, "ONNX", "how")
     assert f"Tuned from `{shown}`." in (tmp_path / "README.md").read_text()
 

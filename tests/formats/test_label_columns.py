@@ -6,9 +6,15 @@ import pytest
 from fettle.core.dataset import Schema
 from fettle.core.errors import InputError, SettingError, UnknownName
 from fettle.formats.label_columns import (
+    COLUMNS,
+    LIST,
     composed,
     found_in,
+    joined,
     listed,
+    marked,
+    parted,
+    said,
     separator_of,
     with_labels,
 )
@@ -113,3 +119,51 @@ def test_rows_to_be_answered_may_carry_labels_or_not():
     assert cells(both, "a,b") == ['["a","b"]']
     with pytest.raises(UnknownName):
         with_labels(rows(a=["1"]), of("columns", "a,b"), place="t")
+
+
+KNOWN = ("late", "billing", "lost card")
+
+
+@pytest.mark.parametrize(("given", "more", "wanted"), [
+    (["late|billing", "late"], {"usual": "|"}, ['["billing","late"]', '["late"]']),
+    (["late; billing", "lost card"], {"usual": "|"}, ['["billing","late"]', '["lost card"]']),
+    (["late, lost card"], {"usual": "list"}, ['["late","lost card"]']),
+    (['["late"]', "[]", "", " "], {"usual": "|"}, ['["late"]', "[]", None, None]),
+    (["late|parcel"], {"usual": "|"}, ['["late","parcel"]']),
+    (["late+billing"], {"told": "+"}, ['["billing","late"]']),
+    (["late"], {}, ['["late"]']),
+])
+def test_what_people_said_is_read_by_the_labels_that_are_known(given, more, wanted):
+    ids = [f"f.csv:{row + 2}" for row in range(len(given))]
+    assert said(given, ids, column="label", known=KNOWN, **more) == wanted
+
+
+@pytest.mark.parametrize(("told", "says"), [("+", "No cell"), (LIST, "no JSON list")])
+def test_a_separator_that_is_nowhere_and_a_cell_that_is_no_list_are_refused(told, says):
+    with pytest.raises(InputError, match=says):
+        said(["late|billing"], ["f.csv:2"], column="label", known=KNOWN, told=told)
+
+
+def test_columns_of_0_and_1_need_one_for_each_label_and_an_empty_cell_says_nothing():
+    given = rows(late=["1", "0", ""], billing=["0", "no", "1"])
+    assert marked(given.table, ("late", "billing"), given.ids, place="f.csv") == [
+        '["late"]', "[]", None]
+    assert marked(given.table, ("top up",), given.ids, place="f.csv") is None
+    with pytest.raises(InputError, match="none called 'lost card'"):
+        marked(given.table, KNOWN, given.ids, place="f.csv")
+
+
+@pytest.mark.parametrize("how", ["|", "; ", LIST, COLUMNS])
+def test_lists_become_what_a_file_had_and_lists_again(how):
+    target = "late,billing" if how == COLUMNS else "labels"
+    cells_ = ['["billing","late"]', "[]", None, '["late"]']
+    table = joined(rows(text=["a"] * 4, **{target: cells_}).table, target, how)
+    made = with_labels(Rows(table, ("1", "2", "3", "4")), of(how, target), place="f.csv")
+    assert cells(made, target) == cells_
+
+
+def test_a_json_list_is_one_beside_any_sign():
+    given = rows(text=["a"] * 3, labels=['["late","lost card"]', "late|billing", "[]"])
+    made = listed(given, of("|"), place="f.csv")
+    assert cells(made) == ['["late","lost card"]', '["billing","late"]', "[]"]
+    assert parted("[late", "|") == '["[late"]'

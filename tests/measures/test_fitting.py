@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from fettle.core.run import Epoch
@@ -75,3 +77,9 @@ def test_learned_too_little():
     assert told(train=score(600, 1000), test=score(610, 1000)).verdict == "underfits"
     limit = Score("ceiling", 0.6, 0.5, 0.7, 60)
     assert told(train=score(600, 1000), test=score(610, 1000), limit=limit).verdict == "neither"
+
+
+def test_of_several_labels_it_is_said_that_all_of_a_row_must_be_right():
+    train, test = (replace(score(right, 100), name="subset_accuracy") for right in (90, 60))
+    (sentence, *_) = told(train=train, test=test).sentences
+    assert sentence.startswith("It is right in all labels, none besides, on 90.0% of the rows")

@@ -126,3 +126,14 @@ def test_fewer_rows_than_asked_for_are_all_given_once():
     chosen = selecting.select(sure(0.6, 3), rng().normal(size=(3, 2)), np.empty((0, 2)),
                               among=[0, 2], many=10, rng=rng())
     assert sorted(one.row for one in chosen) == [0, 2]
+
+
+def test_rows_in_doubt_about_several_labels_are_asked_about_first():
+    """One label at a half tells log 2; two at 0.3 tell 2 x 0.6109, worked out by hand."""
+    p = np.array([[0.5, 0.0, 0.01], [0.3, 0.3, 0.01], [0.9, 0.99, 0.01]])
+    found = selecting.entropies(p)
+    assert found[0] == pytest.approx(np.log(2) + 0.0560, abs=1e-4)
+    assert found[1] == pytest.approx(2 * 0.6109 + 0.0560, abs=1e-4)
+    chosen = selecting.select(p, rng().normal(size=(3, 2)), np.empty((0, 2)), among=[0, 1, 2],
+                              many=2, rng=rng(), doubts=found)
+    assert [one.row for one in chosen if one.why == "uncertain"] == [1]

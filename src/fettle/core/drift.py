@@ -8,8 +8,8 @@ import numpy as np
 from fettle.core.score import Score
 
 __all__ = [
-    "PREDICTION", "Arrived", "Decision", "Drift", "Estimate", "Judged", "Portrait", "Signal",
-    "State", "Window",
+    "PREDICTION", "Arrived", "Called", "Decision", "Drift", "Estimate", "Judged", "Portrait",
+    "Signal", "State", "Window",
 ]
 
 PREDICTION = "prediction"
@@ -27,11 +27,21 @@ class Portrait:
     classes: tuple[str, ...]
     """Of the version; () where it answers numbers, which are the trait `prediction` then."""
     probabilities: np.ndarray
-    """(rows, classes), divided by the version's temperature; (rows, 0) of numbers."""
+    """(rows, classes), by the version's temperature; each row sums to 1, unless it may have several
+    labels. (rows, 0) of numbers."""
     embedding: np.ndarray | None = None
     """(rows, width), what enters the head; None where it was not kept."""
     labels: tuple[str | None, ...] = ()
     """The right answers, where they are known; empty where none is."""
+    thresholds: tuple[float, ...] | None = None
+    """Where a row may have several labels: from which probability on each of `classes` is called;
+    labels are cells of core.labels then. None: one answer a row."""
+
+    @property
+    def called(self) -> np.ndarray:
+        """Where a row may have several labels: which of them are called, bool (rows, labels)."""
+        assert self.thresholds is not None, "labels are called where a row may have several"
+        return self.probabilities >= np.array(self.thresholds)
 
     @property
     def rows(self) -> int:
@@ -44,7 +54,7 @@ class Portrait:
         return Portrait(
             self.kinds, {name: one[at] for name, one in self.traits.items()}, self.classes,
             self.probabilities[at], None if self.embedding is None else self.embedding[at],
-            tuple(self.labels[row] for row in at) if self.labels else (),
+            tuple(self.labels[row] for row in at) if self.labels else (), self.thresholds,
         )
 
 
@@ -71,7 +81,7 @@ class Signal:
 
     name: str
     kind: str
-    """numbers, categories, newcomers or embedding: the test, and the unit of the effect."""
+    """numbers, categories, newcomers, labels or embedding: the test, and the unit of the effect."""
     effect: float
     floor: float
     """The least effect that is worth an alarm."""
@@ -99,6 +109,21 @@ class Estimate:
     high: float
     rows: int
     fallen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One of several labels that a row may have: how often it is given, and how well."""
+
+    label: str
+    before: float
+    """Share of the test rows in which it was called."""
+    now: float
+    """Share of the last window's."""
+    at_release: Score
+    """F1 on the test rows."""
+    expected: Estimate | None
+    """F1 that the last window's probabilities promise; None where too few test rows have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +164,8 @@ class Judged:
     stream: str
     """all, audit (drawn at random: unbiased) or user (whoever complained: biased)."""
     score: Score
-    """Accuracy (of numbers, the mean absolute error) with its 95% interval for one look."""
+    """Accuracy (of numbers, the mean absolute error; of several labels, the mean F1 of rows) with
+    its 95% interval for one look."""
     low: float | None
     high: float | None
     """An interval that holds however often it is looked at; None where numbers are answered."""
@@ -157,13 +183,16 @@ class Drift:
     reference: int
     """Rows that it was compared with: the version's own test rows."""
     at_release: Score
-    """Accuracy on them; of numbers, the mean absolute error."""
+    """Accuracy on them; of numbers, the mean absolute error; of several labels, the mean F1 of
+    rows."""
     promised: Estimate | None
     """What the model's probabilities promised of them; None of numbers."""
     windows: tuple[Window, ...]
     states: tuple[State, ...]
     judged: tuple[Judged, ...] = ()
     notes: tuple[str, ...] = ()
+    labels: tuple[Called, ...] = ()
+    """Where a row may have several labels: each of them."""
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -20,7 +20,10 @@ class Trial:
     difference: float
     """The largest of an output."""
     changed: int
-    """Rows whose likeliest class was another."""
+    """Rows whose likeliest class was another; where a row may have several labels, rows with
+    another set of them."""
+    probability: float = 0.0
+    """Where a row may have several labels: the largest difference of the probability of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Certificate:
     """sha256 of each file beside it, by path."""
     unit: str = "tokens"
     """In which the lengths of the trials are told: tokens, or pixels a side."""
+    several: float | None = None
+    """Where a row may have several labels: the most that a probability may differ by; else None."""
 
     def __post_init__(self) -> None:
         if not self.trials:
@@ -65,14 +70,21 @@ class Certificate:
         return max(found) if all(one == one for one in found) else float("nan")
 
     @property
+    def largest_probability(self) -> float:
+        """The largest difference of a probability, over all trials; infinite where one is none."""
+        return max(trial.probability for trial in self.trials)
+
+    @property
     def changed(self) -> int:
         """Answers that changed, over all trials."""
         return sum(trial.changed for trial in self.trials)
 
     @property
     def holds(self) -> bool:
-        """Whether no output is further off than the tolerance, and no answer another."""
-        return self.largest_difference <= self.tolerance and not self.changed
+        """Whether no output, and no probability of several labels, is further off than is allowed,
+        and no answer another."""
+        near = self.several is None or self.largest_probability <= self.several
+        return self.largest_difference <= self.tolerance and near and not self.changed
 
     @property
     def sentence(self) -> str:
@@ -80,9 +92,12 @@ class Certificate:
         asked = sum(trial.rows for trial in self.trials)
         sizes = sorted({trial.batch_rows for trial in self.trials})
         lengths = [length for one in self.trials for length in (one.shortest, one.longest)]
+        told = "" if self.several is None else (
+            f"probabilities by at most {self.largest_probability:.2g} ({self.several:.2g}), ")
+        answers = "answers" if self.several is None else "sets of labels"
         return (
             f"{asked:,} answers in batches of {', '.join(map(str, sizes))} rows and {min(lengths)} "
             f"to {max(lengths)} {self.unit}: outputs differ by at most "
             f"{self.largest_difference:.2g} "
-            f"({self.tolerance:.2g} is allowed), {self.changed or 'no'} answers changed."
+            f"({self.tolerance:.2g} is allowed), {told}{self.changed or 'no'} {answers} changed."
         )

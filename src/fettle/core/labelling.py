@@ -27,6 +27,9 @@ class Suggestion:
     predicted: str
     """The model's answer; empty for a random row, so that nobody is led by it."""
     confidence: float | None
+    labels: tuple[str, ...] = ()
+    """Where a row may have several labels: those that the model calls; `predicted` has them with
+    the sign between them. Empty for a random row too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Suggestions:
     rows: tuple[Suggestion, ...]
     aside: int
     """Rows left out as twins of another, or of a row that is labelled already."""
+    between: str | None = None
+    """Where a row may have several labels: what is to stand between them in one cell; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Told:
     fields: Mapping[str, str]
     person: str
     label: str
+    """Where a row may have several labels, a cell of core.labels; "[]" says that it has none."""
     why: str = ""
 
 

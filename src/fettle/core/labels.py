@@ -10,7 +10,7 @@ import numpy as np
 
 from fettle.core.errors import InputError
 
-__all__ = ["indicators", "names_in", "packed", "unpacked"]
+__all__ = ["indicators", "is_packed", "names_in", "packed", "unpacked", "with_unseen"]
 
 
 def packed(labels: Iterable[str]) -> str:
@@ -38,6 +38,14 @@ def unpacked(cell: str | None) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def is_packed(cell: str) -> bool:
+    """Whether a cell is what `packed` makes."""
+    try:
+        return packed(unpacked(cell)) == cell
+    except InputError:
+        return False
+
+
 def names_in(cells: Iterable[str | None], *, several: bool) -> set[str]:
     """Every label in these cells; of one label a row, the cells themselves.
 
@@ -47,6 +55,18 @@ def names_in(cells: Iterable[str | None], *, several: bool) -> set[str]:
     if several:
         return {label for cell in cells for label in unpacked(cell)}
     return {cell for cell in cells if cell is not None}
+
+
+def with_unseen(cells: Sequence[str | None], classes: Sequence[str]) -> np.ndarray:
+    """Which labels each row has: bool (rows, classes), and one column more, shared by all labels
+    that are no class, where some row has one.
+
+    Raises:
+        InputError: a cell is no JSON list of texts.
+    """
+    known, found = set(classes), indicators(cells, classes)
+    unseen = np.array([bool(set(unpacked(cell)) - known) for cell in cells], dtype=bool)
+    return np.column_stack([found, unseen]) if unseen.any() else found
 
 
 def indicators(cells: Sequence[str | None], classes: Sequence[str]) -> np.ndarray:

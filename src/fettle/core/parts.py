@@ -345,6 +345,16 @@ class Exportable:
     """What the network is built from, where the version keeps a file of it."""
     numbers: bool = False
     """Whether its one output is a number in the target's unit, and `classes` the target's name."""
+    thresholds: tuple[float, ...] | None = None
+    """Where a row may have several labels: from which probability on each is called, in the order
+    of `classes`; else None."""
+
+    @property
+    def answers(self) -> str:
+        """What it answers: classes, labels (several a row, or none), or numbers."""
+        if self.numbers:
+            return "numbers"
+        return "classes" if self.thresholds is None else "labels"
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,9 @@ class Plan:
     """Bytes that kept states of frozen blocks may take on the disk; 0 keeps none."""
     name: str = "model"
     reading: Reading = field(default_factory=Reading)
+    asked: Mapping[str, Setting] = field(default_factory=dict)
+    """Settings of the rungs that a person asked for, by name; `rungs` hold them already. A
+    retraining asks for them again."""
     predicted: tuple[Cost, ...] = ()
     reasons: tuple[str, ...] = ()
     """Why planning chose each of these, one sentence a choice; the report prints them."""
@@ -247,7 +250,7 @@ class Plan:
         kept = {
             key: value
             for key, value in asdict(self).items()
-            if key not in ("name", "reading", "predicted", "reasons", "seeds")
+            if key not in ("name", "reading", "asked", "predicted", "reasons", "seeds")
             and not (key in ("pictures", "texts", "unit") and value is None)
         }
         kept["inputs"] = self.reading.inputs

@@ -30,11 +30,13 @@ class Rebuilt:
     """The one that did best on validation rows."""
     starts: tuple[Start, ...]
     vaults: tuple[Comparison, ...]
-    """The new version against the champion on the test rows that each version brought, by
-    accuracy; the metric names the version. The oldest first."""
+    """The new version against the champion on the test rows that each version brought, row by row;
+    the metric names the version. The oldest first."""
     verdict: Verdict | None
     """Of the gate; None where it was not asked."""
     notes: tuple[str, ...]
+    measure: str = "accuracy"
+    """By which rows are compared there: accuracy, row_f1 or mae."""
 
     @property
     def forgotten(self) -> tuple[Comparison, ...]:

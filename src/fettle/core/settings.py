@@ -20,6 +20,9 @@ class Settings:
     rungs: tuple[str, ...] | None = None
     asked: Mapping[str, Setting] = field(default_factory=dict)
     """Settings of the rungs, by name, in place of the usual ones; each rung takes those it has."""
+    handed_on: Mapping[str, Setting] = field(default_factory=dict)
+    """Settings that the version before was asked for: rungs that have one take it, unless `asked`
+    says otherwise; one that no rung has is left out, aloud."""
     augment: str | None = None
     """What training changes in rows, such as trivial,mixup=0.2 or deletion=0.1."""
     keep_blocks: int | None = None

@@ -15,6 +15,7 @@ from fettle.core.pictures import is_picture
 from fettle.core.plan import Unit
 from fettle.core.progress import Progress
 from fettle.engine.predict import taps_by_batch
+from fettle.measures import label_calibration
 from fettle.measures.calibration import log_probabilities
 from fettle.measures.traits import BLANK, column_kind, in_numbers, surprise, text_traits
 
@@ -57,6 +58,7 @@ def portrait(
     unit: Unit | None = None,
     counts: np.ndarray | None = None,
     labels: Sequence[str | None] = (),
+    thresholds: tuple[float, ...] | None = None,
 ) -> Generator[Progress, None, Portrait]:
     """What is watched of these rows.
 
@@ -69,6 +71,7 @@ def portrait(
         counts: of the tokens of the rows that were learned from; without them the vocabulary is
             not watched.
         labels: the right answers, where they are known.
+        thresholds: from which probability on each label is called, where a row may have several.
 
     Yields:
         Progress after every batch.
@@ -91,13 +94,15 @@ def portrait(
     if counts is not None and "text" in kinds.values():
         traits["vocabulary"] = surprise(items, counts)
     probabilities = np.empty((len(items), 0))
-    if unit is None:
+    if thresholds is not None:
+        probabilities = label_calibration.probabilities(outputs, temperature)
+    elif unit is None:
         probabilities = np.exp(log_probabilities(outputs.astype(np.float64) / temperature))
     else:
         traits[PREDICTION] = outputs[:, 0].astype(np.float64) * unit.spread + unit.mean
     return Portrait(
         kinds=dict(kinds), traits=traits, classes=classes, probabilities=probabilities,
-        embedding=vectors, labels=tuple(labels),
+        embedding=vectors, labels=tuple(labels), thresholds=thresholds,
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from fettle.core.parts import Exportable
 from fettle.store import checkpoints, files
 
-__all__ = ["OF_CLASSES", "OF_NUMBERS", "config_of", "labels", "write_head", "write_preprocessing",
-           "write_readme", "write_tokenizer"]
+__all__ = ["config_of", "labels", "outputs", "write_head", "write_preprocessing", "write_readme",
+           "write_tokenizer"]
 
 OF_CLASSES = (
     "The outputs are logits (rows, classes) in the order of `classes`; their softmax is the "
@@ -20,6 +20,28 @@ OF_NUMBERS = (
     "The outputs are numbers (rows, 1) in the unit of the target that `classes` names: no softmax "
     "belongs on them, and nothing is left to be scaled."
 )
+OF_LABELS = (
+    "The outputs are logits (rows, labels) in the order of `classes`; the sigmoid of each is the "
+    "probability of that label, by itself. The temperature is in them already. A label is called "
+    "where its probability reaches its number in `thresholds`; a row may have several, or none."
+)
+SENTENCES = {"classes": OF_CLASSES, "labels": OF_LABELS, "numbers": OF_NUMBERS}
+NUMBERS = """
+This version answers numbers: its outputs are (rows, 1), in the unit of the target that `classes` in
+preprocessing.json names. Take them as they are.
+"""
+LABELS = """
+This version gives a row several labels, or none. Each output is a question of yes or no: its
+sigmoid, not a softmax over all, is the probability of the label, and from which probability on the
+label is called stands in `thresholds` of preprocessing.json, in the order of `classes` there:
+
+| label | called from |
+|---|---|
+{lines}
+"""
+PROBLEMS = {"classes": "single_label_classification", "labels": "multi_label_classification",
+            "numbers": "regression"}
+"""As transformers calls them; its pipelines take a softmax, sigmoids, or nothing by it."""
 SETTINGS_OF_A_RUN = ("_name_or_path", "_attn_implementation", "use_cache", "transformers_version")
 
 
@@ -44,12 +66,17 @@ def write_preprocessing(given: Exportable, folder: Path, network: str, **more: A
             "input_ids: int64 (rows, tokens), padded on the right with `pad` to the longest row.",
             "attention_mask: int64 (rows, tokens), 1 for a token and 0 for padding; a row without "
             "a token gets one of padding, with a 1.",
-            OF_NUMBERS if given.numbers else OF_CLASSES,
+            SENTENCES[given.answers],
         ],
-        "answers": "numbers" if given.numbers else "classes",
-        "classes": list(given.classes),
+        **outputs(given),
         **more,
     })
+
+
+def outputs(given: Exportable) -> dict[str, Any]:
+    """What the outputs stand for, as preprocessing.json says it."""
+    cuts = {} if given.thresholds is None else {"thresholds": list(given.thresholds)}
+    return {"answers": given.answers, "classes": list(given.classes), **cuts}
 
 
 def write_tokenizer(given: Exportable, folder: Path) -> None:
@@ -85,8 +112,22 @@ def write_readme(
         f"Tuned from `{_model_name(given)}`. A row is {fields}; [preprocessing.json]"
         f"(preprocessing.json) says how it becomes {becomes}, and `classes` there what the outputs "
         "stand for. [certificate.json](certificate.json) says what was asked of the version and "
-        f"of these files, and how far apart the answers were.\n\n{how.strip()}\n"
+        f"of these files, and how far apart the answers were.\n\n{how.strip()}\n{_about(given)}"
     ))
+
+
+def _about(given: Exportable) -> str:
+    """What a person should know of answers that are no single class."""
+    if given.thresholds is None:
+        return NUMBERS if given.numbers else ""
+    return LABELS.format(lines="\n".join(
+        f"| {_cell(name)} | {cut:.4g} |"
+        for name, cut in zip(given.classes, given.thresholds, strict=True)))
+
+
+def _cell(name: str) -> str:
+    """A label as a cell of a table in Markdown."""
+    return " ".join(name.replace("\\", "\\\\").replace("|", "\\|").split())
 
 
 def config_of(model: Any, **changes: Any) -> dict[str, Any]:
@@ -97,9 +138,10 @@ def config_of(model: Any, **changes: Any) -> dict[str, Any]:
     return {**values, "dtype": "float32", **changes}
 
 
-def labels(given: Exportable) -> dict[str, Mapping[str, Any]]:
-    """The classes as transformers' configs name them."""
+def labels(given: Exportable) -> dict[str, Any]:
+    """The classes as transformers' configs name them, and what kind of answer they are."""
     return {
+        "problem_type": PROBLEMS[given.answers],
         "id2label": {str(number): name for number, name in enumerate(given.classes)},
         "label2id": {name: number for number, name in enumerate(given.classes)},
     }

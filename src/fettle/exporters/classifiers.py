@@ -91,9 +91,7 @@ def classifier(given: Exportable, backbone: nn.Module) -> Any:
     from transformers.initialization import no_init_weights
 
     inner: Any = backbone
-    config = type(inner.config).from_dict({**inner.config.to_dict(), **beside.labels(given),
-                                           "problem_type": "regression" if given.numbers else
-                                           "single_label_classification"})
+    config = type(inner.config).from_dict({**inner.config.to_dict(), **beside.labels(given)})
     if hasattr(config, "pooler_hidden_act"):
         config.pooler_hidden_act = "gelu"
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]

@@ -36,7 +36,7 @@ from pixels import Pixels
 pixels = Pixels(".")
 model = keras.saving.load_model("model.keras", compile=False)
 logits = model(pixels(["scan-17.png"]), training=False)
-print([pixels.classes[best] for best in keras.ops.convert_to_numpy(logits).argmax(axis=1)])
+print(pixels.answers(keras.ops.convert_to_numpy(logits)))
 ```
 """
 

@@ -22,7 +22,8 @@ from fettle.core.parts import Exportable
 from fettle.exporters import beside
 from fettle.store import failpoints, files
 
-__all__ = ["NETWORK", "OUTPUTS", "open_folder", "require_libraries", "write", "write_graph"]
+__all__ = ["NETWORK", "OUTPUTS", "open_folder", "probabilities", "require_libraries", "write",
+           "write_graph"]
 
 NETWORK = "model.onnx"
 ROWS, TOKENS = 2, 7
@@ -51,12 +52,18 @@ class _Graph(nn.Module):
     def __init__(self, given: Exportable) -> None:
         super().__init__()
         self.network = given.network
+        self.several = given.answers == "labels"
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         outputs = self.network({"input_ids": input_ids, "attention_mask": attention_mask})
-        return outputs, outputs.softmax(-1)
+        return outputs, probabilities(outputs, several=self.several)
+
+
+def probabilities(outputs: torch.Tensor, *, several: bool) -> torch.Tensor:
+    """Of classes, by softmax, each row summing to 1; of several labels, each by its own sigmoid."""
+    return outputs.sigmoid() if several else outputs.softmax(-1)
 
 
 def write(given: Exportable, folder: Path) -> tuple[str, ...]:

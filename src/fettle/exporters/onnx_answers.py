@@ -31,18 +31,29 @@ class Answers:
             str(folder / self.told["network"]), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, rows: Sequence[Sequence[str]]) -> list[str] | list[float]:
-        """The likeliest class, or the number, of each row: its fields in the order of `fields`."""
+    def __call__(
+        self, rows: Sequence[Sequence[str]]
+    ) -> list[str] | list[float] | list[list[str]]:
+        """What each row is: its likeliest class; all labels that reach their thresholds, in the
+        order of `classes`; or a number.
+
+        Args:
+            rows: the fields of each, in the order of `fields`.
+        """
         if self.told["answers"] == "numbers":
             return self.outputs(rows)[:, 0].tolist()
+        if self.told["answers"] == "labels":
+            called = self.probabilities(rows) >= np.array(self.told["thresholds"])
+            return [[self.classes[at] for at in np.flatnonzero(row)] for row in called]
         return [self.classes[best] for best in self.outputs(rows).argmax(axis=1)]
 
     def probabilities(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        """(rows, classes); each row sums to 1. They mean nothing where numbers are answered."""
+        """(rows, classes); each row sums to 1, unless it may have several labels: then each is of
+        its label by itself. They mean nothing where numbers are answered."""
         return self._asked(rows, "probabilities")
 
     def outputs(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
-        """What goes into the softmax, (rows, classes)."""
+        """What goes into the softmax, or the sigmoids, (rows, classes)."""
         return self._asked(rows, "logits")
 
     def _asked(self, rows: Sequence[Sequence[str]], name: str) -> np.ndarray:

@@ -25,7 +25,8 @@ AS_CLASSIFIER = """
 ```python
 from peft import AutoPeftModelForSequenceClassification
 
-model = AutoPeftModelForSequenceClassification.from_pretrained(".", num_labels={classes}).eval()
+model = AutoPeftModelForSequenceClassification.from_pretrained(
+    ".", num_labels={classes}, problem_type="{problem}").eval()
 ```
 
 The classes, in the order of the outputs, stand in `preprocessing.json`.
@@ -41,7 +42,7 @@ from peft import AutoPeftModelForFeatureExtraction
 backbone = AutoPeftModelForFeatureExtraction.from_pretrained(".")
 network = Network(".", backbone).eval()
 outputs = network(**network.batch([("where is my parcel",)]))
-print([network.classes[best] for best in outputs.argmax(-1)])
+print(network.answers(outputs))
 ```
 """
 
@@ -80,7 +81,8 @@ def write(given: Exportable, folder: Path) -> tuple[str, ...]:
     else:
         beside.write_preprocessing(given, folder, "adapter_model.safetensors")
         beside.write_tokenizer(given, folder)
-        how = AS_CLASSIFIER.format(classes=len(given.classes))
+        how = AS_CLASSIFIER.format(
+            classes=len(given.classes), problem=beside.labels(given)["problem_type"])
     beside.write_readme(given, folder, "adapters of peft", how)
     return ()
 

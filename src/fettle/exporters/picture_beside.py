@@ -21,11 +21,6 @@ HOW = (
     "`room`, and of that the middle of `side` pixels a side, is what the network sees.",
     "pixels: uint8 (rows, side, side, 3). pixels.py does all of this with pillow and numpy.",
 )
-NUMBERS = """
-
-This version answers numbers: its outputs are (rows, 1), in the unit of the target that `classes`
-names. Take them as they are; argmax, softmax and probabilities above say nothing of them.
-"""
 
 
 def write(given: Exportable, folder: Path, network: str, form: str, how: str, **more: Any) -> None:
@@ -45,13 +40,10 @@ def write(given: Exportable, folder: Path, network: str, form: str, how: str, **
         "version": given.id, "network": network, "fields": list(given.encoder["fields"]),
         **{key: given.encoder[key] for key in ("side", "room", "interpolation")},
         "channels": picture.channels, "mean": list(picture.mean), "std": list(picture.std),
-        "how": [*HOW, beside.OF_NUMBERS if given.numbers else beside.OF_CLASSES],
-        "answers": "numbers" if given.numbers else "classes", "classes": list(given.classes),
-        **more,
+        "how": [*HOW, beside.SENTENCES[given.answers]], **beside.outputs(given), **more,
     })
     files.copy_file(Path(pixels.__file__), folder / "pixels.py")
-    told = how.rstrip() + NUMBERS if given.numbers else how
-    beside.write_readme(given, folder, form, told, becomes="pixels")
+    beside.write_readme(given, folder, form, how, becomes="pixels")
 
 
 def pixels_of(folder: Path, rows: Any) -> np.ndarray:

@@ -49,7 +49,8 @@ class Network(nn.Module):
         return cls(folder, backbone).eval()
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Outputs (rows, classes), for a softmax, from uint8 (rows, side, side, 3)."""
+        """Outputs (rows, classes), as `answers` of pixels.py takes them, from uint8 (rows, side,
+        side, 3)."""
         scaled = pixels.permute(0, 3, 1, 2).to(torch.float32)
         if self.channels != 3:
             scaled = scaled.mean(dim=1, keepdim=True).expand(-1, self.channels, -1, -1)

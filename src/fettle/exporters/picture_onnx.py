@@ -9,7 +9,13 @@ from torch import nn
 
 from fettle.core.parts import Exportable
 from fettle.exporters import picture_beside
-from fettle.exporters.onnx import NETWORK, OUTPUTS, require_libraries, write_graph
+from fettle.exporters.onnx import (
+    NETWORK,
+    OUTPUTS,
+    probabilities,
+    require_libraries,
+    write_graph,
+)
 
 __all__ = ["open_folder", "write"]
 
@@ -26,8 +32,8 @@ from pixels import Pixels
 
 pixels = Pixels(".")
 session = onnxruntime.InferenceSession("model.onnx")
-(probabilities,) = session.run(["probabilities"], {"pixels": pixels(["picture.jpg"])})
-print([pixels.classes[best] for best in probabilities.argmax(axis=1)])
+(logits,) = session.run(["logits"], {"pixels": pixels(["picture.jpg"])})
+print(pixels.answers(logits))
 ```
 """
 
@@ -38,10 +44,11 @@ class _Graph(nn.Module):
     def __init__(self, given: Exportable) -> None:
         super().__init__()
         self.network = given.network
+        self.several = given.answers == "labels"
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         outputs = self.network({"pixels": pixels})
-        return outputs, outputs.softmax(-1)
+        return outputs, probabilities(outputs, several=self.several)
 
 
 def write(given: Exportable, folder: Path) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ pixels = Pixels(".")
 model = timm.create_model("local-dir:.", pretrained=True).eval()
 mean, std = (torch.tensor(pixels.told[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
 batch = torch.from_numpy(pixels(["picture.jpg"])).permute(0, 3, 1, 2) / 255
-print([pixels.classes[best] for best in model((batch - mean) / std).argmax(-1)])
+print(pixels.answers(model((batch - mean) / std).detach()))
 ```
 
 `timm.create_model("{architecture}", checkpoint_path="model.safetensors", num_classes={classes})`

@@ -23,9 +23,9 @@ import torch
 from network import Network
 from pixels import Pixels
 
-network = Network.open(".")
-outputs = network(torch.from_numpy(Pixels(".")(["picture.jpg"])))
-print([network.classes[best] for best in outputs.argmax(-1)], outputs.softmax(-1))
+pixels, network = Pixels("."), Network.open(".")
+outputs = network(torch.from_numpy(pixels(["picture.jpg"])))
+print(pixels.answers(outputs.detach()))
 ```
 """
 

@@ -34,7 +34,7 @@ pixels = Pixels(".")
 model = AutoModelForImageClassification.from_pretrained(".").eval()
 mean, std = (torch.tensor(pixels.told[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
 batch = torch.from_numpy(pixels(["picture.jpg"])).permute(0, 3, 1, 2) / 255
-print([model.config.id2label[int(best)] for best in model((batch - mean) / std).logits.argmax(-1)])
+print(pixels.answers(model((batch - mean) / std).logits.detach()))
 ```
 
 `AutoImageProcessor` finds the same size, mean and deviation in preprocessor_config.json; it rounds

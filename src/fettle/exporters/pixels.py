@@ -1,7 +1,9 @@
-"""What an exported network of pictures takes: files or bytes in, pixels out. It needs pillow and
-numpy, and nothing else; a copy of it lies beside the network that it feeds.
+"""Both ends of an exported network of pictures: files or bytes in, pixels out; its outputs in,
+answers out. It needs pillow and numpy, and nothing else; a copy of it lies beside the network.
 
-    pixels = Pixels("folder")(["cat.jpg", "dog.png"])      # uint8 (2, side, side, 3)
+    pixels = Pixels("folder")
+    batch = pixels(["cat.jpg", "dog.png"])                 # uint8 (2, side, side, 3)
+    print(pixels.answers(outputs))
 """
 
 import io
@@ -43,6 +45,22 @@ class Pixels:
             pictures: paths, or the bytes of files.
         """
         return np.stack([self._one(picture) for picture in pictures])
+
+    def answers(self, outputs: Any) -> list[str] | list[float] | list[list[str]]:
+        """What each row is: its likeliest class; all labels that reach their thresholds, in the
+        order of `classes`; or a number.
+
+        Args:
+            outputs: (rows, classes), of the network; logits, where it gives probabilities too.
+        """
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if self.told["answers"] == "numbers":
+            return outputs[:, 0].tolist()
+        if self.told["answers"] == "labels":
+            said = np.exp(-np.logaddexp(0.0, -outputs))
+            called = said >= np.array(self.told["thresholds"])
+            return [[self.classes[at] for at in np.flatnonzero(row)] for row in called]
+        return [self.classes[best] for best in outputs.argmax(axis=1)]
 
     def _one(self, given: str | Path | bytes) -> np.ndarray:
         content = given if isinstance(given, bytes) else Path(given).read_bytes()

@@ -23,7 +23,7 @@ from network import Network
 network = Network.open(".")
 rows = [("where is my parcel",)]
 outputs = network(**network.batch(rows))
-print([network.classes[best] for best in outputs.argmax(-1)], outputs.softmax(-1))
+print(network.answers(outputs))
 ```
 """
 

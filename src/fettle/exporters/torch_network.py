@@ -47,8 +47,24 @@ class Network(nn.Module):
             raise ValueError(f"{folder / 'model.safetensors'} does not fit its config.json: {lost}")
         return cls(folder, backbone).eval()
 
+    def answers(self, outputs: torch.Tensor) -> list[str] | list[float] | list[list[str]]:
+        """What each row is: its likeliest class; all labels that reach their thresholds, in the
+        order of `classes`; or a number.
+
+        Args:
+            outputs: (rows, classes), as the network gives them.
+        """
+        if self.told["answers"] == "numbers":
+            return outputs[:, 0].tolist()
+        if self.told["answers"] == "labels":
+            cuts = torch.tensor(self.told["thresholds"], dtype=torch.float64)
+            called = outputs.double().cpu().sigmoid() >= cuts
+            return [[self.classes[at] for at in row.nonzero()[:, 0].tolist()] for row in called]
+        return [self.classes[best] for best in outputs.argmax(-1).tolist()]
+
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Outputs (rows, classes), for a softmax."""
+        """Outputs (rows, classes): for a softmax, for sigmoids where a row may have several labels,
+        or numbers."""
         hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask,
                                return_dict=True)[0]
         return self.head(self.pooled(hidden, attention_mask))

@@ -18,14 +18,28 @@ from fettle.store import checkpoints, files
 
 __all__ = ["asked", "is_part", "open_folder", "require_alone", "write", "write_modules"]
 
-AS_CLASSIFIER = """
+OF_CLASSES = """
 ```python
 from transformers import pipeline
 
 ask = pipeline("text-classification", ".")
 print(ask("where is my parcel", truncation=True))
 ```
+"""
+OF_LABELS = """
+```python
+import json
 
+from transformers import pipeline
+
+told = json.load(open("preprocessing.json", encoding="utf-8"))
+cuts = dict(zip(told["classes"], told["thresholds"]))
+ask = pipeline("text-classification", ".", top_k=None)
+(said,) = ask(["where is my parcel"], truncation=True)
+print([one["label"] for one in said if one["score"] >= cuts[one["label"]]])
+```
+"""
+ABOUT_THE_CLASS = """
 The dense layer that this class has before its linear map is set so that it changes nothing. It
 answers as the version does in fp32 and bf16; it is not made to be tuned further, nor for fp16.
 """
@@ -45,7 +59,7 @@ from network import Network
 
 network = Network(".", backbone).eval()
 outputs = network(**network.batch([("where is my parcel",)]))
-print([network.classes[best] for best in outputs.argmax(-1)])
+print(network.answers(outputs))
 ```
 
 and by sentence-transformers, which gives the same outputs in place of an embedding:
@@ -79,7 +93,8 @@ def write(given: Exportable, folder: Path) -> tuple[str, ...]:
         model, architectures=[type(model).__name__]))
     beside.write_preprocessing(given, folder, "model.safetensors")
     beside.write_tokenizer(given, folder)
-    beside.write_readme(given, folder, "a folder of transformers", AS_CLASSIFIER)
+    how = OF_LABELS if given.answers == "labels" else OF_CLASSES
+    beside.write_readme(given, folder, "a folder of transformers", how + ABOUT_THE_CLASS)
     return ()
 
 

@@ -6,7 +6,7 @@ company. "Sports, Outdoors" beside "Home, Garden" is two labels with commas in t
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -14,12 +14,12 @@ import pyarrow as pa
 from fettle.core.columns import strings
 from fettle.core.dataset import Schema
 from fettle.core.errors import InputError, SettingError, unknown_name
-from fettle.core.labels import packed
+from fettle.core.labels import packed, unpacked
 from fettle.formats.rows import Rows
 
 __all__ = [
-    "COLUMNS", "LIST", "SEPARATORS", "composed", "found_in", "listed", "separator_of",
-    "with_labels",
+    "COLUMNS", "LIST", "SEPARATORS", "composed", "found_in", "joined", "listed", "marked", "parted",
+    "said", "separator_of", "with_labels",
 ]
 
 LIST, COLUMNS = "list", "columns"
@@ -127,11 +127,118 @@ def with_labels(rows: Rows, schema: Schema, *, place: str) -> Rows:
     return rows
 
 
+def said(
+    cells: Sequence[str | None], ids: Sequence[str], *, column: str, known: Collection[str],
+    usual: str | None = None, told: str | None = None,
+) -> list[str | None]:
+    """What people said of rows, each a list of labels: cells as they filled them in.
+
+    Other than in rows to learn from, an empty cell says nothing, for nobody has filled it in; []
+    says that there is no label. A JSON list is one in any row. In the others labels stand with what
+    is told between them; else with whatever leaves the most labels that are known, of equals the
+    usual.
+
+    Args:
+        cells: as they stand in the file.
+        ids: of the rows, for messages.
+        column: that they stand in.
+        known: labels that there are.
+        usual: what the file of the model's own rows has between labels; None or list or columns
+            where it has something else.
+        told: by a person; list where each cell must be one.
+
+    Raises:
+        InputError: a cell is to be a list and is none; or no cell holds what is told.
+    """
+    filled = [cell for cell in cells if cell and cell.strip() and _plain_list(cell) is None]
+    if told not in (None, LIST) and filled and not any(str(told) in cell for cell in cells if cell):
+        raise InputError(
+            f"No cell of column {column!r} holds {told!r}, which --label-separator names. Name "
+            "what stands between labels there, or leave it away."
+        )
+    between = told
+    if told is None:
+        able = [one for one in (usual, *SEPARATORS) if one not in (None, LIST, COLUMNS)]
+        between = max(able, key=lambda one: sum(  # the first of equals
+            part in known for cell in filled for part in _parts(cell, str(one))))
+    if told == LIST:
+        return [_from_list(cell, column, id) for cell, id in zip(cells, ids, strict=True)]
+    return [parted(cell, str(between)) for cell in cells]
+
+
+def parted(cell: str | None, between: str) -> str | None:
+    """The labels of a cell that a person filled in, as a list: with this between them, or as a JSON
+    list, such as [] for none; nothing where the cell is empty."""
+    if cell is None or not cell.strip():
+        return None
+    found = _plain_list(cell)
+    labels = _parts(cell, between) if found is None else [one.strip() for one in found]
+    return packed(label for label in labels if label)
+
+
+def marked(
+    table: pa.Table, labels: Sequence[str], ids: Sequence[str], *, place: str
+) -> list[str | None] | None:
+    """The labels of rows that have a column of 0 and 1 for each; None where no column is called so.
+
+    A row in which one of them is empty says nothing.
+
+    Args:
+        table: string columns.
+        labels: that there are.
+        ids: of the rows, for messages.
+        place: the file, for messages.
+
+    Raises:
+        InputError: some of the labels have a column and one has none, or a cell is neither.
+    """
+    there = [label for label in labels if label in table.column_names]
+    if not there:
+        return None
+    for label in labels:
+        if label not in there:
+            raise InputError(
+                f"{place} has columns for {len(there)} of the {len(labels)} labels, and none "
+                f"called {label!r}. Give each label a column of 0 and 1, or all of them one column "
+                "'label'."
+            )
+    marks = [_marks(table.column(label), label, ids) for label in labels]
+    return [
+        None if None in row else packed(
+            label for label, yes in zip(labels, row, strict=True) if yes)
+        for row in zip(*marks, strict=True)
+    ]
+
+
+def joined(table: pa.Table, target: str, how: str) -> pa.Table:
+    """The table with its lists of labels in the form that a file had: what `listed`, or `composed`,
+    makes lists of again.
+
+    Args:
+        table: whose target holds cells of core.labels; null where there is no answer.
+        target: the column; of columns of 0 and 1 their names with commas.
+        how: list, columns, or what stands between labels.
+    """
+    cells = table.column(target).to_pylist()
+    if how == LIST:
+        return table
+    at = table.column_names.index(target)
+    if how != COLUMNS:
+        return table.set_column(at, target, strings([
+            None if cell is None else how.join(unpacked(cell)) for cell in cells]))
+    table = table.drop_columns([target])
+    for name in (part.strip() for part in target.split(",")):
+        table = table.append_column(name, strings([
+            None if cell is None else str(int(name in unpacked(cell))) for cell in cells]))
+    return table
+
+
 def _labelled(rows: Rows, target: str, how: str, *, place: str) -> Rows:
     """The rows with the target's cells as lists of labels.
 
     Blanks around labels go, and empty parts. An empty cell is a row without a label; a missing
-    one (null in JSON and Parquet) is a row without an answer. Of JSON lists, "" is missing too.
+    one (null in JSON and Parquet) is a row without an answer. Of JSON lists, "" is missing too. A
+    cell that is a JSON list is one beside any sign too: `fettle label read` writes such.
     """
     table = rows.table
     cells = table.column(target).to_pylist()
@@ -140,7 +247,9 @@ def _labelled(rows: Rows, target: str, how: str, *, place: str) -> Rows:
         if how == LIST:
             lists.append(_from_list(cell, target, id))
         else:
-            lists.append(None if cell is None else packed(_parts(cell, how)))
+            is_list = cell is not None and _plain_list(cell) is not None
+            lists.append(None if cell is None else _from_list(cell, target, id) if is_list
+                         else packed(_parts(cell, how)))
     at = table.column_names.index(target)
     changed = table.set_column(at, target, strings(lists))
     return replace(rows, table=changed, notes=(*rows.notes, *_bare(lists, place)))

@@ -85,16 +85,18 @@ def fitting(
 
     Args:
         history: of the kept rung; empty for a solved head.
-        train: accuracy on rows that it learned from.
-        test: accuracy on test rows.
+        train: accuracy on rows that it learned from; of several labels a row subset accuracy, for
+            which a row is right if all its labels are and no other is called.
+        test: the same on test rows.
         baseline: of the best baseline against the kept model.
         limit: from `ceiling`.
         stopped: from `stopped_by`.
     """
     gap = train.value - test.value
     since = overfits_from(history)
+    right = "right on" if train.name == "accuracy" else "right in all labels, none besides, on"
     told = [
-        f"It is right on {train.value:.1%} of the rows that it learned from ({train.low:.1%} to "
+        f"It is {right} {train.value:.1%} of the rows that it learned from ({train.low:.1%} to "
         f"{train.high:.1%} on {train.rows:,}) and on {test.value:.1%} of the test rows."
     ]
     overfits = gap >= GAP and train.low > test.high

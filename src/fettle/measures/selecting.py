@@ -12,7 +12,7 @@ import numpy as np
 from fettle.core.errors import ShapeError
 from fettle.measures.similarity import unit
 
-__all__ = ["RANDOM", "Chosen", "select"]
+__all__ = ["RANDOM", "Chosen", "entropies", "select"]
 
 RANDOM = 0.2
 """Share of all that are asked for."""
@@ -30,6 +30,7 @@ class Chosen:
 def select(
     probabilities: np.ndarray, vectors: np.ndarray, known: np.ndarray, *,
     among: Sequence[int] | np.ndarray, many: int, rng: np.random.Generator,
+    doubts: np.ndarray | None = None,
 ) -> list[Chosen]:
     """Rows to label next.
 
@@ -43,6 +44,8 @@ def select(
         among: row numbers that may be chosen: those without a twin.
         many: rows that are asked for.
         rng: draws the random ones, and settles ties.
+        doubts: float (rows,), the greater the less sure; by the margin between the two likeliest
+            classes where not given.
 
     Returns:
         At most `many`, the random ones first; fewer where there are not so many unlike rows.
@@ -64,9 +67,10 @@ def select(
     chosen = [Chosen(int(row), "random") for row in order[:drawn]]
     left = np.sort(order[drawn:])
     unsure = (many - len(chosen)) // 2
-    margin = np.sort(probabilities, axis=1)[:, -2:]
-    gap = margin[:, -1] - margin[:, 0]
-    least = left[np.argsort(gap[left], kind="stable")][:unsure]
+    if doubts is None:
+        margin = np.sort(probabilities, axis=1)[:, -2:]
+        doubts = margin[:, 0] - margin[:, -1]
+    least = left[np.argsort(-doubts[left], kind="stable")][:unsure]
     chosen += [Chosen(int(row), "uncertain") for row in least]
     left = np.setdiff1d(left, least)
     seen = np.concatenate([labelled, rows[[one.row for one in chosen]]])
@@ -77,6 +81,25 @@ def select(
         near = np.maximum(near, rows @ rows[at])
         left = left[left != at]
     return chosen
+
+
+def entropies(probabilities: np.ndarray) -> np.ndarray:
+    """How much the labels of each row would tell, in nats: float (rows,), the sum of the entropies
+    of its labels, each a question of yes or no, as if labels had nothing to do with each other.
+
+    A row is labelled whole, so its labels are summed: one that is in doubt about several labels
+    tells more than one that is in doubt about a single one.
+
+    Args:
+        probabilities: float (rows, labels), of each label by itself.
+
+    Source: entropy: Settles, "Active Learning Literature Survey", 2009, section 3.1; over labels by
+    their mean, which orders rows as the sum does: Cherman et al., "Multi-label active learning: key
+    issues and a novel query strategy", Evolving Systems 10, 2019.
+    """
+    from scipy.special import entr
+
+    return np.asarray((entr(probabilities) + entr(1 - probabilities)).sum(axis=1))
 
 
 def _nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

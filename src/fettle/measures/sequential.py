@@ -12,12 +12,14 @@ __all__ = ["always_valid"]
 
 
 def always_valid(
-    right: int, rows: int, *, level: float = 0.95, guess: tuple[float, float] = (4.0, 1.0)
+    right: float, rows: int, *, level: float = 0.95, guess: tuple[float, float] = (4.0, 1.0)
 ) -> tuple[float, float]:
     """The share of right answers, (low, high), at any number of looks; (0.0, 1.0) without rows.
 
     Args:
-        right: how many of the rows.
+        right: how many of the rows; or the sum of a score of each from 0 to 1, whose mean the
+            interval holds then: (p / m)^x ((1 - p) / (1 - m))^(1 - x) is convex in x, so that its
+            mean is at most what it is for rows that are right or wrong.
         rows: that were looked at so far.
         level: how often all intervals of a sequence hold the true share, together.
         guess: a and b of the Beta prior; where the truth lies near a / (a + b), the interval is

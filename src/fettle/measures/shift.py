@@ -14,15 +14,16 @@ import numpy as np
 from fettle.core.errors import ShapeError
 
 __all__ = [
-    "FLOORS", "LEVEL", "Shift", "adjusted", "categories", "confirmed", "effective_rows",
+    "DRAWS", "FLOORS", "LEVEL", "Shift", "adjusted", "categories", "confirmed", "effective_rows",
     "embeddings", "newcomers", "numbers", "rows_needed", "since",
 ]
 
 LEVEL = 0.01
 """Share of false alarms among alarms, over the signals of one window."""
-FLOORS = {"numbers": 0.10, "categories": 0.10, "embedding": 0.60, "newcomers": 0.01}
+FLOORS = {"numbers": 0.10, "categories": 0.10, "embedding": 0.60, "newcomers": 0.01,
+          "labels": 0.10}
 """The least effect that is worth an alarm: in standard deviations, total variation, area under the
-curve, and share of rows."""
+curve, and share of rows; of several labels the share of rows of the one that moved most."""
 SEEN, POWER, EFFICIENCY = 0.6, 0.8, 0.7
 """Rows are enough where a shift of 0.6 standard deviations is seen four times in five; for a shift
 of normal numbers Kolmogorov-Smirnov needs some 1 / 0.7 times the rows of a test of means."""

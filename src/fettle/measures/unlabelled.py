@@ -11,7 +11,7 @@ import numpy as np
 
 from fettle.core.errors import ShapeError
 
-__all__ = ["BLIND", "Expected", "expected", "fallen"]
+__all__ = ["BLIND", "Expected", "banded", "expected", "fallen"]
 
 BLIND = (
     "Estimated from the model's own probabilities: blind to a change of what the labels mean, and "
@@ -69,6 +69,18 @@ def expected(
             drawn.append(_macro_f1(np.minimum(right, probabilities.shape[1] - 1), said[some],
                                    probabilities.shape[1]))
         value, error = float(np.mean(drawn)), float(np.std(drawn))
+    return banded(value, error, rows=rows, shift=shift)
+
+
+def banded(value: float, error: float, *, rows: int, shift: float = 0.0) -> Expected:
+    """A score from 0 to 1 with its band.
+
+    Args:
+        value: what is promised.
+        error: one standard error of it.
+        rows: that promised it.
+        shift: added to the value.
+    """
     value = float(np.clip(value + shift, 0.0, 1.0))
     return Expected(value, max(value - ERRORS * error, 0.0), min(value + ERRORS * error, 1.0),
                     error, rows)

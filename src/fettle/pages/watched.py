@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fettle.core.drift import Decision, Drift, Estimate, Judged, Signal, State, Window
+from fettle.core.drift import Called, Decision, Drift, Estimate, Judged, Signal, State, Window
 from fettle.pages import words
 from fettle.pages.blocks import (
     Block,
@@ -33,6 +33,7 @@ TONES = {"drift": "bad", "suspected": "warn", "steady": "good", "not enough": "m
 UNITS = {
     "numbers": "standard deviations", "categories": "of the shares moved",
     "newcomers": "of the rows", "embedding": "area under the curve",
+    "labels": "of the rows, of the label that moved most",
 }
 
 
@@ -40,6 +41,7 @@ def watched(drift: Drift, decision: Decision | None = None) -> str:
     """One HTML page that opens offline; the same Drift gives the same bytes."""
     sections = [
         _verdict(drift, decision), _signals(drift), _windows(drift), _performance(drift),
+        *((_labels(drift),) if drift.labels else ()),
         Section("notes", "What this cannot tell", (Listing(
             tuple(words.clip(one, 400) for one in drift.notes)),)),
     ]
@@ -153,9 +155,10 @@ def _performance(drift: Drift) -> Section:
         " What its probabilities promise of each window is moved by what they were wrong by there; "
         f"{words.measure(promised.metric)} was {words.number(promised.value)}."
     )
+    article = "an" if measure[:1] in "aeiou" else "a"
     blocks: list[Block] = [Text(
-        f"On its test rows the version had {'a mean absolute error' if promised is None else 'an'} "
-        f"{'' if promised is None else 'accuracy '}of {words.scored(drift.at_release)}.{told}"
+        f"On its test rows the version had {article} {measure} of "
+        f"{words.scored(drift.at_release)}.{told}"
     )]
     if drift.judged:
         blocks.append(Table(
@@ -166,6 +169,39 @@ def _performance(drift: Drift) -> Section:
     else:
         blocks.append(Text("No label came: nothing here shows a change of what labels mean."))
     return Section("performance", "How well it does now", tuple(blocks))
+
+
+def _labels(drift: Drift) -> Section:
+    """Every label by itself, the one whose share moved most first."""
+    moved = sorted(drift.labels, key=lambda one: -abs(one.now - one.before))
+    return Section("labels", "Label by label", (
+        Table(
+            "Labels",
+            ("label", "given then", "given now", "F1 on the test rows", "F1 now, estimated"),
+            tuple(_label(one) for one in moved),
+        ),
+        Text(
+            "Given: the share of rows in which the label is called, of the test rows and of the "
+            "last window. Whether these shares moved is tested for all labels together (the signal "
+            "predictions). F1 now is what the probabilities of the last window promise, moved by "
+            "what they were wrong by on the test rows; it is not estimated for a label that fewer "
+            "than ten test rows have, and no alarm hangs on a single label.", "muted",
+        ),
+    ))
+
+
+def _label(one: Called) -> tuple[Cell, ...]:
+    expected = one.expected
+    return (
+        Cell(words.clip(one.label, 40)),
+        number_cell(words.share(one.before)),
+        number_cell(words.share(one.now)),
+        number_cell(words.number(one.at_release.value),
+                    words.spanned(one.at_release.low, one.at_release.high, one.at_release.rows)),
+        number_cell(words.NONE) if expected is None else number_cell(
+            words.number(expected.value), words.interval(expected.low, expected.high),
+            "bad" if expected.fallen else ""),
+    )
 
 
 def _judged(one: Judged) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from fettle.core.dataset import Dataset
 from fettle.core.drift import PREDICTION, Arrived, Portrait
 from fettle.core.errors import InputError, unknown_name
+from fettle.core.labels import packed
 from fettle.formats import moments
 from fettle.measures.traits import in_numbers
 
@@ -52,8 +53,12 @@ def from_rows(rows: Dataset, paint: Paint, *, time: str | None = None) -> Arrive
         time: the column that says when; the order of the file where not given.
     """
     order = in_time(rows, time).tolist()
-    labels = rows.targets(order) if rows.schema.target is not None else ()
+    labels: Sequence[str | None] = rows.targets(order) if rows.schema.target is not None else ()
     notes = []
+    if rows.schema.several is not None and labels and set(labels) <= {None, packed(())}:
+        labels = ()
+        notes.append(f"No cell of {rows.schema.target!r} in {rows.name} holds a label: the rows "
+                     "are taken to have none yet, and nothing is judged by them.")
     if rows.refused:
         notes.append(f"{len(rows.refused):,} records of {rows.name} cannot be read and are left "
                      f"out, {rows.refused[0].place} first.")
@@ -102,6 +107,7 @@ def from_journal(
         probabilities=np.stack([one.probabilities for one in found]),
         embedding=np.stack(whole) if len(whole) == len(found) else None,
         labels=tuple(audited.get(one.id, all_told.get(one.id)) for one in found),
+        thresholds=reference.thresholds,
     )
     told = [name for name in reference.traits if all(name in one.traits for one in found)]
     traits = {name: np.array([one.traits[name] for one in found]) for name in told}

@@ -30,7 +30,7 @@ from fettle.tasks.making import task_of
 __all__ = ["compare", "write"]
 
 Noun = TypeVar("Noun")
-ASIDE = frozenset(("reasons", "predicted", "name"))
+ASIDE = frozenset(("reasons", "predicted", "name", "asked"))
 """Of a plan: what says nothing of what was done."""
 SHOWN = 100
 """Rows of one kind that are named."""

@@ -318,11 +318,9 @@ def _flips(seen: _Seen, before: Before | None) -> tuple[Comparison | None, tuple
     name, cells = before(seen.fields)
     values = seen.judge.values(seen.judge.truth(cells), seen.truth)
     flips = seen.judge.by_row.compare(name, seen.run.kept, values, seen.values, seen.tested)
-    lost, won = (
-        ("flipped from right to wrong", "from wrong to right")
-        if seen.judge.by_row.name == judging.RIGHT.name else
-        ("are further from the truth now", "are nearer to it")
-    )
+    lost, won = "are further from the truth now", "are nearer to it"
+    if seen.judge.by_row.name == judging.RIGHT.name:
+        lost, won = "flipped from right to wrong", "from wrong to right"
     return flips, (
         f"Against {name}, {flips.losses:,} of {flips.rows:,} test rows {lost} and {flips.wins:,} "
         f"{won}.",

@@ -32,6 +32,7 @@ from fettle.core.plan import Unit
 from fettle.core.progress import Progress
 from fettle.engine.device import seeded
 from fettle.exporters import EXPORTERS, PICTURE_EXPORTERS
+from fettle.measures import label_calibration
 from fettle.modalities.image import ImageEncoder
 from fettle.modalities.text import TextEncoder
 from fettle.models.backbone import Backbone, quiet
@@ -47,6 +48,9 @@ __all__ = ["Leaving", "export"]
 CERTIFICATE = "certificate.json"
 TOLERANCE = 1e-4
 """Of an output, as a share of the largest; at least of 1."""
+TIE = 1e-5
+"""Of a probability from its threshold: what lies nearer is called one way or the other by the last
+digits of single precision, and every library rounds those in its own way."""
 ROWS, BATCH_ROWS = 256, 32
 SIZES, FEW = (1, 3, 7), 24
 """Further batch sizes, and the rows that are asked in each."""
@@ -75,6 +79,8 @@ class Leaving:
     """That was kept."""
     paths: Mapping[str, Path]
     """Its files, whose bytes are right."""
+    thresholds: tuple[float, ...] | None = None
+    """Where it gives a row several labels: from which probability on each is called; else None."""
 
     @property
     def forms(self) -> dict[str, Exporter]:
@@ -108,7 +114,7 @@ def export(
         given = _exportable(leaving)
         yield Progress(f"export to {form}", 0, 1, "steps")
         notes = leaving.forms[form].write(given, place)
-        asked = _Asked(leaving, given, leaving.forms[form].open(given, place))
+        asked = _Asked(leaving, given, leaving.forms[form].open(given, place), _cuts_in(place))
         batches = _batches(rows, leaving.encoder)
         for number, (size, some) in enumerate(batches):
             yield Progress(f"asking {form}", number, len(batches), "batch sizes")
@@ -117,8 +123,9 @@ def export(
             version=leaving.id, made_of=made_of, form=form, classes=leaving.classes,
             rows_from=rows_from, trials=tuple(asked.trials), tolerance=asked.tolerance,
             served_precision=leaving.precision, served_difference=asked.served_difference,
-            served_changed=asked.served_changed, made_with=_libraries(), notes=notes,
-            files=_hashes(place), unit=_unit(leaving),
+            served_changed=asked.served_changed, made_with=_libraries(),
+            notes=(*notes, *asked.remarks()), files=_hashes(place), unit=_unit(leaving),
+            several=None if leaving.thresholds is None else TOLERANCE,
         )
         if not certificate.holds:
             raise Blocked(
@@ -153,9 +160,12 @@ class _Asked:
     """The version and its copy, asked the same batches."""
 
     def __init__(
-        self, leaving: Leaving, given: Exportable, answers: Callable[[Sequence[Fields]], np.ndarray]
+        self, leaving: Leaving, given: Exportable,
+        answers: Callable[[Sequence[Fields]], np.ndarray], cuts: np.ndarray | None,
     ) -> None:
         self._encoder, self._answers = leaving.encoder, answers
+        self._own = None if leaving.thresholds is None else np.array(leaving.thresholds)
+        self._written, self._ties = cuts, 0
         assert isinstance(given.network, BlockNetwork)
         self._network = given.network
         self._served = self._network.in_precision(leaving.precision)
@@ -164,7 +174,7 @@ class _Asked:
 
     def compare(self, size: int, rows: Sequence[Fields]) -> None:
         """One more trial: these rows in batches of this size."""
-        difference, changed, lengths = 0.0, 0, []
+        difference, probability, changed, lengths = 0.0, 0.0, 0, []
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
             batch = self._encoder.collate(self._encoder.encode(some))
@@ -175,13 +185,37 @@ class _Asked:
             found = np.asarray(self._answers(some))
             lengths.append(next(iter(batch.values())).shape[1])  # tokens, or pixels a side
             difference = max(difference, _apart(found, expected))
-            changed += _changed(found, expected)
+            changed += self._changed(found, expected)
+            if self._own is not None:
+                probability = max(probability, _apart(_said(found), _said(expected)))
             self.tolerance = max(self.tolerance, TOLERANCE * float(np.abs(expected).max()))
             self.served_difference = max(
                 self.served_difference, _apart(found, served))
-            self.served_changed += _changed(found, served)
-        self.trials.append(
-            Trial(size, len(rows), min(lengths), max(lengths), difference, changed))
+            self.served_changed += self._changed(found, served, ties=False)
+        self.trials.append(Trial(
+            size, len(rows), min(lengths), max(lengths), difference, changed, probability))
+
+    def remarks(self) -> tuple[str, ...]:
+        """Calls that rounding decided the other way."""
+        return () if not self._ties else (
+            f"Calls of labels that went the other way because their probabilities are within "
+            f"{TIE:g} of the threshold, where rounding decides: {self._ties:,}.",)
+
+    def _changed(self, found: np.ndarray, expected: np.ndarray, *, ties: bool = True) -> int:
+        """Rows with another answer; with ties, those that rounding decides are counted apart."""
+        if self._own is None:
+            return _changed(found, expected)
+        if found.shape != expected.shape or self._written is None or (
+            self._written.shape != self._own.shape
+        ):
+            return len(expected)
+        said = _said(expected)
+        turned = (_said(found) >= self._written) != (said >= self._own)
+        if ties:
+            near = (np.abs(said - self._own) <= TIE) & (np.abs(self._written - self._own) <= TIE)
+            self._ties += int((turned & near).sum())
+            turned &= ~near
+        return int(turned.any(axis=1).sum())
 
 
 def _apart(found: np.ndarray, expected: np.ndarray) -> float:
@@ -191,6 +225,17 @@ def _apart(found: np.ndarray, expected: np.ndarray) -> float:
     ):
         return float("inf")
     return float(np.abs(found - expected).max())
+
+
+def _said(outputs: np.ndarray) -> np.ndarray:
+    """The probability of each label, (rows, labels)."""
+    return label_calibration.probabilities(outputs)
+
+
+def _cuts_in(folder: Path) -> np.ndarray | None:
+    """The thresholds that were written beside the network; None where there are none."""
+    told = files.read_json(folder / "preprocessing.json").get("thresholds")
+    return None if told is None else np.array(told, dtype=np.float64)
 
 
 def _changed(found: np.ndarray, expected: np.ndarray) -> int:
@@ -220,7 +265,7 @@ def _exportable(leaving: Leaving) -> Exportable:
         backbone=lambda: _backbone(leaving), base=lambda: _base(leaving),
         head=network.head_settings, weight=head.linear.weight.detach(),
         bias=head.linear.bias.detach(), rung=leaving.rung, settings=rungs.get(leaving.rung, {}),
-        numbers=leaving.unit is not None,
+        numbers=leaving.unit is not None, thresholds=leaving.thresholds,
         config=leaving.paths.get(CONFIG), **_fed(leaving.encoder),
     )
 

@@ -4,6 +4,7 @@ Nothing here decides what a label is: where people differ, the row is named and 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,16 +15,19 @@ from fettle.core.drift import Portrait
 from fettle.core.errors import InputError, SettingError
 from fettle.core.labelling import Agreed, Disputed, Labelled, Review, Suggestion, Suggestions, Told
 from fettle.measures.agreement import cohen_kappa
-from fettle.measures.selecting import select
+from fettle.measures.selecting import entropies, select
 
 __all__ = ["review", "suggest"]
 
 Fields = Sequence[tuple[str, ...]]
+NO_LABEL = "[]"
+"""In a cell for several labels: that the row has none; an empty cell says nothing."""
 
 
 def suggest(
     version: str, target: str, names: Sequence[str], ids: Sequence[str], fields: Fields,
     portrait: Portrait, known: Fields, vectors: np.ndarray, *, many: int, seed: int = 0,
+    between: str = "|",
 ) -> Suggestions:
     """Rows to label next: half uncertain, half diverse, and a random fifth that is flagged.
 
@@ -38,6 +42,7 @@ def suggest(
         vectors: of a sample of those, float (rows, width).
         many: rows that are asked for.
         seed: of the draw.
+        between: what people are to put between the labels of a row, where it may have several.
 
     Raises:
         SettingError: fewer than five rows are asked for: no fifth of them could be random.
@@ -59,17 +64,33 @@ def suggest(
             f"None of the {len(fields):,} rows is unlike those that {version} has labels of."
         )
     chosen = select(portrait.probabilities, portrait.embedding, vectors, among=among, many=many,
-                    rng=np.random.default_rng(seed))
+                    rng=np.random.default_rng(seed), doubts=None if portrait.thresholds is None
+                    else entropies(portrait.probabilities))
     found = []
     for one in chosen:
-        p = portrait.probabilities[one.row]
-        is_random = one.why == "random"
-        found.append(Suggestion(
+        predicted, confidence, labels = _answer(portrait, one.row, between)
+        about = Suggestion(
             id=ids[one.row], fields=dict(zip(names, fields[one.row], strict=True)), why=one.why,
-            predicted="" if is_random else portrait.classes[int(p.argmax())],
-            confidence=None if is_random else float(p.max()),
-        ))
-    return Suggestions(version, target, portrait.classes, tuple(found), len(fields) - len(among))
+            predicted=predicted, confidence=confidence, labels=labels,
+        )
+        found.append(about if one.why != "random" else replace(
+            about, predicted="", confidence=None, labels=()))
+    return Suggestions(
+        version, target, portrait.classes, tuple(found), len(fields) - len(among),
+        None if portrait.thresholds is None else between,
+    )
+
+
+def _answer(
+    portrait: Portrait, row: int, between: str
+) -> tuple[str, float, tuple[str, ...]]:
+    """What the model says of a row, how sure it is, and of several labels which."""
+    p = portrait.probabilities[row]
+    if portrait.thresholds is None:
+        return portrait.classes[int(p.argmax())], float(p.max()), ()
+    called = portrait.called[row]
+    labels = tuple(portrait.classes[at] for at in np.flatnonzero(called))
+    return between.join(labels) or NO_LABEL, float(np.where(called, p, 1 - p).prod()), labels
 
 
 def review(told: Sequence[Told]) -> Review:

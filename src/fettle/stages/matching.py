@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from fettle.core.dataset import Dataset
 from fettle.core.journal import Answered, Feedback, Label, Labels
 from fettle.core.labelling import people_of
+from fettle.core.labels import unpacked
 
 __all__ = ["match"]
 
@@ -18,6 +19,7 @@ __all__ = ["match"]
 def match(
     rows: Dataset, answers: Mapping[str, Answered], before: Labels, *,
     classes: Mapping[str, frozenset[str]], audit: bool, at: datetime.datetime,
+    several: bool = False,
 ) -> Feedback:
     """What is to be entered, and what is not, and why.
 
@@ -30,6 +32,8 @@ def match(
             named takes every label.
         audit: whether this is what the random audit stream was labelled with.
         at: now.
+        several: whether a row may have several labels: the labels are cells of core.labels then,
+            and each of them must be known.
     """
     source = "audit" if audit else "user"
     said = {(one.id, one.label, one.source, one.by) for one in before.labels}
@@ -51,8 +55,8 @@ def match(
             unknown[id] = None
         elif audit and answer.stream != "audit":
             unaudited[id] = None
-        elif label not in classes.get(answer.version, {label}):
-            strange[label] += 1
+        elif unknown_labels := _strange(label, classes.get(answer.version), several=several):
+            strange.update(unknown_labels)
         elif (id, label, source, by) in said:
             known += 1
         else:
@@ -65,3 +69,9 @@ def match(
         unaudited=tuple(unaudited), empty=tuple(empty),
         contradicted={id: said for id, said in whole.contradicted.items() if id in ids},
     )
+
+
+def _strange(label: str, known: frozenset[str] | None, *, several: bool) -> list[str]:
+    """What was said that the version does not know."""
+    given = unpacked(label) if several else (label,)
+    return [one for one in given if known is not None and one not in known]

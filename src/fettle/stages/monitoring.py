@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fettle.core.drift import (
-    PREDICTION,
     Arrived,
     Drift,
     Estimate,
@@ -22,9 +21,10 @@ from fettle.core.drift import (
     Window,
 )
 from fettle.core.errors import InputError
+from fettle.core.labels import indicators, names_in, unpacked
 from fettle.core.progress import Progress
 from fettle.core.score import Score
-from fettle.measures import classification, intervals, regression, sequential, shift, unlabelled
+from fettle.measures import label_watching, performance, sequential, shift, unlabelled
 from fettle.measures.traits import in_numbers
 
 __all__ = ["MARGIN", "WINDOW", "watch"]
@@ -60,7 +60,8 @@ def watch(
         version: its id.
         reference: of its test rows, with their labels.
         arrived: rows, with labels where some are known.
-        metric: accuracy or macro_f1: what is estimated without labels; of numbers nothing is.
+        metric: accuracy or macro_f1, of several labels micro_f1 or macro_f1: what is estimated
+            without labels; of numbers nothing is.
         window: rows of a window; by default 200, more where more are needed, and at most twelve
             windows.
         seed: of permutations and resamples.
@@ -78,11 +79,11 @@ def watch(
             f"{arrived.portrait.rows} rows: {FEWEST} of each are the fewest to compare. Wait for "
             "more rows."
         )
-    at_release = _score(_values(reference), reference)
+    at_release = performance.score(performance.values(reference), reference)
     promised, gap = None, 0.0
     if reference.classes:
-        promised = unlabelled.expected(reference.probabilities, metric=metric, rng=rng)
-        gap = _gap(reference, _values(reference), promised.value, metric)
+        promised = performance.expected(reference, metric, rng)
+        gap = performance.gap(reference, performance.values(reference), promised.value, metric)
     told = _Told(reference, metric, promised, gap, rng, _labelled(arrived))
     windows: list[Window] = []
     cuts = _cuts(reference, arrived, window)
@@ -96,6 +97,8 @@ def watch(
             metric, promised.value + gap, promised.low, promised.high, promised.rows, False),
         windows=tuple(windows), states=_states(windows),
         judged=_judged(arrived, at_release), notes=arrived.notes + _notes(reference, arrived),
+        labels=() if reference.thresholds is None else label_watching.by_label(
+            reference, arrived.portrait.of(cuts[-1]), rng=rng),
     )
 
 
@@ -131,10 +134,8 @@ def _estimate(
     """What the probabilities of a window promise; None where numbers are answered."""
     if told.promised is None:
         return None
-    found = unlabelled.expected(
-        current.probabilities, metric=told.metric, rng=told.rng, shift=told.gap
-    )
-    plain = unlabelled.expected(current.probabilities, metric=told.metric, rng=told.rng)
+    found = performance.expected(current, told.metric, told.rng, told.gap)
+    plain = performance.expected(current, told.metric, told.rng)
     enough = any(one.alarm is not None for one in signals)
     fallen = enough and unlabelled.fallen(told.promised, plain, margin=MARGIN)
     return Estimate(told.metric, found.value, found.low, found.high, found.rows, fallen)
@@ -146,9 +147,9 @@ def _signals(
     """Every signal of a window, its p adjusted for the others."""
     reference, rng = told.reference, told.rng
     found: list[tuple[str, str, shift.Shift, int, int, str]] = []
+    draws = max(shift.DRAWS, 200 * _usual_signals(reference))  # so that p can pass, adjusted
     if reference.embedding is not None and current.embedding is not None:
         before, now = (_some(one, rng) for one in (reference.embedding, current.embedding))
-        draws = max(shift.DRAWS, 200 * _usual_signals(reference))  # so that p can pass, adjusted
         found.append(("embedding", "embedding",
                       shift.embeddings(before, now, rng=rng, draws=draws),
                       len(before), len(now), _subject(reference)))
@@ -156,16 +157,21 @@ def _signals(
         (name, reference.traits[name], current.traits[name])
         for name in reference.traits if name in current.traits
     ]
-    if reference.classes:
+    known = [label.strip() for label in labels if label and label.strip()]
+    given = [label.strip() for label in reference.labels if label and label.strip()]
+    if reference.thresholds is not None:
+        found += _of_labels(reference, current, given, known, rng, draws)
+        sure = [np.round(label_watching.certainty(one.probabilities, one.called), DIGITS)
+                for one in (reference, current)]
+        pairs.append(("confidence", sure[0], sure[1]))
+    elif reference.classes:
         names = np.array(reference.classes)
         pairs.append(("predictions", names[reference.probabilities.argmax(axis=1)],
                       names[current.probabilities.argmax(axis=1)]))
         pairs.append(("confidence", *(
             np.round(one.probabilities.max(axis=1), DIGITS) for one in (reference, current)
         )))
-    known = [label.strip() for label in labels if label and label.strip()]
-    given = [label.strip() for label in reference.labels if label and label.strip()]
-    if known and given:
+    if known and given and reference.thresholds is None:
         old, new = (
             np.array(one) if reference.classes else in_numbers(one) for one in (given, known)
         )
@@ -177,6 +183,41 @@ def _signals(
         _signal(one, float(adjusted), min(len(found), _usual_signals(reference)))
         for one, adjusted in zip(found, p, strict=True)
     )
+
+
+def _of_labels(
+    reference: Portrait, current: Portrait, given: Sequence[str], known: Sequence[str],
+    rng: np.random.Generator, draws: int,
+) -> list[tuple[str, str, shift.Shift, int, int, str]]:
+    """How often each of several labels is called, and is right as far as people said, all labels
+    together; and labels that nobody gave before."""
+    pairs = [("predictions", reference.called, current.called)]
+    if known and given:
+        old, new = (indicators(one, reference.classes) for one in (given, known))
+        pairs.append(("labels", old, new))
+    found = [
+        (name, "labels", label_watching.moved(before, now, rng=rng, draws=draws), len(before),
+         len(now), _shares(reference.classes, before, now))
+        for name, before, now in pairs if min(len(before), len(now)) >= FEWEST
+    ]
+    if min(len(known), len(given)) >= FEWEST:
+        seen = names_in(given, several=True) | set(reference.classes)
+        strange = [next(iter(sorted(set(unpacked(cell)) - seen)), "") for cell in known]
+        newcomers, names = shift.newcomers(np.full(len(given), ""), np.array(strange))
+        if names:
+            found.append(("labels: new", "newcomers", newcomers, len(given), len(known),
+                          _unseen(names)))
+    return found
+
+
+def _shares(classes: Sequence[str], before: np.ndarray, now: np.ndarray) -> str:
+    """The labels whose shares moved most, up to three that moved enough, else the first."""
+    shares = before.mean(axis=0), now.mean(axis=0)
+    gaps = np.abs(shares[1] - shares[0])
+    order = np.argsort(-gaps, kind="stable")
+    shown = [at for at in order[:3] if gaps[at] >= shift.FLOORS["labels"]] or order[:1]
+    return "; ".join(f"{_quoted(classes[at])} {shares[0][at]:.0%}, now {shares[1][at]:.0%}"
+                     for at in shown)
 
 
 def _some(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -204,8 +245,7 @@ def _compared(
               _moved(before, now))]
     new, names = shift.newcomers(before, now)
     if names:
-        told = f"not seen before: {', '.join(_quoted(one) for one in names[:5])}"
-        found.append((f"{name}: new", "newcomers", new, *sizes, told))
+        found.append((f"{name}: new", "newcomers", new, *sizes, _unseen(names)))
     return found
 
 
@@ -261,18 +301,18 @@ def _judged(arrived: Arrived, at_release: Score) -> tuple[Judged, ...]:
     portrait = arrived.portrait
     if not portrait.labels:
         return ()
-    values, is_labelled = _values(portrait), _is_labelled(portrait)
+    values, is_labelled = performance.values(portrait), performance.is_labelled(portrait)
     streams = np.array(arrived.streams or ("all",) * portrait.rows)
     found = []
     for stream in ("all", "audit", "user"):
         these = values[(streams == stream) & is_labelled]
         if not len(these):
             continue
-        score = _score(these, portrait)
+        score = performance.score(these, portrait)
         low: float | None = None
         high: float | None = None
         if portrait.classes:
-            low, high = sequential.always_valid(int(these.sum()), len(these))
+            low, high = sequential.always_valid(float(these.sum()), len(these))
             fell = high < at_release.low and score.value < at_release.value - MARGIN
         else:
             fell = score.low > at_release.high and score.value > (1 + WORSE) * at_release.value
@@ -284,6 +324,8 @@ def _judged(arrived: Arrived, at_release: Score) -> tuple[Judged, ...]:
 def _notes(reference: Portrait, arrived: Arrived) -> tuple[str, ...]:
     """What could not be watched, and what an estimate cannot see."""
     notes = [unlabelled.BLIND if reference.classes else NO_ESTIMATE]
+    if reference.thresholds is not None:
+        notes.append(label_watching.BLIND)
     if reference.embedding is None:
         notes.append(f"{_subject(reference).capitalize()} is not watched: the version was "
                      "published without its rows (--no-keep-rows).")
@@ -315,43 +357,8 @@ def _labelled(arrived: Arrived) -> tuple[str | None, ...]:
     )
 
 
-def _is_labelled(portrait: Portrait) -> np.ndarray:
-    """Which rows have a label that answers can be compared with, bool (rows,)."""
-    labels = portrait.labels or (None,) * portrait.rows
-    if not portrait.classes:
-        return np.isfinite(in_numbers(labels))
-    return np.array([bool((label or "").strip()) for label in labels], dtype=bool)
-
-
-def _values(portrait: Portrait) -> np.ndarray:
-    """Whether each answer is the label, bool (rows,), False where there is none; of numbers the
-    absolute error, not a number where there is no label."""
-    labels = portrait.labels or (None,) * portrait.rows
-    if not portrait.classes:
-        return np.abs(portrait.traits[PREDICTION] - in_numbers(labels))
-    said = np.array(portrait.classes)[portrait.probabilities.argmax(axis=1)]
-    return np.array([
-        (label or "").strip() == one for label, one in zip(labels, said, strict=True)
-    ], dtype=bool)
-
-
-def _score(values: np.ndarray, portrait: Portrait) -> Score:
-    """Accuracy, or the mean absolute error, of these values."""
-    if not portrait.classes:
-        return regression.ERRORS.score(values[np.isfinite(values)])
-    hits = int(values.sum())
-    return Score("accuracy", hits / len(values), *intervals.wilson(hits, len(values)), len(values))
-
-
-def _gap(reference: Portrait, right: np.ndarray, promised: float, metric: str) -> float:
-    """How much more was right on the test rows than their probabilities promised."""
-    if metric == "accuracy":
-        return float(right.mean()) - promised
-    said = reference.probabilities.argmax(axis=1)
-    numbers = {name: at for at, name in enumerate(reference.classes)}
-    targets = np.array([numbers.get((one or "").strip(), len(numbers))
-                        for one in reference.labels])
-    return classification.macro_f1(targets, said) - promised
+def _unseen(names: Sequence[str]) -> str:
+    return f"not seen before: {', '.join(_quoted(one) for one in names[:5])}"
 
 
 def _moved(before: np.ndarray, now: np.ndarray) -> str:

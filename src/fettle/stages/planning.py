@@ -22,7 +22,7 @@ from fettle.modalities import ENCODERS, showing, wording
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
 from fettle.strategies.reasons import rung_reason, unused_reasons
-from fettle.strategies.settings import require, require_for, with_asked
+from fettle.strategies.settings import handed_on, require, require_for, with_asked
 from fettle.strategies.why import setting_reasons
 from fettle.tasks import TASKS
 from fettle.tasks.making import task_of
@@ -72,6 +72,7 @@ def plan(
     reasons += why_so if machine.calm else [*why_so, BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
     size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
+    settings, why_given = _handed_on(settings, card)
     rungs = _rungs(settings, asked, card, size.rows)
     pictures, size, why_views = _viewed(pictures, rungs, size, card, cache_limit)
     reasons += why_views
@@ -81,7 +82,7 @@ def plan(
     if card.kept_blocks:
         reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
                        "above is left away, in training and in serving.")
-    reasons += why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
+    reasons += why_given + why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
     reasons += setting_reasons(rungs, settings.asked, modality=card.modality)
     reasons += unused_reasons(rungs, settings.asked) + _over_seeds(settings, kept_costs)
     return Plan(
@@ -111,6 +112,7 @@ def plan(
             settings.reading, target=dataset.schema.target, inputs=dataset.schema.inputs,
             label_separator=dataset.schema.several,
         ),
+        asked=settings.asked,
         predicted=tuple(kept_costs),
         reasons=tuple(reasons),
     )
@@ -214,8 +216,7 @@ def _require_rungs(names: Sequence[str]) -> None:
 
 def _rungs(settings: Settings, task: Task, card: Card, rows: int) -> list[Rung]:
     """The rungs to climb, with their settings."""
-    names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
-    _require_rungs(names)
+    names = _names(settings, card)
     rungs = with_asked(
         [Rung(name, settings_of(name, card)) for name in names], settings.asked, DEFAULTS
     )
@@ -223,6 +224,19 @@ def _rungs(settings: Settings, task: Task, card: Card, rows: int) -> list[Rung]:
     for rung in rungs:
         require_for(rung, task)
     return rungs
+
+
+def _handed_on(settings: Settings, card: Card) -> tuple[Settings, list[str]]:
+    """The settings, with what the version before was asked for, and what became of that."""
+    made, told = handed_on(_names(settings, card), settings.handed_on, settings.asked, DEFAULTS)
+    return replace(settings, asked=made), told
+
+
+def _names(settings: Settings, card: Card) -> tuple[str, ...]:
+    """The rungs that are asked for; else the usual ones of a network of this size."""
+    names = settings.rungs or (RUNGS_OF_LARGE if card.parameters > LARGE else RUNGS)
+    _require_rungs(names)
+    return names
 
 
 def _costed(

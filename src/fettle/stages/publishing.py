@@ -31,7 +31,7 @@ from fettle.models.network import open_saved
 from fettle.store import arrow, checkpoints, files, portraits, records
 from fettle.store.registry import Registry
 from fettle.store.tables import digest
-from fettle.tasks.making import is_watched, opened_task, task_of
+from fettle.tasks.making import opened_task, task_of, thresholds_of
 
 __all__ = ["publish"]
 
@@ -211,10 +211,8 @@ def _write_reference(
     """What new rows will be compared with: the test rows, which the model never saw, in numbers.
 
     Where rows are not to be kept, neither are vectors nor the tokens that were learned from:
-    both tell of what the rows say. Versions that give a row several labels are not watched yet.
+    both tell of what the rows say.
     """
-    if not is_watched(plan.task):
-        return
     paths = {path.name: path for path in target.iterdir()}
     network, encoder = open_saved(paths), ENCODERS[plan.modality].load(paths)
     assert network.head is not None, "a published network has a head"
@@ -226,12 +224,12 @@ def _write_reference(
         learned = dataset.fields(split.learners)
         counts = token_counts(encoder, learned, vocabulary=encoder.tokenizer.get_vocab_size())
         portraits.write_counts(target, counts)
-    fields = dataset.fields(rows.tolist())
+    fields, task = dataset.fields(rows.tolist()), opened_task(files.read_json(target / "task.json"))
     found = finish(portrait(
         network, network.head, encoder, fields, classes=plan.classes,
         kinds=kinds_of(encoder.fields, fields), precision=plan.precision, counts=counts,
-        temperature=opened_task(files.read_json(target / "task.json")).temperature, unit=plan.unit,
-        labels=dataset.targets(rows.tolist()),
+        temperature=task.temperature, unit=plan.unit, labels=dataset.targets(rows.tolist()),
+        thresholds=thresholds_of(task),
     ))
     portraits.write(target, found, embedding=keep_rows)
 

@@ -24,7 +24,7 @@ from fettle.models.network import BlockNetwork, open_saved
 from fettle.store import arrow, checkpoints, files, portraits
 from fettle.store.names import require_paths
 from fettle.store.registry import Registry
-from fettle.tasks.making import opened_task
+from fettle.tasks.making import opened_task, thresholds_of
 
 __all__ = [
     "Opened", "kept", "of_texts", "open_files", "open_version", "painter", "predict", "prove",
@@ -155,7 +155,7 @@ def painter(opened: Opened, kinds: Mapping[str, str]) -> Paint:
         return finish(portrait(
             opened.network, head, opened.encoder, fields, classes=opened.task.classes, kinds=kinds,
             temperature=opened.temperature, precision=opened.precision, counts=counts,
-            labels=labels, unit=opened.task.unit,
+            labels=labels, unit=opened.task.unit, thresholds=thresholds_of(opened.task),
         ))
 
     return paint

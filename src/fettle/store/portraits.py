@@ -5,6 +5,7 @@ Two Arrow files that every tool can read: one line a row, and how often each tok
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,9 @@ def write(folder: Path, portrait: Portrait, *, embedding: bool = True) -> Path:
         )
     if portrait.labels:
         columns["label"] = strings(list(portrait.labels))
-    about = {"kinds": dict(portrait.kinds), "classes": list(portrait.classes)}
+    about: dict[str, Any] = {"kinds": dict(portrait.kinds), "classes": list(portrait.classes)}
+    if portrait.thresholds is not None:
+        about["thresholds"] = list(portrait.thresholds)
     table = pa.table(columns).replace_schema_metadata({"fettle": json.dumps(about)})
     return arrow.write(folder / REFERENCE, table)
 
@@ -63,6 +66,7 @@ def read(path: Path) -> Portrait:
             embedding=_matrix(held["embedding"]).astype(np.float32)
             if "embedding" in held else None,
             labels=tuple(held["label"].to_pylist()) if "label" in held else (),
+            thresholds=tuple(map(float, about["thresholds"])) if "thresholds" in about else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptFile(f"{path} holds no reference rows: {error}.") from error

@@ -7,7 +7,7 @@ from fettle.core.errors import SettingError, unknown_name
 from fettle.core.plan import Rung, Setting
 from fettle.core.task import Task
 
-__all__ = ["CHOICES", "require", "require_for", "with_asked"]
+__all__ = ["CHOICES", "handed_on", "require", "require_for", "with_asked"]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "poolings": ("mean", "cls", "max", "own"),
@@ -120,6 +120,31 @@ def with_asked(
         made.append(Rung(rung.strategy, {**rung.settings, **own}))
         require(made[-1], defaults[rung.strategy])
     return made
+
+
+def handed_on(
+    rungs: Sequence[str], before: Mapping[str, Setting], asked: Mapping[str, Setting],
+    defaults: Mapping[str, Mapping[str, Setting]],
+) -> tuple[dict[str, Setting], list[str]]:
+    """What is asked for, with what was asked for before where some rung has it; and what became of
+    that, one sentence each.
+
+    Args:
+        rungs: strategies that are to be climbed.
+        before: settings that the version before was asked for, by name.
+        asked: settings that are asked for now.
+        defaults: the settings of every strategy.
+    """
+    able = {name for rung in rungs for name in defaults[rung]}
+    taken = {name: value for name, value in before.items() if name in able and name not in asked}
+    left = [name for name in before if name not in able and name not in asked]
+    told = []
+    if taken:
+        told.append("Handed on from the version before, which was asked for it: "
+                    f"{', '.join(f'{name} {value}' for name, value in taken.items())}.")
+    if left:
+        told.append(f"Not handed on, as none of these rungs has it: {', '.join(left)}.")
+    return {**taken, **asked}, told
 
 
 def _as(value: Setting, usual: Setting) -> Setting:

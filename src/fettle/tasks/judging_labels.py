@@ -1,12 +1,13 @@
 """Judging answers of several labels a row: F1 of the sets, each label by itself, calibration."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fettle.core.evaluation import Contender, Fitting, LabelRule, LookAt
-from fettle.core.labels import indicators, unpacked
+from fettle.core.labels import with_unseen
 from fettle.core.run import Epoch
 from fettle.core.score import Comparison, Score
 from fettle.core.task import ByRow
@@ -47,10 +48,7 @@ class JudgeOfLabels:
 
     def truth(self, cells: Sequence[str | None]) -> np.ndarray:
         """Which labels each row has; all that no learning row has share one further column."""
-        known = set(self.task.classes)
-        found = indicators(cells, self.task.classes)
-        unseen = np.array([bool(set(unpacked(cell)) - known) for cell in cells], dtype=bool)
-        return np.column_stack([found, unseen]) if unseen.any() else found
+        return with_unseen(cells, self.task.classes)
 
     def said(self, outputs: np.ndarray) -> np.ndarray:
         """Which labels are called, and the probability of each."""
@@ -143,4 +141,4 @@ class JudgeOfLabels:
 
 def _all_right(values: np.ndarray) -> Score:
     """The share of rows with an F1 of 1, which are those with no wrong call."""
-    return judging.accuracy(values > 1 - 1e-9)
+    return replace(judging.accuracy(values > 1 - 1e-9), name="subset_accuracy")

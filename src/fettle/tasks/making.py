@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fettle.core.errors import SettingError
 from fettle.core.plan import Plan
 from fettle.core.task import Task
 from fettle.tasks import TASKS
 from fettle.tasks.multi_label import MultiLabel
 
-__all__ = ["is_watched", "opened_task", "require_one_answer", "task_of"]
+__all__ = ["opened_task", "task_of", "thresholds_of"]
 
 ASIDE = ("task", "precision", "modality")
 """Facts of a version that are not its task's own."""
@@ -25,27 +24,9 @@ def opened_task(facts: Mapping[str, Any]) -> Task:
     return TASKS[facts["task"]](**own)
 
 
-def is_watched(task: str) -> bool:
-    """Whether what a version of this task answers can be watched for drift."""
-    return task != MultiLabel.name
-
-
-def require_one_answer(task: Task, version: str, what: str) -> None:
-    """Return if the version gives one answer a row.
-
-    Args:
-        task: of the version.
-        version: its id.
-        what: that is made for one answer a row, such as "watching".
-
-    Raises:
-        SettingError: it gives a row any number of labels.
-    """
-    if isinstance(task, MultiLabel):
-        raise SettingError(
-            f"{version} gives a row several labels, and {what} is made for one answer a row today. "
-            "What works: fettle predict, evaluate, serve, promote, rollback."
-        )
+def thresholds_of(task: Task) -> tuple[float, ...] | None:
+    """From which probability on each label is called, where a row may have several; else None."""
+    return tuple(map(float, task.thresholds)) if isinstance(task, MultiLabel) else None
 
 
 def task_of(plan: Plan) -> Task:
