@@ -79,12 +79,8 @@ def plan(
     rungs, predicted = _costed(rungs, card, size, peak=machine.flops(precision),
                                cache_limit=cache_limit)
     rungs, kept_costs, why_rungs = _affordable(rungs, predicted, settings.budget_seconds)
-    if card.kept_blocks:
-        reasons.append(f"The network is used up to block {card.kept_blocks}, as asked: what is "
-                       "above is left away, in training and in serving.")
-    reasons += why_given + why_rungs + [rung_reason(rung, len(split.learners)) for rung in rungs]
-    reasons += setting_reasons(rungs, settings.asked, modality=card.modality)
-    reasons += unused_reasons(rungs, settings.asked) + _over_seeds(settings, kept_costs)
+    reasons += why_given + why_rungs + _why(rungs, settings, card, size.rows)
+    reasons += _over_seeds(settings, kept_costs)
     return Plan(
         task=asked.name,
         modality=dataset.schema.modality,
@@ -186,6 +182,17 @@ def read_from(made: Plan, reading: Reading, dataset: Dataset) -> Plan:
         reading, target=schema.target, inputs=schema.inputs, label_separator=schema.several,
         fixes=dataset.fixes,
     ))
+
+
+def _why(rungs: Sequence[Rung], settings: Settings, card: Card, rows: int) -> list[str]:
+    """Why the rungs are as they are."""
+    reasons = [rung_reason(rung, rows) for rung in rungs]
+    reasons += setting_reasons(rungs, settings.asked, modality=card.modality)
+    reasons += unused_reasons(rungs, settings.asked)
+    if not card.kept_blocks:
+        return reasons
+    return [f"The network is used up to block {card.kept_blocks}, as asked: what is above is left "
+            "away, in training and in serving.", *reasons]
 
 
 def _over_seeds(settings: Settings, predicted: Sequence[Cost]) -> list[str]:
