@@ -172,6 +172,8 @@ def test_copies_find_no_threshold_and_make_no_coverage_surer():
     for one, other in zip(found[1].curve, found[0].curve, strict=True):
         assert (one.share, one.accuracy.value) == (other.share, other.accuracy.value)
         assert width(one.accuracy) > 1.5 * width(other.accuracy)
+    assert threshold_for(0.5, np.full(40, 0.99), np.ones(40, dtype=bool)) == 0.99
+    assert threshold_for(0.5, np.full(40, 0.99), np.ones(40, dtype=bool), worth=0.4) is None
     alone = abstention(sure, right, (sure, right), rng=RNG(0), groups=0 * groups)
     assert (alone.area.low, alone.area.high) == (0.0, 1.0)
 

@@ -290,12 +290,13 @@ def test_few_groups_are_said_where_the_gate_is_asked():
 def test_what_either_version_ties_hangs_together_also_by_way_of_rows_that_were_learned():
     """The champion ties test rows 0 and 1, the challenger 1 to a row it learned, and that to 2."""
     rows = table(40)
-    champion = candidate("m@1", (), rows, tied=((10, 11),))
-    challenger = candidate("m@2", (), rows, tied=((3, 11), (3, 12), (20, 21)))
+    champion = candidate("m@1", (), rows, tied=((10, 11), (4, 15)))
+    challenger = candidate("m@2", (), rows, tied=((3, 11), (3, 12), (20, 21), (4, 16)))
     found = promoting.pool(champion, challenger).groups
     assert found[0] == found[1] == found[2]
+    assert found[5] == found[6], "each is tied to learned row 4, by another version"
     assert found[10] == found[11]
-    assert len(set(found.tolist())) == 40 - 3
+    assert len(set(found.tolist())) == 40 - 4
     assert promoting.pool(replace(champion, tied=()), replace(challenger, tied=())).groups is None
 
 

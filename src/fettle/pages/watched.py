@@ -15,6 +15,7 @@ from fettle.pages.blocks import (
     Tile,
     Tiles,
     number_cell,
+    score_cell,
 )
 from fettle.pages.document import sheet
 from fettle.pages.drawing import ACCENT, BAD, MUTED, draw, plain_axes
@@ -62,8 +63,8 @@ def _verdict(drift: Drift, decision: Decision | None) -> Section:
     blocks.append(Tiles((
         Tile(
             f"{words.measure(drift.at_release.name)} at release",
-            words.number(drift.at_release.value),
-            words.spanned(drift.at_release.low, drift.at_release.high, drift.at_release.rows),
+            words.valued(drift.at_release),
+            words.under(drift.at_release),
         ),
         *(() if last is None else (Tile(
             f"{words.measure(last.metric)} now, estimated", words.number(last.value),
@@ -71,8 +72,8 @@ def _verdict(drift: Drift, decision: Decision | None) -> Section:
             "bad" if last.fallen else "",
         ),)),
         *(Tile(
-            f"{words.measure(one.score.name)} now, {_stream(one)}", words.number(one.score.value),
-            words.spanned(one.score.low, one.score.high, one.score.rows), one.verdict,
+            f"{words.measure(one.score.name)} now, {_stream(one)}", words.valued(one.score),
+            words.under(one.score), one.verdict,
             "bad" if one.verdict == "fallen" else "",
         ) for one in drift.judged),
     )))
@@ -196,8 +197,7 @@ def _label(one: Called) -> tuple[Cell, ...]:
         Cell(words.clip(one.label, 40)),
         number_cell(words.share(one.before)),
         number_cell(words.share(one.now)),
-        number_cell(words.number(one.at_release.value),
-                    words.spanned(one.at_release.low, one.at_release.high, one.at_release.rows)),
+        score_cell(one.at_release),
         number_cell(words.NONE) if expected is None else number_cell(
             words.number(expected.value), words.interval(expected.low, expected.high),
             "bad" if expected.fallen else ""),
@@ -207,10 +207,9 @@ def _label(one: Called) -> tuple[Cell, ...]:
 def _judged(one: Judged) -> tuple[Cell, ...]:
     return (
         Cell(_stream(one)),
-        number_cell(words.number(one.score.value),
-                    words.spanned(one.score.low, one.score.high, one.score.rows)),
+        score_cell(one.score),
         number_cell(words.NONE if one.low is None or one.high is None
-                    else words.interval(one.low, one.high)),
+                    else words.interval(one.low, one.high, one.score.name)),
         Cell(one.verdict, tone="bad" if one.verdict == "fallen" else ""),
     )
 
