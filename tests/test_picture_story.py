@@ -1,6 +1,7 @@
 """The whole story of pictures: class folders in, a version that answers pictures out."""
 
 import base64
+import csv
 import json
 
 import pytest
@@ -152,3 +153,43 @@ def seen_by(version, paths):
     cells = [f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
              for path in paths]
     return {item.tobytes() for item in encoder.encode([(cell,) for cell in cells])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_labels_of_pictures_go_out_come_back_and_are_learned_from(
+    place, fettle, monkeypatch, tmp_path, form
+):
+    """Through Label Studio's JSON, which carries the pictures, and through a CSV of hashes."""
+    monkeypatch.chdir(place)
+    name = f"labelled-{form}"
+    assert fettle("tune", "shapes", "--model", "model", "--rungs", "features", "--name",
+                  name).code == 0
+    for at in range(40):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        (tmp_path / "new" / f"{at}.png").write_bytes(
+            encoded(drawn(CLASSES[at % 3], seed=2000 + at)))
+    asked = tmp_path / f"to-label.{form}"
+    done = fettle("label", "suggest", name, tmp_path / "new", "--count", "30", "--out", asked)
+    assert done.code == 0, done.err
+    if form == "json":
+        tasks = json.loads(asked.read_text())
+        assert all(one["data"]["picture"].startswith("data:image/png;base64,") for one in tasks)
+        for one in tasks:
+            right = CLASSES[int(one["data"]["fettle_id"].partition(".")[0]) % 3]
+            one["annotations"] = [{"completed_by": {"email": "ann"}, "result": [{
+                "type": "choices", "from_name": "label", "value": {"choices": [right]}}]}]
+        asked.write_text(json.dumps(tasks))
+    else:
+        with asked.open(newline="", encoding="utf-8-sig") as stream:
+            lines = list(csv.DictReader(stream))
+        with asked.open("w", newline="", encoding="utf-8") as stream:
+            out = csv.DictWriter(stream, list(lines[0]))
+            out.writeheader()
+            out.writerows({**one, "label": CLASSES[int(one["fettle_id"].partition(".")[0]) % 3]}
+                          for one in lines)
+    reviewed = tmp_path / "reviewed.csv"
+    assert fettle("label", "read", asked, "--out", reviewed).code == 0
+    done = fettle("retrain", name, reviewed, "--rungs", "features")
+    assert done.code == 0, done.err
+    assert f"{name}@2 is the challenger" in done.out

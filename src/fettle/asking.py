@@ -30,7 +30,7 @@ KNOWN = 2000
 
 def suggest_labels(
     reference: str, source: object | None = None, *, many: int, registry: str = ".fettle",
-    journal: bool = False, seed: int = 0,
+    journal: bool = False, seed: int = 0, shown: bool = False,
 ) -> "Suggestions":
     """Rows to label next: half uncertain, half diverse, and a random fifth that is flagged.
 
@@ -41,6 +41,7 @@ def suggest_labels(
         registry: a folder or a URL.
         journal: choose among what was served; it must have kept its inputs.
         seed: of the draw.
+        shown: pictures as their own bytes, so that another program can show them; else by a hash.
 
     Raises:
         SettingError: neither rows nor the journal are given, or both.
@@ -73,8 +74,15 @@ def suggest_labels(
     able = [one for one in (opened.schema.several, *SEPARATORS) if one not in (None, LIST, COLUMNS)]
     between = next(  # a sign that stands in no label
         (one for one in able if not any(str(one) in name for name in made.classes)), able[0])
-    return labelling.suggest(opened.id, target, names, ids, fields, made, known, vectors,
-                             many=many, seed=seed, between=str(between))
+    found = labelling.suggest(opened.id, target, names, ids, fields, made, known, vectors,
+                              many=many, seed=seed, between=str(between))
+    if not shown:
+        return found
+    cells = opened.encoder.portable([tuple(one.fields.values()) for one in found.rows])
+    return replace(found, rows=tuple(
+        replace(one, fields=dict(zip(one.fields, row, strict=True)))
+        for one, row in zip(found.rows, cells, strict=True)
+    ))
 
 
 def read_labels(paths: Sequence[Path], *, target: str) -> "Review":

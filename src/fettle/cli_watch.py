@@ -143,7 +143,7 @@ def suggest(
 
     out = asking.require_free(out) if out is not None else asking.dated()
     found = asking.suggest_labels(version, data, many=count, registry=registry, journal=journal,
-                                  seed=seed)
+                                  seed=seed, shown=out.suffix.lower() == ".json")
     asking.write_suggestions(out, found)
     why = [one.why for one in found.rows]
     if as_json:

@@ -1,5 +1,6 @@
 """Reading rows that are to be answered: no target is needed, and what cannot be read is told."""
 
+import hashlib
 import io
 import sys
 
@@ -9,7 +10,9 @@ from pyarrow import parquet
 
 from fettle.core.dataset import Schema
 from fettle.core.errors import InputError, UnknownName
+from fettle.core.pictures import cell_of_bytes, cell_of_hash
 from fettle.stages.reading import read_unlabelled
+from pictures import drawn, encoded
 
 SCHEMA = Schema("label", ("text",))
 
@@ -67,3 +70,17 @@ def test_texts_come_from_a_text_file_a_list_and_a_pipe(tmp_path, monkeypatch):
         dataset = read_unlabelled("-", other)
         assert dataset.fields() == expected
         assert dataset.ids == ("stdin:1", "stdin:2")
+
+
+@pytest.mark.usefixtures("on_this_machine")
+def test_pictures_in_the_cells_of_a_csv_are_read_where_the_model_reads_pictures(tmp_path):
+    content = encoded(drawn("disc", seed=0))
+    path = write_csv(tmp_path / "back.csv", [f'"{cell_of_bytes(content)}",disc'], "picture,label")
+    found = read_unlabelled(path, Schema("label", ("picture",), modality="image"))
+    assert found.fields() == [(cell_of_hash(hashlib.sha256(content).hexdigest()),)]
+    assert found.targets() == ["disc"]
+    again = write_csv(tmp_path / "hash.csv", [f"{found.fields()[0][0]},disc"], "picture,label")
+    assert read_unlabelled(again, found.schema).fields() == found.fields()
+    with pytest.raises(InputError, match=r"texts.csv holds no pictures"):
+        read_unlabelled(write_csv(tmp_path / "texts.csv", ["a,disc"], "picture,label"),
+                        found.schema)

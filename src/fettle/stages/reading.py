@@ -183,6 +183,8 @@ def read_unlabelled(
     if schema.modality == "image" and isinstance(source, list):
         source = tuple(source)  # of paths
     place, rows = _unlabelled(source, encoding)
+    if schema.modality == "image" and not rows.pictures:
+        rows = with_cells(rows, place=place)  # as labels come back: the pictures themselves
     _require_modality(rows, schema, place)
     if not rows.ids:
         raise InputError(f"No row of {place} can be read. {_first(rows.refused)}")
