@@ -13,6 +13,7 @@ from fettle.modalities import wording
 from fettle.stages import training
 from fettle.store import records, runs
 from fettle.strategies import DEFAULTS
+from fettle.strategies.why import WHY
 from stories import asked, last_of, write_rows
 
 
@@ -83,6 +84,7 @@ def test_a_plan_that_this_fettle_cannot_follow_is_made_anew_aloud(told, tmp_path
     settings = asked(told, registry=str(tmp_path / "r"), rungs=("features",))
     before, _ = planned_by(settings, monkeypatch, fettle="0.0.1")
     monkeypatch.setitem(DEFAULTS["features"], "of_later", 1)
+    monkeypatch.setitem(WHY, "of_later", "it came later")
     made, notes = planned_by(settings, monkeypatch)
     assert made.id != before.id
     assert any("begins anew" in note and "'of_later'" in note for note in notes)
@@ -96,6 +98,7 @@ def test_in_a_folder_that_was_asked_for_a_run_that_cannot_go_on_is_refused_in_on
                      out=str(tmp_path / "out"))
     planned_by(settings, monkeypatch, fettle="0.0.1")
     monkeypatch.setitem(DEFAULTS["features"], "of_later", 1)
+    monkeypatch.setitem(WHY, "of_later", "it came later")
     held = (tmp_path / "out" / "plan.json").read_bytes()
     with pytest.raises(SettingError, match=r"out holds the run that fettle 0\.0\.1 \(now .*\) "
                        r"began, and it cannot go on: .*'of_later'.*name another folder with --out"):
@@ -160,6 +163,6 @@ def test_a_plan_that_cannot_be_read_says_who_wrote_it_and_what_next(told, tmp_pa
     settings = asked(told, registry=str(tmp_path / "r"))
     planned_by(settings, monkeypatch, fettle="9.9.9")
     (path,) = (tmp_path / "r" / "runs").glob("*/plan.json")
-    path.write_text(path.read_text().replace('"seed"', '"seeds"'))
-    with pytest.raises(CorruptFile, match=r"seeds.*written with fettle 9\.9\.9.*--out"):
+    path.write_text(path.read_text().replace('"seed"', '"sapling"'))
+    with pytest.raises(CorruptFile, match=r"sapling.*written with fettle 9\.9\.9.*--out"):
         planned_by(settings, monkeypatch)
