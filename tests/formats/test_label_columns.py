@@ -158,6 +158,9 @@ def test_lists_become_what_a_file_had_and_lists_again(how):
     target = "late,billing" if how == COLUMNS else "labels"
     cells_ = ['["billing","late"]', "[]", None, '["late"]']
     table = joined(rows(text=["a"] * 4, **{target: cells_}).table, target, how)
+    held = {"|": ["billing|late", "", None, "late"], "; ": ["billing; late", "", None, "late"],
+            LIST: cells_, COLUMNS: ["1", "0", None, "1"]}[how]
+    assert table.column("late" if how == COLUMNS else target).to_pylist() == held
     made = with_labels(Rows(table, ("1", "2", "3", "4")), of(how, target), place="f.csv")
     assert cells(made, target) == cells_
 
