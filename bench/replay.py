@@ -11,8 +11,6 @@ block of each family. These are the figures by which a run decides whether to re
 """
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,7 +26,9 @@ from fettle.core.progress import finish
 from fettle.engine.faithful import Faithful, compare
 from fettle.engine.replay import prefix
 from fettle.modalities import ENCODERS
+from measuring import announce, report
 
+LIBRARIES = ("torch", "transformers", "timm")
 PRECISIONS = ("fp32", "bf16")
 HEADING = """\
 | family | blocks | same batch | other batches, fp32 | other batches, bf16 | other answers |
@@ -118,17 +118,19 @@ def main() -> None:
     parser.add_argument("--only", choices=("texts", "pictures"), default=None)
     parser.add_argument("--rows", type=int, default=600)
     asked = parser.parse_args()
-    figures: dict[str, dict[str, float | str]] = {}
+    announce()
+    figures: dict[str, float] = {}
     for modality, told in (("text", of_texts), ("image", of_pictures)):
         if asked.only not in (None, "texts" if modality == "text" else "pictures"):
             continue
         print(HEADING, flush=True)
         for family, make, rows in told(asked.rows):
-            figures[family] = figures_of(make, modality, rows)
-            print(line(family, figures[family]), flush=True)
-    with_ = {name: metadata.version(name) for name in ("torch", "transformers", "timm")}
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    print(json.dumps({"bench": "replay", "machine": machine, **with_, "figures": figures}))
+            found = figures_of(make, modality, rows)
+            print(line(family, found), flush=True)
+            figures |= {f"{family.replace(' ', '_')}_{key}": value for key, value in found.items()
+                        if not isinstance(value, str)}
+    print(", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES))
+    report("replay", figures)
 
 
 if __name__ == "__main__":
