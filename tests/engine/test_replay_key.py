@@ -205,7 +205,7 @@ WHAT_MATTERS = {
     "pictures": "items, and the layout by arithmetic", "rungs": "which arrays are asked for",
 }
 WHAT_DOES_NOT = {
-    "task", "classes", "unit", "metric", "texts", "math_below", "seed", "seeds",
+    "task", "classes", "unit", "metric", "texts", "math_below", "seed", "seeds", "asked",
     "budget_seconds", "cache_limit", "name", "predicted", "reasons",
 }
 """Of a plan: `texts` are changed where frozen blocks run live, `seed` is that of views."""
