@@ -132,11 +132,8 @@ def line(result: RungResult) -> str:
 
 def log(folder: Path, result: RungResult) -> None:
     """The rung is one line of metrics.jsonl, whatever was killed before or after it was written."""
-    path, text = folder / "metrics.jsonl", line(result)
-    told = files.read_lines(path)[0] if path.is_file() else []
-    if json.loads(text) not in told:
-        files.keep_lines(path, lambda one: one.get("rung", {}).get("name") != result.name)
-        files.append_line(path, text)
+    files.put_line(folder / "metrics.jsonl", line(result),
+                   instead=lambda one: one.get("rung", {}).get("name") == result.name)
 
 
 @dataclass

@@ -106,11 +106,8 @@ def repeated(
 
 def _log(folder: Path, made: Repeat) -> None:
     """The repeat is one line of metrics.jsonl, whatever was killed before or after it."""
-    path, line = folder / "metrics.jsonl", {"repeat": dataclasses.asdict(made)}
-    told = files.read_lines(path)[0] if path.is_file() else []
-    if json.loads(json.dumps(line)) not in told:
-        files.keep_lines(path, lambda one: (
-            (one.get("repeat", {}).get("rung"), one.get("repeat", {}).get("seed"))
-            != (made.rung, made.seed)
-        ))
-        files.append_line(path, json.dumps(line))
+    files.put_line(
+        folder / "metrics.jsonl", json.dumps({"repeat": dataclasses.asdict(made)}),
+        instead=lambda one: (one.get("repeat", {}).get("rung"), one.get("repeat", {}).get("seed"))
+        == (made.rung, made.seed),
+    )

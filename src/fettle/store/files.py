@@ -22,6 +22,7 @@ __all__ = [
     "append_lines",
     "copy_file",
     "keep_lines",
+    "put_line",
     "read_json",
     "read_lines",
     "read_numbered_lines",
@@ -204,6 +205,18 @@ def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
     if torn or len(kept) < len(numbered):
         lines = path.read_bytes().split(b"\n")
         write_bytes(path, b"".join(lines[number - 1] + b"\n" for number in kept))
+
+
+def put_line(path: Path, line: str, *, instead: Callable[[dict[str, Any]], bool]) -> None:
+    """The line stands in a file of JSON lines in place of those that are told; where it stands
+    already, nothing is written.
+
+    Raises:
+        StoreError: the file cannot be read, or the disk is full, gone or not writable.
+    """
+    if json.loads(line) not in read_lines(path)[0]:
+        keep_lines(path, lambda one: not instead(one))
+        append_line(path, line)
 
 
 def read_lines(path: Path) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
