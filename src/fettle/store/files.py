@@ -209,12 +209,13 @@ def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
 
 def put_line(path: Path, line: str, *, instead: Callable[[dict[str, Any]], bool]) -> None:
     """The line stands in a file of JSON lines in place of those that are told; where it stands
-    already, nothing is written.
+    already, nothing is written. What is no file (a device, which may never end) is not read.
 
     Raises:
         StoreError: the file cannot be read, or the disk is full, gone or not writable.
     """
-    if json.loads(line) not in read_lines(path)[0]:
+    told = read_lines(path)[0] if path.is_file() else []
+    if json.loads(line) not in told:
         keep_lines(path, lambda one: not instead(one))
         append_line(path, line)
 
