@@ -22,7 +22,8 @@ TIMEOUT = 30.0
 
 
 class Line:
-    """One connection that is kept; made again where the server closed it."""
+    """One connection that is kept; made again where the server closed it, as servers do with one
+    that was idle for a few seconds."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -31,7 +32,8 @@ class Line:
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer."""
-        if self._writer is None or self._writer.is_closing():
+        is_gone = self._reader is None or self._reader.at_eof()
+        if self._writer is None or self._writer.is_closing() or is_gone:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         assert self._reader is not None
         try:
@@ -63,7 +65,7 @@ async def measured(
 ) -> dict[str, Any]:
     """Latencies by status, and what the slowest was."""
     requests = [request_of(path, text) for text in texts]
-    free: asyncio.Queue[Line] = asyncio.Queue()
+    free: asyncio.LifoQueue[Line] = asyncio.LifoQueue()  # no more connections than are needed
     for _ in range(connections):
         free.put_nowait(Line(port))
     taken: list[tuple[float, int]] = []
