@@ -36,7 +36,7 @@ WORLDS = {
 
 
 CUSTOMERS = {"30 customers of 5 rows": (30, 5), "30 of 20": (30, 20), "100 of 10": (100, 10),
-             "3 of 60": (3, 60), "5 of 40": (5, 40)}
+             "2 of 60": (2, 60), "3 of 60": (3, 60), "5 of 40": (5, 40)}
 SPREAD = (6.0, 1.5)
 """Of a customer's own accuracy: a beta distribution, 80% in the mean, standard deviation 14%."""
 FEWER_DRAWS = 4

@@ -18,7 +18,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import subprocess
 import tempfile
 import zipfile
@@ -37,7 +36,7 @@ from fettle.core.progress import finish
 from fettle.core.settings import Settings
 from fettle.measures import intervals, shift
 from fettle.stages import monitoring, reading, serving
-from measuring import announce, data_folder, report
+from measuring import announce, data_folder, report, weights_folder
 from peers import environment_of
 
 SEED = 0
@@ -45,6 +44,8 @@ REFERENCE, WINDOWS = (200, 400, 800), (120, 200, 400)
 SETS = ("sotu_party", "banking77", "cifar10_small", "electricity")
 UNTIL, FEWEST = 1980, 900
 WINDOW = 200
+MODEL = "mobilenetv2_imagenet"
+"""The small network of ImageNet that reads the pictures."""
 LEARNED_PICTURES, WATCHED_PICTURES, DARK_PICTURES = 600, 2000, 1000
 Row = dict[str, str]
 Columns = dict[str, np.ndarray]
@@ -100,12 +101,6 @@ def seen_by(
     return serving.painter(opened, before.kinds)(fields, labels)
 
 
-def picture_model() -> Path | None:
-    """The small network of ImageNet in FETTLE_WEIGHTS; None where it is not there."""
-    folder = Path(os.environ.get("FETTLE_WEIGHTS", "")) / "mobilenetv2_imagenet"
-    return folder if "FETTLE_WEIGHTS" in os.environ and folder.is_dir() else None
-
-
 def version_of_pictures(data: Path, folder: Path) -> serving.Opened:
     """A version tuned on a few of the training pictures."""
     learned = folder / "pictures.zip"
@@ -114,7 +109,7 @@ def version_of_pictures(data: Path, folder: Path) -> serving.Opened:
         names = [name for name in whole.namelist() if not name.endswith("/")]
         for name in names[:: max(len(names) // LEARNED_PICTURES, 1)]:
             few.writestr(name, whole.read(name))
-    return tuned(Reading(data=str(learned)), "pictures", folder, picture_model())
+    return tuned(Reading(data=str(learned)), "pictures", folder, weights_folder(MODEL))
 
 
 def darkened(content: bytes) -> str:
@@ -329,7 +324,7 @@ def main() -> None:
     if given.rows < FEWEST:
         parser.error(f"--rows is {given.rows}; {FEWEST} are the fewest that can be cut")
     chosen = given.sets or list(SETS)
-    if "cifar10_small" in chosen and picture_model() is None:
+    if "cifar10_small" in chosen and weights_folder(MODEL) is None:
         print("FETTLE_WEIGHTS names no folder with mobilenetv2_imagenet: no pictures.")
         chosen = [name for name in chosen if name != "cifar10_small"]
     announce()

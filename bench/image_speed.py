@@ -19,7 +19,6 @@ each epoch, off the clock.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import announce, data_folder, last_json, report
+from measuring import announce, data_folder, last_json, report, weights_folder
 from peers import environment_of
 
 HERE = Path(__file__).resolve().parent
@@ -124,10 +123,10 @@ def main() -> None:
     asked = parser.parse_args()
     announce()
     data = data_folder("image_speed", "cifar10_small")
-    weights = Path(os.environ.get("FETTLE_WEIGHTS", "")) / "mobilenetv2_imagenet"
+    weights = weights_folder("mobilenetv2_imagenet")
     if data is None:
         return
-    if "FETTLE_WEIGHTS" not in os.environ or not weights.is_dir():
+    if weights is None:
         print("FETTLE_WEIGHTS names no folder with mobilenetv2_imagenet: not run.")
         report("image_speed", {})
         return

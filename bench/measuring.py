@@ -16,6 +16,7 @@ from typing import Any
 
 __all__ = [
     "announce", "data_folder", "last_json", "machine", "middle", "peak_bytes", "report",
+    "weights_folder",
 ]
 
 
@@ -57,6 +58,12 @@ def data_folder(bench: str, *needed: str) -> Path | None:
           else "FETTLE_DATA is not set: not run.")
     report(bench, {})
     return None
+
+
+def weights_folder(name: str) -> Path | None:
+    """The folder of a pre-trained network in FETTLE_WEIGHTS; None where it is not there."""
+    given = os.environ.get("FETTLE_WEIGHTS")
+    return Path(given) / name if given and (Path(given) / name).is_dir() else None
 
 
 def last_json(command: Sequence[str | Path]) -> Any:

@@ -1,12 +1,15 @@
-"""What bench/image_speed.py makes of its sides, without measuring anything."""
+"""What bench/image_speed.py and picture_folds.py make of their runs, without measuring anything."""
 
 import json
 
+import numpy as np
 import pytest
 
 import image_speed
+import picture_folds
 from peer_pictures import Watch
 from peers import Peer
+from sets import Tuned
 
 
 def run(*epochs, speed=10.0):
@@ -66,3 +69,40 @@ def test_a_clock_counts_only_what_is_on_it(monkeypatch):
     assert [one["seconds"] for one in told["epochs"]] == [10.0, 14.0]
     assert told["images_per_second"] == 7.0  # the second epoch took 4 s
     assert watch.seconds == 17.0
+
+
+def test_folds_hold_every_class_alike_and_copies_of_a_file_together(tmp_path):
+    pictures = []
+    for at in range(40):
+        path = tmp_path / f"{at}.jpg"
+        path.write_bytes(b"copy" if at in (3, 4, 5) else bytes([at]))
+        pictures.append((path, "ab"[at % 2] if at not in (3, 4, 5) else "a"))
+    found = picture_folds.dealt(pictures, 5, seed=0)
+    assert len(set(found[[3, 4, 5]])) == 1
+    for label in "ab":
+        counts = np.bincount(found[[at for at, one in enumerate(pictures) if one[1] == label]])
+        assert counts.max() - counts.min() <= 3
+    assert set(found) == set(range(5))
+
+
+def run_of(kept, right, wins, losses):
+    """20 test pictures: accuracy by contender, and what the kept one wins and loses to each."""
+    contenders = [
+        {"name": name, "scores": [{"name": "accuracy", "value": number / 20}],
+         "versus_kept": None if name == kept else {"wins": wins, "losses": losses}}
+        for name, number in right.items()
+    ]
+    return Tuned({"rung": kept}, {}, {}, {"rows": 20, "contenders": contenders}, 1.0)
+
+
+def test_folds_are_counted_together_whichever_rung_each_kept():
+    runs = [run_of("full", {"full": 18, "pixels": 12}, 7, 1),
+            run_of("top", {"top": 16, "full": 15, "pixels": 15}, 2, 1)]
+    found = picture_folds.counted(runs, "pixels")
+    assert (found["wins"], found["losses"], found["rows"]) == (9, 2, 40)
+    assert found["accuracy"] == 27 / 40
+    assert found["gain"] == pytest.approx(7 / 40)
+    assert found["gain_low"] > 0
+    assert found["p"] == pytest.approx(2 * (1 + 11 + 55) / 2**11)
+    own = picture_folds.counted(runs, "full")
+    assert (own["right"], own["wins"], own["losses"]) == (33, 2, 1)
