@@ -1,5 +1,6 @@
 """The gates, asked about models whose answers are known."""
 
+import hashlib
 import math
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fettle.core.errors import SettingError
+from fettle.core.pictures import cell_of_bytes, cell_of_hash
 from fettle.core.progress import finish
 from fettle.stages import promoting
 from fettle.stages.promoting import Candidate
@@ -198,6 +200,17 @@ def test_rows_that_one_of_them_learned_from_are_left_out():
     found = verdict(champion, candidate("m@2", (), tested))
     assert found.rows == 300
     assert "100 test rows are left out: one of the two learned from them" in found.notes[0]
+
+
+def test_a_picture_learned_as_its_bytes_is_the_one_that_is_tested_by_its_hash():
+    shown = [b"picture %d" % at for at in range(30)]
+    learned = rows_of([cell_of_bytes(one) for one in shown[:10]], ["a"] * 10, ["train"] * 10)
+    tested = rows_of([cell_of_hash(hashlib.sha256(one).hexdigest()) for one in shown],
+                     ["a"] * 30, ["test"] * 30)
+    found = promoting.pool(
+        candidate("m@1", rows=learned, test="other"), candidate("m@2", rows=tested)
+    )
+    assert len(found.labels) == 20
 
 
 def test_the_test_rows_of_both_are_asked_each_once():

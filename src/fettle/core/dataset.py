@@ -12,9 +12,9 @@ import pyarrow as pa
 from fettle.core.columns import numbers
 from fettle.core.errors import ShapeError
 from fettle.core.fixes import Fixes
-from fettle.core.pictures import Look
+from fettle.core.pictures import Look, by_hash
 
-__all__ = ["PARTS", "Dataset", "Refused", "Schema"]
+__all__ = ["PARTS", "Dataset", "Refused", "Schema", "row_key"]
 
 PARTS = ("", "train", "validation", "test", "out")
 """Where a row was given: "" leaves it to the split; "out" is on no side, as a person decided."""
@@ -111,3 +111,9 @@ class Dataset:
             for cell in self.column(name, rows):
                 digest.update(b"\x1e\x00" if cell is None else b"\x1e" + cell.encode())
         return digest.hexdigest()
+
+
+def row_key(fields: Sequence[str]) -> tuple[str, ...]:
+    """What two rows share that say the same: blanks and capitals aside; of a picture its bytes,
+    which a journal holds as themselves and a version by their hash."""
+    return tuple(" ".join(by_hash(cell).split()).casefold() for cell in fields)

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from fettle.core.dataset import row_key
 from fettle.core.errors import SettingError
 from fettle.core.labels import packed
 from fettle.core.progress import Progress
@@ -183,10 +184,10 @@ def pool(champion: Candidate, challenger: Candidate) -> Pool:
             read = [tuple(row[name] for name in one.fields) for one in both]
             if not cells[-1].strip():
                 continue
-            if any(_key(read[at]) in learned[at] for at in (0, 1)):
+            if any(row_key(read[at]) in learned[at] for at in (0, 1)):
                 dropped += 1
             else:
-                taken.setdefault(_key(cells[:-1]), (read[0], read[1], cells[-1]))
+                taken.setdefault(row_key(cells[:-1]), (read[0], read[1], cells[-1]))
     notes = _pool_notes(dropped, unread, champion, challenger)
     if not taken:
         raise SettingError(
@@ -214,7 +215,7 @@ def _tied(
         assert holder.rows is not None
         if not holder.tied or not set(wanted) <= set(holder.rows.column_names[:-2]):
             continue
-        keys = [_key(row) for row in _rows(holder.rows, wanted, None)]
+        keys = [row_key(row) for row in _rows(holder.rows, wanted, None)]
         for cluster in holder.tied:
             of = [number.setdefault(keys[row], len(number)) for row in cluster]
             pairs += list(pairwise(of))
@@ -286,12 +287,7 @@ def _rows(
 
 
 def _keys(table: pa.Table, names: Sequence[str], sides: Sequence[str]) -> set[Fields]:
-    return {_key(row) for row in _rows(table, names, sides)}
-
-
-def _key(row: Fields) -> Fields:
-    """What two rows share that say the same: blanks and capitals aside."""
-    return tuple(" ".join(cell.split()).casefold() for cell in row)
+    return {row_key(row) for row in _rows(table, names, sides)}
 
 
 def _count(table: pa.Table, sides: Sequence[str]) -> int:

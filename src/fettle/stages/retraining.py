@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from fettle.core.columns import numbers, strings
+from fettle.core.dataset import row_key
 from fettle.core.drift import Decision, Drift
 from fettle.core.errors import InputError
 from fettle.core.labelling import NO_NEW_LABELS, PERSON, NewLabels
-from fettle.core.pictures import by_hash
 from fettle.measures.folds import stratified_parts
 from fettle.measures.sources import counted
 from fettle.tasks import TASKS
@@ -129,11 +129,11 @@ def unlearned(
         people: who alone labelled each row, "" of nobody or of several; nothing where no row says.
     """
     known = {
-        _key(row) for table in tables for row in _cells(table, inputs, range(table.num_rows))
+        row_key(row) for table in tables for row in _cells(table, inputs, range(table.num_rows))
     }
     said: dict[tuple[str, ...], set[str]] = {}
     for row, label, person in zip(fields, labels, people or [""] * len(fields), strict=True):
-        if (label or "").strip() and (key := _key(row)) not in known:
+        if (label or "").strip() and (key := row_key(row)) not in known:
             said.setdefault(key, set()).add(person)
     return _heard([_one(persons) for persons in said.values()], seed=0)[1]
 
@@ -178,7 +178,7 @@ def assemble(
     sides = old.column(old.num_columns - 1).to_pylist()
     kept = [row for row, side in enumerate(sides) if side in ("train", "validation", "test")]
     seen = {
-        _key(row): sides[at]
+        row_key(row): sides[at]
         for at, row in zip(kept, _cells(old, inputs, kept), strict=True)
     }
     labels = new.column(target).to_pylist()
@@ -186,7 +186,7 @@ def assemble(
     left = new.num_rows - len(answered)
     if left:
         notes.append(f"{left:,} new rows have no label and are left out.")
-    keys = [_key(row) for row in _cells(new, inputs, answered)]
+    keys = [row_key(row) for row in _cells(new, inputs, answered)]
     added, aside = _added(answered, keys, seen.keys(), people, seed)
     notes += aside
     if len(added) < 2:
@@ -266,10 +266,10 @@ def vault_rows(
         labels = table.column(target).take(numbers(tests)).to_pylist()
         fields, own = [], []
         for cells, label in zip(_cells(table, inputs, tests), labels, strict=True):
-            if _key(cells) not in seen and (label or "").strip():
+            if row_key(cells) not in seen and (label or "").strip():
                 fields.append(cells)
                 own.append(label.strip())
-            seen.add(_key(cells))
+            seen.add(row_key(cells))
         if fields:
             found[version] = fields, own
     return found
@@ -284,7 +284,7 @@ def learned(table: pa.Table, inputs: Sequence[str]) -> frozenset[tuple[str, ...]
     """
     sides = table.column(table.num_columns - 1).to_pylist()
     rows = [row for row, side in enumerate(sides) if side in ("train", "validation")]
-    return frozenset(map(_key, _cells(table, inputs, rows)))
+    return frozenset(map(row_key, _cells(table, inputs, rows)))
 
 
 def _cells(
@@ -298,9 +298,3 @@ def _cells(
         for name in names
     ]
     return list(zip(*columns, strict=True))
-
-
-def _key(row: Sequence[str]) -> tuple[str, ...]:
-    """What two rows share that say the same: blanks and capitals aside; of a picture its bytes,
-    which a journal holds as themselves and a version by their hash."""
-    return tuple(" ".join(by_hash(cell).split()).casefold() for cell in row)
