@@ -223,3 +223,13 @@ def test_fractions_without_a_scale_are_refused_as_the_version_refuses_them(resne
     Image.fromarray(np.full((40, 40), 0.5, np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ValueError, match="fractions without a scale"):
         Pixels(tmp_path / "out")([tmp_path / "f.tif"])
+
+
+@pytest.mark.parametrize("beyond", [-1, 65_536])
+def test_numbers_beyond_16_bits_are_refused_as_the_version_refuses_them(resnet, tmp_path, beyond):
+    exported(resnet, "torch", tmp_path / "out")
+    values = np.full((40, 40), 1000, np.int32)
+    values[3, 4] = beyond
+    Image.fromarray(values).save(tmp_path / "i.tif")
+    with pytest.raises(ValueError, match="whole ones from 0 to 65,535 can be read"):
+        Pixels(tmp_path / "out")([tmp_path / "i.tif"])

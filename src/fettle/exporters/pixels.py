@@ -19,6 +19,7 @@ __all__ = ["Pixels"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
 MOST_PIXELS = 50_000_000
+SIXTEEN = 65_535
 LONGEST = 4
 """Times its shorter side that a picture is kept long."""
 RESAMPLING = {
@@ -94,7 +95,11 @@ def _in_color(picture: Any) -> Any:
         raise ValueError("Its pixels are fractions without a scale; save it with 8 or 16 bits.")
     if picture.mode.startswith("I"):
         values = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(np.clip(values / 257, 0, 255).round().astype(np.uint8))
+        low, high = values.min(), values.max()
+        if low < 0 or high > SIXTEEN:
+            raise ValueError(f"Its numbers go from {low:,.0f} to {high:,.0f}; whole ones from 0 "
+                             f"to {SIXTEEN:,} can be read.")
+        picture = Image.fromarray((values / 257).round().astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         clear = picture.convert("RGBA")
         white = Image.new("RGBA", clear.size, (255, 255, 255, 255))
