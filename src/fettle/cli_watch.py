@@ -12,6 +12,7 @@ from fettle import console, options
 from fettle.core.drift import Decision, Drift
 from fettle.core.errors import SettingError
 from fettle.core.rebuilt import Rebuilt
+from fettle.core.score import Comparison, number, signed
 from fettle.options import HERE, Budget, Json, Registry, Rungs, Version
 
 __all__ = ["register", "retrain", "suggest", "take", "watch"]
@@ -118,8 +119,8 @@ def _rebuilt(made: Rebuilt) -> None:
     ))
     measure = made.measure.replace("_", " ")
     console.table("", [f"{made.version} against {made.champion}", measure, "won", "lost", ""], (
-        [one.metric, f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]", one.wins,
-         one.losses, f"{one.rows:,} rows"] for one in made.vaults
+        [one.metric, _gained(one, made.measure), one.wins, one.losses, f"{one.rows:,} rows"]
+        for one in made.vaults
     ))
     for one in made.forgotten:
         console.message(f"Forgotten: worse on the {one.metric}.")
@@ -189,14 +190,16 @@ def take(
     console.message(f"{len(found.rows):,} rows have a label, {len(found.disputed):,} are disputed, "
                     f"{found.unlabelled:,} have none.")
     for one in found.agreements:
-        kappa = "no kappa: one label throughout" if one.kappa is None else (
-            f"Cohen's kappa {one.kappa:.3f} [{one.low:.3f}, {one.high:.3f}]")
+        kappa = "no kappa: one label throughout"
+        if one.kappa is not None and one.low is not None and one.high is not None:
+            kappa = f"Cohen's kappa {_between(one.kappa, one.low, one.high)}"
         console.message(f"{one.first} and {one.second}: {one.agreed:.1%} of {one.rows:,} rows "
                         f"alike, {kappa}")
-    console.table("", ["disputed", "what was said"], (
-        [one.id, "; ".join(f"{person}: {label}" for person, label in one.said.items())]
-        for one in found.disputed
-    ))
+    if found.disputed:
+        console.table("", ["disputed", "what was said"], (
+            [one.id, "; ".join(f"{person}: {label}" for person, label in one.said.items())]
+            for one in found.disputed
+        ))
 
 
 def _schedule(
@@ -244,7 +247,7 @@ def _told(drift: Drift, decision: Decision | None) -> None:
             drift.windows[state.since].begun or drift.windows[state.since].first)
         enough = "" if last.alarm is not None else (
             f"{last.needed:,} rows are enough" if last.needed else "too few test rows")
-        lines.append([state.signal, state.state, f"{last.effect:.3f}", f"{last.p:.2g}",
+        lines.append([state.signal, state.state, number(last.effect), f"{last.p:.2g}",
                       begun or enough, last.told])
     console.table("", ["signal", "", "effect", "p, adjusted", "since", "what changed"], lines)
     last_estimate = drift.windows[-1].estimate
@@ -252,17 +255,17 @@ def _told(drift: Drift, decision: Decision | None) -> None:
     if last_estimate is not None:
         console.message(
             f"now, without labels: {last_estimate.metric.replace('_', ' ')} "
-            f"{last_estimate.value:.3f} [{last_estimate.low:.3f}, {last_estimate.high:.3f}] on the "
-            f"last {last_estimate.rows:,} rows"
+            f"{_between(last_estimate.value, last_estimate.low, last_estimate.high)} on the last "
+            f"{last_estimate.rows:,} rows"
         )
     for one in drift.judged:
         console.message(f"now, by labels ({one.stream}): {one.score}: {one.verdict}")
     if drift.labels:
         moved = sorted(drift.labels, key=lambda one: -abs(one.now - one.before))[:MOST_LABELS]
         console.table("", ["label", "given then", "now", "F1 then", "F1 now, estimated"], (
-            [one.label, f"{one.before:.1%}", f"{one.now:.1%}", f"{one.at_release.value:.3f}",
-             "" if one.expected is None else f"{one.expected.value:.3f} [{one.expected.low:.3f}, "
-             f"{one.expected.high:.3f}]"] for one in moved
+            [one.label, f"{one.before:.1%}", f"{one.now:.1%}", number(one.at_release.value),
+             "" if (now := one.expected) is None else _between(now.value, now.low, now.high)]
+            for one in moved
         ))
     for note in drift.notes:
         console.message(f"  {note}")
@@ -271,6 +274,17 @@ def _told(drift: Drift, decision: Decision | None) -> None:
         console.message(f"What to do: {decision.action}. {' '.join(decision.reasons[1:])}")
         if decision.command:
             console.message(f"  {decision.command}")
+
+
+def _between(value: float, low: float, high: float) -> str:
+    """A number with its interval."""
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def _gained(one: Comparison, measure: str) -> str:
+    """A difference with its interval, of this measure."""
+    value, low, high = (signed(end, measure) for end in (one.difference, one.low, one.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _print(value: Any) -> None:
