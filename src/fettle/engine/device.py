@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 # Of the processor library's kernels, one for each shape of a batch: a thousand are kept otherwise
-# in each of two places, which takes hundreds of megabytes and saves no time in training (measured on
+# in each of two places, which takes hundreds of megabytes and saves training no time (measured on
 # texts, whose batches have many shapes, and on convolutions, which have many shapes themselves).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
