@@ -43,7 +43,7 @@ lint: env  ## ruff and mypy
 	$(BIN)/mypy
 
 # What is measured; the other files of bench/ are what these share and the sides they run.
-MEASUREMENTS := planted_faults start text_first text_sets train_speed encode_speed ladder replay audit coverage gate serve strategies few_shot stability forgetting imbalance drift image_speed picture_folds
+MEASUREMENTS := planted_faults start text_first text_sets train_speed encode_speed ladder replay audit coverage gate serve strategies few_shot stability forgetting imbalance drift image_speed picture_folds picture_replay
 
 bench: env  ## every measurement in bench/, one after the other (hours; makes the peers' environments)
 	@for name in $(MEASUREMENTS); do \

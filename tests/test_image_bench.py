@@ -1,4 +1,4 @@
-"""What bench/image_speed.py and picture_folds.py make of their runs, without measuring anything."""
+"""What the benches of pictures make of their runs, without measuring anything."""
 
 import json
 
@@ -7,6 +7,8 @@ import pytest
 
 import image_speed
 import picture_folds
+import picture_replay
+from fettle.engine.faithful import Faithful
 from peer_pictures import Watch
 from peers import Peer
 from sets import Tuned
@@ -106,3 +108,20 @@ def test_folds_are_counted_together_whichever_rung_each_kept():
     assert found["p"] == pytest.approx(2 * (1 + 11 + 55) / 2**11)
     own = picture_folds.counted(runs, "full")
     assert (own["right"], own["wins"], own["losses"]) == (33, 2, 1)
+
+
+def test_an_epoch_with_replay_is_compared_with_one_without_and_its_exactness_is_read():
+    def top(seconds, whole, *notes):
+        rung = {"name": "top", "seconds": whole, "notes": list(notes),
+                "history": [{"seconds": one} for one in seconds]}
+        return Tuned({}, {"rungs": [rung]}, {}, {}, 1.0)
+
+    exact = Faithful(7, 0.0, 1.2e-6, 1.0, 64, "fp32")
+    found = picture_replay.figures_of(top((3.0, 4.0, 9.0), 20.0),
+                                      top((1.0, 2.0, 2.0), 8.0, exact.sentence))
+    assert found["top_epoch_speedup"] == 2.0
+    assert found["top_rung_speedup"] == 2.5
+    assert (found["replayed"], found["same_batch"], found["other_batches"]) == (1.0, 0.0, 1.2e-6)
+    refused = Faithful(7, 0.5, 0.1, 0.9, 64, "fp32")
+    found = picture_replay.figures_of(top((3.0,), 9.0), top((3.0,), 9.0, refused.sentence))
+    assert (found["replayed"], found["same_batch"]) == (0.0, 0.5)
