@@ -5,6 +5,7 @@ watched together, and an effect that is worth a person's time. Tests are two-sam
 is a sample too, and not taken for the truth.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -72,7 +73,9 @@ def numbers(reference: np.ndarray, current: np.ndarray) -> Shift:
     if not spread:
         return Shift(0.0, 1.0)
     cheap = len(reference) * len(current) <= EXACT
-    found = ks_2samp(reference, current, method="auto" if cheap else "asymp")
+    with warnings.catch_warnings():  # where the exact count overflows, scipy takes the asymptotic p
+        warnings.filterwarnings("ignore", "ks_2samp: Exact calculation", RuntimeWarning)
+        found = ks_2samp(reference, current, method="auto" if cheap else "asymp")
     return Shift(float(wasserstein_distance(reference, current)) / spread, float(found.pvalue))
 
 
@@ -103,25 +106,35 @@ def categories(
 
 
 def newcomers(
-    reference: Sequence[str] | np.ndarray, current: Sequence[str] | np.ndarray
+    reference: Sequence[str] | np.ndarray, current: Sequence[str] | np.ndarray, *,
+    rng: np.random.Generator,
 ) -> tuple[Shift, tuple[str, ...]]:
     """Categories that the reference does not have: their share of rows, p, and their names.
 
-    The chance of a new category is what Good and Turing estimate from those seen once, or one in
-    the number of rows where none was.
+    p is how often as many rows are of new categories where all rows are dealt anew to both samples.
+    A point estimate of what a sample has not seen (Good and Turing's) would not do: where classes
+    are many and rows few, how many of them are unseen varies far more than a binomial count of rows.
 
-    Source: Good, "The Population Frequencies of Species", Biometrika 40, 1953.
+    Args:
+        reference, current: one name a row.
+        rng: deals the rows.
+
+    Raises:
+        ShapeError: a sample is empty.
+
+    Source: Fisher's permutation test; "The Design of Experiments", 1935, section 21.
     """
-    from scipy.stats import binom
-
     counts, names = _table(reference, current)
+    columns, many = counts.sum(axis=0), int(counts[1].sum())
     new = counts[0] == 0
     rows = int(counts[1, new].sum())
-    chance = max(int((counts[0] == 1).sum()), 1) / int(counts[0].sum())
-    many = int(counts[1].sum())
     order = np.argsort(-counts[1, new], kind="stable")
-    p = float(binom.sf(rows - 1, many, min(chance, 1.0))) if rows else 1.0
-    return Shift(rows / many, p), tuple(str(names[new][at]) for at in order)
+    told = tuple(str(names[new][at]) for at in order)
+    if not rows:
+        return Shift(0.0, 1.0), told
+    dealt = _dealt(columns, many, rng)
+    as_many = np.where(dealt == columns, columns, 0).sum(axis=1) >= rows
+    return Shift(rows / many, float(1 + as_many.sum()) / (DRAWS + 1)), told
 
 
 def embeddings(
@@ -261,9 +274,13 @@ def _chi_squared_p(counts: np.ndarray, rng: np.random.Generator) -> float:
     found = statistic(counts[1:2])[0]
     if (columns * min(share, 1 - share)).min() >= EXPECTED:
         return float(chi2.sf(found, len(columns) - 1))
-    drawn = rng.multivariate_hypergeometric(columns, counts[1].sum(), size=DRAWS,
-                                            method="marginals")
-    return float((1 + (statistic(drawn) >= found * (1 - 1e-12)).sum()) / (DRAWS + 1))
+    dealt = _dealt(columns, counts[1].sum(), rng)
+    return float((1 + (statistic(dealt) >= found * (1 - 1e-12)).sum()) / (DRAWS + 1))
+
+
+def _dealt(columns: np.ndarray, many: int, rng: np.random.Generator) -> np.ndarray:
+    """The second lines (DRAWS, categories) of tables with these margins, by chance alone."""
+    return rng.multivariate_hypergeometric(columns, many, size=DRAWS, method="marginals")
 
 
 def _directions(vectors: np.ndarray) -> np.ndarray:

@@ -203,7 +203,8 @@ def _of_labels(
     if min(len(known), len(given)) >= FEWEST:
         seen = names_in(given, several=True) | set(reference.classes)
         strange = [next(iter(sorted(set(unpacked(cell)) - seen)), "") for cell in known]
-        newcomers, names = shift.newcomers(np.full(len(given), ""), np.array(strange))
+        newcomers, names = shift.newcomers(np.full(len(given), ""), np.array(strange),
+                                           rng=rng)
         if names:
             found.append(("labels: new", "newcomers", newcomers, len(given), len(known),
                           _unseen(names)))
@@ -243,7 +244,7 @@ def _compared(
         return [(name, "numbers", shift.numbers(before, now), *sizes, told)]
     found = [(name, "categories", shift.categories(before, now, rng=rng), *sizes,
               _moved(before, now))]
-    new, names = shift.newcomers(before, now)
+    new, names = shift.newcomers(before, now, rng=rng)
     if names:
         found.append((f"{name}: new", "newcomers", new, *sizes, _unseen(names)))
     return found
