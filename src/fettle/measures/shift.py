@@ -113,7 +113,7 @@ def newcomers(
 
     p is how often as many rows are of new categories where all rows are dealt anew to both samples.
     A point estimate of what a sample has not seen (Good and Turing's) would not do: where classes
-    are many and rows few, how many of them are unseen varies far more than a binomial count of rows.
+    are many and rows few, how many of them are unseen varies far more than a binomial count.
 
     Args:
         reference, current: one name a row.
