@@ -55,7 +55,7 @@ def test_the_head_is_solved_on_the_tuned_encoder_by_the_rows_that_taught_alone(t
     np.testing.assert_allclose(
         climbed.network.head.linear.weight.detach().numpy(), head.weight, rtol=1e-4, atol=1e-5)
     assert climbed.outputs.shape == (16, 2)
-    assert climbed.chosen == {"pooling": "mean", "l2": chosen.l2, "epoch": 3}
+    assert climbed.chosen == {"pooling": "mean", "l2": chosen.l2, "epoch": 4}  # over 32 rows of 48
 
 
 def test_what_is_saved_is_what_was_judged(tmp_path):
@@ -102,6 +102,19 @@ def test_what_learns_does_not_see_the_rows_it_is_judged_by(tmp_path):
     first, _ = watched(climb(ground, chosen))
     second, _ = watched(climb(other, chosen))
     assert same(first.network, second.network)
+
+
+def test_an_epoch_with_a_loss_that_is_enough_is_the_last(tmp_path):
+    ground, chosen = stand(tmp_path)
+    whole, _ = watched(climb(ground, chosen, epochs=25, enough=0.0))
+    losses = [epoch.train_loss for epoch in whole.history]
+    assert len(losses) == 38  # 25 over all rows
+    enough = 0.7 * losses[0]
+    other = dataclasses.replace(ground, folder=tmp_path / "b")
+    stopped, _ = watched(climb(other, chosen, epochs=25, enough=enough))
+    first = next(number for number, loss in enumerate(losses) if loss < enough)
+    assert [epoch.train_loss for epoch in stopped.history] == losses[: first + 1]
+    assert stopped.chosen["epoch"] == first + 1
 
 
 def test_templates_say_the_names_of_the_classes(tmp_path, monkeypatch):

@@ -1,7 +1,8 @@
 import pytest
 
 from fettle.core.parts import Strategy
-from fettle.engine.costs import matrix_weights, operations
+from fettle.core.plan import Rung
+from fettle.engine.costs import Pace, Size, matrix_weights, operations, predicted
 from fettle.strategies import DEFAULTS, STRATEGIES
 from small import network
 
@@ -52,3 +53,21 @@ def test_operations_of_one_token_by_hand(rates, start, expected):
 
 def test_a_block_in_which_nothing_may_learn_is_not_awake():
     assert operations([0, 20, 30], [0, 0, 5], (1, 1, 1), start=0) == 2 * 20 + 2 * 30 + 2 * 5
+
+
+def test_of_a_network_that_was_tried_its_own_seconds_count(tmp_path):
+    """Two blocks below the head: frozen, the first runs once and forward."""
+    found = network(tmp_path)
+    pace = Pace(forward=(1e-3, 2e-3, 3e-3), backward=(2e-3, 5e-3, 7e-3))
+    size = Size(rows=1000, tokens=10.0, classes=2, networks=1, pace=pace)
+
+    def seconds(name, rates):
+        given = Strategy(lambda blocks, epoch: rates)
+        rung = Rung(name, {"epochs": 4, "batch_rows": 1000})
+        return predicted(rung, given, size, found.card, peak=1e12, cache_limit=0).seconds
+
+    assert seconds("features", ()) == pytest.approx(3 + 1000 * 6e-3, abs=0.1)
+    # of the lowest block that learns, the weights' half of the way back
+    assert seconds("full", (1, 1, 1, 1)) == pytest.approx(2 + 4000 * (6e-3 + 13e-3), abs=0.2)
+    assert seconds("top", (0, 0, 1, 1)) == pytest.approx(2 + 4000 * (6e-3 + 7e-3 / 2), abs=0.2)
+    assert seconds("lora", (0, 0, 1, 1)) == pytest.approx(2 + 4000 * (6e-3 + 7e-4 / 2), abs=0.2)

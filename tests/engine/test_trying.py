@@ -1,5 +1,7 @@
 """Trying: gains are ratios of times, and the network is left as it was."""
 
+import time
+
 import pytest
 import torch
 
@@ -21,6 +23,7 @@ def told(network, monkeypatch, *seconds, bf16=True):
     """What is taken where the ways take so long, in turn."""
     left = iter(seconds)
     monkeypatch.setattr(trying, "_fastest", lambda run: next(left))
+    monkeypatch.setattr(trying, "_pace", lambda *given: None)
     found = trying.tried(network, BATCH, bf16=bf16)
     assert next(left, None) is None
     return found.layout, found.folded, found.precision
@@ -48,3 +51,46 @@ def test_a_way_is_taken_only_where_it_is_faster_by_the_gain(network, monkeypatch
 
 def test_bf16_is_not_tried_where_the_machine_gains_nothing_by_it(network, monkeypatch):
     assert told(network, monkeypatch, 1.0, 2.0, 0.5, bf16=False) == ("channels last", True, "fp32")
+
+
+def test_a_block_that_takes_long_forward_or_backward_is_told_apart(network, monkeypatch):
+    slow, seconds = 2, 0.02
+    first = {}
+    for name, module in network.module.named_modules():
+        first.setdefault(network.block_of(f"{name}.weight"), module)
+
+    class Slow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value):
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            time.sleep(3 * seconds)
+            return gradient
+
+    real = first[slow].forward
+
+    def forward(value):
+        time.sleep(seconds)
+        return Slow.apply(real(value))
+
+    first[slow].forward = forward
+    pace = trying._pace(network, BATCH, "fp32", seconds=trying.SHORT)
+    blocks, rows = network.blocks - 1, len(BATCH["pixels"])
+    assert (len(pace.forward), len(pace.backward)) == (blocks, blocks)
+    assert min(pace.forward) > 0
+    assert min(pace.backward) >= 0
+    for found, due in ((pace.forward, seconds), (pace.backward, 3 * seconds)):
+        assert due <= found[slow] * rows < 2 * due
+        assert sum(found) - found[slow] < found[slow]
+
+
+def test_a_small_network_is_timed_with_more_rows(network, monkeypatch):
+    ran = []
+    monkeypatch.setattr(trying, "_evaluate", lambda network, batch: ran.append(batch["pixels"]))
+    monkeypatch.setattr(trying, "_by_block", lambda network, run: (run(lambda: None), ([], []))[1])
+    monkeypatch.setattr(trying, "_train", lambda *given: None)
+    for seconds in (0.9 * trying.SHORT, trying.SHORT):
+        trying._pace(network, BATCH, "fp32", seconds)
+    assert [len(one) for one in ran] == [trying.MORE * 2, 2]

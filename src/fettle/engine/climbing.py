@@ -290,9 +290,12 @@ class One:
         return total
 
     def _done(self, history: tuple[Epoch, ...]) -> bool:
-        """Whether it has had all its epochs, or validation has not improved for too long."""
+        """Whether it has had all its epochs, or learned enough, or validation has not improved for
+        too long."""
         settings = self.rung.settings
         if len(history) >= (self.stop_after or int(settings["epochs"])):
+            return True
+        if history and history[-1].train_loss < float(settings.get("enough", 0.0)):
             return True
         if self.attempt < RESTARTS and stopping.has_collapsed(history, over=False):
             return True

@@ -32,7 +32,6 @@ def tuned(
     every = np.arange(len(ground.lesson.targets))
     wide, own = _with_templates(ground, rung)
     sides = list(ground.folds)
-    epochs = int(rung.settings["epochs"])
     notes: tuple[str, ...] = ()
     if not ground.held_out:
         sides = merged(sides, int(rung.settings["networks"]))
@@ -62,7 +61,7 @@ def tuned(
     return Climbed(
         network,
         np.concatenate(parts),
-        {"pooling": chosen.pooling, "l2": chosen.l2, "epoch": epochs},
+        {"pooling": chosen.pooling, "l2": chosen.l2, "epoch": len(histories[-1])},
         history=histories[-1],
         notes=notes,
         flops=flops,

@@ -23,8 +23,6 @@ SOLVING = 4.5e-8
 SHARE_OF_PEAK = {"features": 0.55, "lora": 0.35}
 SHARE_WHEN_TUNED = 0.50
 """Of the measured matrix products, reached on texts of the usual lengths (from bench runs)."""
-SHARE_FOR_PICTURES = 0.4
-"""Of that again for networks of pictures: kernels and depthwise maps wait for memory."""
 ADAPTERS = 0.1
 """Weights of LoRA's adapters, of those that they stand beside, roughly."""
 STEP, STEP_OF_A_BLOCK = 0.004, 0.003
@@ -73,7 +71,8 @@ def _for_a_square(card: Card) -> list[float]:
 
 
 def operations(
-    every: Sequence[float], learning: Sequence[float], rates: Sequence[float], *, start: int
+    every: Sequence[float], learning: Sequence[float], rates: Sequence[float], *, start: int,
+    back: Sequence[float] | None = None,
 ) -> float:
     """Floating-point operations for one token of one epoch.
 
@@ -81,14 +80,16 @@ def operations(
         every, learning: weights by block, from input to head.
         rates: of this epoch, by block; 0.0 is frozen.
         start: the first block that runs; below it all is replayed.
+        back: what the gradient of what came in costs by block, where that is not as much.
     """
+    back = every if back is None else back
     awake = [block for block, rate in enumerate(rates) if rate > 0.0 and learning[block]]
     lowest = min(awake, default=len(rates))
     total = 0.0
     for block in range(start, len(rates)):
         total += 2 * every[block]
         if block > lowest:
-            total += 2 * every[block]
+            total += 2 * back[block]
         if block in awake:
             total += 2 * learning[block]
     return total
@@ -120,6 +121,17 @@ def state_bytes(card: Card, size: "Size", block: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a network of pictures took on a few of them: kernels and depthwise maps wait for
+    memory, so operations alone say too little."""
+
+    forward: tuple[float, ...]
+    """Seconds for one picture in each block below the head."""
+    backward: tuple[float, ...]
+    """The same, for the gradients of what came in and of the weights together."""
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """What the cost of a rung depends on beside the model."""
 
@@ -133,6 +145,8 @@ class Size:
     """Of each row, that frozen blocks run on once to be replayed."""
     live: int = 0
     """Last epochs in which they run all the same."""
+    pace: Pace | None = None
+    """Of the network, where it was tried."""
 
 
 def predicted(
@@ -144,45 +158,64 @@ def predicted(
         rung, strategy: of one name.
         size: of the rows.
         card: of the network.
-        peak: measured matrix products in the run's precision, operations a second.
+        peak: measured matrix products in the run's precision, operations a second. Of a network
+            that was tried, its own pace counts instead.
         cache_limit: bytes that kept states may take; what does not fit is not replayed.
     """
-    inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
-    blocks = max(card.blocks, 1)
-    every = [0.0, *(inside / blocks,) * blocks, float(card.width * size.classes)]
-    if card.operations:
-        every = [*_for_a_square(card), card.width * size.classes / size.tokens]
-        inside, peak = int(sum(every[:-1])), peak * SHARE_FOR_PICTURES
-    tokens = size.tokens * size.rows
-    base = 600e6 + 8 * card.parameters
+    every, back = _work(card, size, peak)
+    tokens, base = size.tokens * size.rows, 600e6 + 8 * card.parameters
+    forward = peak * (SHARE_OF_PEAK["features"] if size.pace is None else 1.0)
     if rung.strategy == "features":
-        forward = 2 * inside * tokens / (peak * SHARE_OF_PEAK["features"])
-        seconds = 3.0 + forward + SOLVING * size.rows * card.width * size.classes
+        seconds = 3.0 + 2 * sum(every[:-1]) * tokens / forward
+        seconds += SOLVING * size.rows * card.width * size.classes
         return Cost("features", round(seconds, 1), int(base + 12 * size.rows * card.width))
     epochs = int(rung.settings["epochs"])
     starts = tuple(
         block for block in replayed_blocks(strategy, blocks=len(every), epochs=epochs)
         if (1 + size.views) * state_bytes(card, size, block) <= cache_limit
     )
-    adapters = [one * ADAPTERS for one in every] if rung.strategy == "lora" else every
+    adapters, weights = back, [*_weights(card), every[-1]]
+    if rung.strategy == "lora":
+        adapters, weights = ([one * ADAPTERS for one in row] for row in (every, weights))
+    views = 2 * sum(every[: max(starts, default=0)]) * size.views * tokens / forward
     work, awake, lowest, most = 0.0, 0.0, len(every), 0
-    work += 2 * sum(every[: max(starts, default=0)]) * size.views * tokens
     for epoch in range(epochs):
         rates = strategy.rates(len(every), epoch)
         lowest = min([lowest, *(block for block, rate in enumerate(rates) if rate > 0.0)])
         start = max((one for one in starts if one <= lowest), default=0)
         start = 0 if epoch >= epochs - size.live else start
-        work += operations(every, adapters, rates, start=start) * tokens
-        awake = max(awake, sum(w for w, rate in zip(adapters, rates, strict=True) if rate > 0.0))
+        work += operations(every, adapters, rates, start=start, back=back) * tokens
+        awake = max(awake, sum(one for one, rate in zip(weights, rates, strict=True) if rate > 0.0))
         most = max(most, sum(rate > 0.0 for rate in rates[1:-1]))
     share = SHARE_OF_PEAK.get(rung.strategy, SHARE_WHEN_TUNED)
+    share = share if size.pace is None else 1.0
     steps = epochs * size.rows / int(rung.settings["batch_rows"])
     step = awake * 28 / 20e9 + STEP + STEP_OF_A_BLOCK * most
-    seconds = (work / (peak * share) + steps * step + RUNG) * size.networks
+    seconds = views + (work / (peak * share) + steps * step + RUNG) * size.networks
     if rung.settings.get("rate_by") == "find":  # as many steps of the first epoch, once
         rates = strategy.rates(len(every), 0)
         start = max((one for one in starts if all(rate == 0.0 for rate in rates[:one])), default=0)
-        one = operations(every, adapters, rates, start=start) * size.tokens
+        one = operations(every, adapters, rates, start=start, back=back) * size.tokens
         rows = min(int(rung.settings["batch_rows"]), size.rows)
         seconds += RANGE_STEPS * (rows * one / (peak * share) + step)
     return Cost(rung.strategy, max(round(seconds, 1), 0.1), int(base + 24 * awake + ACTIVATIONS))
+
+
+def _work(card: Card, size: Size, peak: float) -> tuple[list[float], list[float]]:
+    """Multiplications for one token, by block: of a pass forward, and of each of the two gradients;
+    where the pace is known, those that this peak does in as long."""
+    head = card.width * size.classes / (size.tokens if card.operations else 1.0)
+    if size.pace is None:
+        every = [*_weights(card), head]
+        return every, every
+    one = peak / 2 / size.tokens
+    return ([*(seconds * one for seconds in size.pace.forward), head],
+            [*(seconds * one / 2 for seconds in size.pace.backward), head])
+
+
+def _weights(card: Card) -> list[float]:
+    """Roughly, the weights of each block below the head; of pictures, multiplications."""
+    if card.operations:
+        return _for_a_square(card)
+    inside = max(card.parameters - 30_000 * card.width, card.parameters // 4)
+    return [0.0, *(inside / max(card.blocks, 1),) * max(card.blocks, 1)]

@@ -6,11 +6,14 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import nn
 
 from fettle.core.parts import Network
 from fettle.core.plan import Pictures
+from fettle.engine.costs import Pace
 from fettle.engine.device import autocast
 
 __all__ = ["Tried", "tried"]
@@ -18,6 +21,8 @@ __all__ = ["Tried", "tried"]
 Batch = dict[str, torch.Tensor]
 TIMES = 3
 """Passes of each kind; the fastest counts: a storm makes passes slower, never faster."""
+MORE, SHORT = 4, 1.0
+"""Times as many rows to time each block with, where training on the few takes less seconds."""
 LONG = 2.0
 """Seconds after which no further pass is made."""
 GAIN = 1.1
@@ -31,6 +36,7 @@ class Tried:
     precision: str
     layout: str
     folded: bool
+    pace: Pace
     sentence: str
 
 
@@ -58,14 +64,85 @@ def tried(network: Network, batch: Batch, *, bf16: bool) -> Tried:
             f"on a few pictures as with its channels first, and norms with fixed statistics "
             f"folded into the kernels before them made it {plain / merged:.1f} times as fast")
     precision = "fp32"
+    learner.run_on(Pictures(0, layout=layout, folded=folded))
     if bf16:
-        learner.run_on(Pictures(0, layout=layout, folded=folded))
-        gain = min(best / seconds(layout, folded, "bf16"), _gain_when_asked(learner, batch))
+        half = seconds(layout, folded, "bf16")
+        gain = min(best / half, _gain_when_asked(learner, batch))
         precision = "bf16" if gain >= GAIN else "fp32"
+        best = half if precision == "bf16" else best
         said += f", bf16 {gain:.1f} times"
     taken = (f"It runs in {precision} with its {layout}, {'' if folded else 'not '}folded; {GAIN} "
              "is asked of what is not usual.")
-    return Tried(precision, layout, folded, f"{said}. {taken}")
+    pace = _pace(learner, batch, precision, best)
+    return Tried(precision, layout, folded, pace, f"{said}. {taken}")
+
+
+def _pace(network: Network, batch: Batch, precision: str, seconds: float) -> Pace:
+    """How long each block takes for one row, each of its fastest pass.
+
+    Args:
+        network: as it will be run.
+        batch: a few rows; of a small network, several times as many are run: so few leave it idle.
+        precision: to run in.
+        seconds: that training on them took.
+    """
+    times = MORE if seconds < SHORT else 1
+    batch = {name: torch.cat([rows] * times) for name, rows in batch.items()}
+    rows = len(next(iter(batch.values())))
+    asked = network.in_precision(precision)
+    forward, _ = _by_block(asked, lambda _: _evaluate(asked, batch))
+    taught, backward = _by_block(network, lambda turn: _train(network, batch, precision, turn))
+    return Pace(
+        tuple(one / rows for one in forward),
+        tuple((max(more - plain, 0.0) + back) / rows
+              for more, plain, back in zip(taught, forward, backward, strict=True)),
+    )
+
+
+def _by_block(
+    network: Network, run: Callable[[Callable[[], None]], None]
+) -> tuple[list[float], list[float]]:
+    """Seconds in each block below the head, forward and backward, of some passes.
+
+    Args:
+        network: that runs.
+        run: one pass; it calls what it is given where it turns back.
+    """
+    first: dict[int, nn.Module] = {}
+    for name, module in network.module.named_modules():
+        first.setdefault(network.block_of(f"{name}.weight"), module)
+    last = network.blocks - 1
+    entered: dict[int, float] = {}
+    returned: dict[int, float] = {}
+    passes: list[tuple[list[float], list[float]]] = []
+
+    def enter(block: int, _: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        entered.setdefault(block, time.perf_counter())
+        if args[0].requires_grad:
+            args[0].register_hook(lambda _: returned.update({block: time.perf_counter()}))  # type: ignore[no-untyped-call]
+
+    def timed() -> None:
+        entered.clear()
+        returned.clear()
+        entered[0] = time.perf_counter()
+        run(lambda: entered.update({last: time.perf_counter()}))
+        returned[0] = time.perf_counter()
+        returned[last] = entered.setdefault(last, returned[0])
+        for block in reversed(range(last)):
+            returned.setdefault(block, returned[block + 1])
+        passes.append(([entered[one + 1] - entered[one] for one in range(last)],
+                       [returned[one] - returned[one + 1] for one in range(last)]))
+
+    hooks = [first[block].register_forward_pre_hook(partial(enter, block))
+             for block in range(1, last)]
+    try:
+        _fastest(timed)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    forward, backward = zip(*passes[1:], strict=True)
+    return ([min(one) for one in zip(*forward, strict=True)],
+            [min(one) for one in zip(*backward, strict=True)])
 
 
 def _gain_when_asked(network: Network, batch: Batch) -> float:
@@ -80,10 +157,13 @@ def _evaluate(network: Network, batch: Batch) -> None:
         network.taps(batch, (network.card.pooling,))
 
 
-def _train(network: Network, batch: Batch, precision: str) -> None:
+def _train(
+    network: Network, batch: Batch, precision: str, turn: Callable[[], None] = lambda: None
+) -> None:
     network.module.zero_grad(set_to_none=True)
     with autocast(precision):
         found = network.taps(batch, (network.card.pooling,))[network.card.pooling]
+    turn()
     found.square().mean().backward()  # type: ignore[no-untyped-call]
 
 

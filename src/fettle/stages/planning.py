@@ -17,7 +17,7 @@ from fettle.core.split import Split
 from fettle.core.task import Task
 from fettle.engine import costs
 from fettle.engine.allotting import allotted
-from fettle.engine.costs import Size
+from fettle.engine.costs import Pace, Size
 from fettle.modalities import ENCODERS, showing, wording
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.strategies.contrastive import epochs_for
@@ -68,10 +68,11 @@ def plan(
     reasons.append(why)
     tokens, mean_tokens, pictures, texts, why_shown = _read(dataset, split, card, settings)
     reasons += why_shown
-    precision, pictures, why_so = _precision(machine, card, pictures)
+    precision, pictures, pace, why_so = _precision(machine, card, pictures)
     reasons += why_so if machine.calm else [*why_so, BUSY]
     cache_limit = CACHE_LIMIT if settings.cache_limit is None else settings.cache_limit
-    size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6)
+    size = Size(len(split.learners), mean_tokens, asked.outputs, 1 if split.validation else 6,
+                pace=pace)
     settings, why_given = _handed_on(settings, card)
     rungs = _rungs(settings, asked, card, size.rows)
     pictures, size, why_views = _viewed(pictures, rungs, size, card, cache_limit)
@@ -304,19 +305,19 @@ def _read(
 
 def _precision(
     machine: Machine, card: Card, pictures: Pictures | None
-) -> tuple[str, Pictures | None, list[str]]:
-    """bf16 or fp32, how pictures lie in memory, and why."""
+) -> tuple[str, Pictures | None, Pace | None, list[str]]:
+    """bf16 or fp32, how pictures lie in memory, how long they take, and why."""
     if pictures is not None:
         found = _tried(card, pictures, machine)
         made = replace(pictures, layout=found.layout, folded=found.folded)
-        return found.precision, made, [f"{card.name}: {found.sentence}"]
+        return found.precision, made, found.pace, [f"{card.name}: {found.sentence}"]
     speed = machine.flops_bf16 / machine.flops_fp32
     measured = (f"measured {machine.flops_bf16 / 1e9:.0f} against {machine.flops_fp32 / 1e9:.0f} "
                 f"GFLOP/s in fp32")
     why = f"Everything runs in fp32: bf16 is not faster here ({measured})."
     if machine.bf16:
         why = f"Matrix products run in bf16: {measured} on this machine ({speed:.1f}x)."
-    return "bf16" if machine.bf16 else "fp32", None, [why]
+    return "bf16" if machine.bf16 else "fp32", None, None, [why]
 
 
 def _tried(card: Card, pictures: Pictures, machine: Machine) -> "Tried":

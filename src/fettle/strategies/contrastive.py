@@ -22,18 +22,20 @@ DEFAULTS: dict[str, Setting] = {
     **usual_without("loss", "label_smoothing", "head", "reinit_top", "stop_by", "patience",
                     "head_rate", "rate_by"),
     "rate": 1e-4,
+    "schedule": "constant",
     "slower": 1.0,
     "batch_rows": 64,
     "epochs": 30,
-    "word_embeddings": "tuned",
+    "enough": 0.1,
     "templates": 0,
     "networks": 2,
 }
 """`templates` rows "This sentence is LABEL" a class are learned from beside the labelled ones, and
-`networks` networks are tuned to be judged where no row is held out. Planning shortens the epochs
-where there are more rows."""
+`networks` networks are tuned to be judged where no row is held out. An epoch with a loss below
+`enough` is the last one: classes are apart then, and what follows fits the few rows alone, at the
+cost of others. Planning shortens the epochs where there are more rows."""
 FEWEST_STEPS, ROWS_A_STEP = 30, 10
-"""Steps: 30, and one more for every ten rows."""
+"""Steps: 30, and one more for every ten rows, at most."""
 
 
 def contrastive(settings: Mapping[str, Setting]) -> Strategy:
@@ -95,6 +97,6 @@ class Pairs:
 
 
 def epochs_for(rows: int, batch_rows: int) -> int:
-    """So many epochs over these rows make the steps that few labels need."""
+    """So many epochs over these rows make the steps that few labels need at most."""
     steps = FEWEST_STEPS + rows / ROWS_A_STEP
     return max(round(steps / max(-(-rows // batch_rows), 1)), 1)

@@ -27,6 +27,7 @@ WHY: dict[str, str] = {
     "batch_rows of contrastive": "every pair of a batch counts, so twice the rows make four times "
                                  "the pairs",
     "schedule": "most peers take it or a line",
+    "schedule of contrastive": "when it has learned enough is not known before",
     "warmup": "share of the steps in which the rate rises: steadier on few rows (Mosbach 2021)",
     "cycles": "counts for the schedules restarts and cyclical alone",
     "loss": "every row counts alike; weighted and adjusted favor rare classes and must be asked "
@@ -43,7 +44,6 @@ WHY: dict[str, str] = {
     "word_embeddings": "most words of a set are rare, and moving those that occur away from those "
                        "that do not overfits; it also saves a good part of a step",
     "word_embeddings of scratch": "at random they say nothing",
-    "word_embeddings of contrastive": "as in SetFit: few steps move them little",
     "head": "it can be solved, so that training begins from a good one",
     "reinit_top": "beginning blocks at random helps masked language models on few rows, and harms "
                   "sentence encoders",
@@ -55,6 +55,7 @@ WHY: dict[str, str] = {
     "head_decay": "what the paper tried first (Li 2018)",
     "window": "share of the steps that the average looks back",
     "ingredients": "as many as AutoGluon tries",
+    "enough": "classes are apart then; going on made other rows of three sets worse",
     "templates": "label names help where they mean something, and that must be said",
     "networks": "where no row is held out: two halves say how good it is at the least cost",
 }
