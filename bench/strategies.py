@@ -1,7 +1,7 @@
 """Every strategy on four text sets, same splits, three seeds: score, seconds, memory.
 
-    FETTLE_DATA=... .venv/bin/python bench/strategies.py [NAME ...] [--rows N] [--seeds 3]
-        [--rungs A,B]
+    FETTLE_DATA=... .venv/bin/python bench/strategies.py [NAME ...] [--rows N] [--test-rows N]
+        [--seeds 3] [--rungs A,B]
 
 Runs `fettle tune --rungs ...` on banking77, sst2, sms_spam and medical_abstracts (or those named),
 once a seed; training and test rows are the same for all. For each rung and set: test accuracy of
@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--rows", type=int, help="of the training rows; all where not given")
+    parser.add_argument("--test-rows", type=int, help="all where not given")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rungs", default=usual)
     asked = parser.parse_args()
@@ -76,7 +77,7 @@ def main() -> None:
             folder = Path(place)
             learn, judge = sides(data, name)
             train = written(folder / "train.csv", some(learn, asked.rows or len(learn)))
-            test = written(folder / "test.csv", judge)
+            test = written(folder / "test.csv", some(judge, asked.test_rows or len(judge)))
             runs = [
                 tuned_on(train, test, folder / str(seed), more=(
                     "--rungs", asked.rungs, "--seed", str(seed), "--no-keep-rows"))
