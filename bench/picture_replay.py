@@ -1,17 +1,18 @@
 """Replay on pictures, by architecture: what an epoch of `top` takes with it and without.
 
-    FETTLE_DATA=... .venv/bin/python bench/picture_replay.py [--only resnet50,vgg11_bn]
+    FETTLE_DATA=... .venv/bin/python bench/picture_replay.py [--only resnet50,keras:VGG16]
         [--rows 300] [--test-rows 60] [--epochs 4]
 
-Networks of timm at their real size, weights random (no hub is asked), pictures of cifar10_small at
-96 pixels (Inception 128). `fettle tune --rungs top` twice each, with --cache-limit 0 and as it
-comes, in one home. Printed are the median seconds of an epoch of both, those of the whole rung with
-the frozen pass, and what the run itself found of replay's exactness. Weights are random, so scores
-say nothing and are not shown.
+Networks of timm, torchvision and keras.applications at their real size, weights random (no hub is
+asked), pictures of cifar10_small at 96 pixels (Inception 128). `fettle tune --rungs top` twice each,
+with --cache-limit 0 and as it comes, in one home. Printed are the median seconds of an epoch of
+both, those of the whole rung with the frozen pass, and what the run itself found of replay's
+exactness. Weights are random, so scores say nothing and are not shown.
 """
 
 import argparse
 import json
+import os
 import re
 import tempfile
 import zipfile
@@ -27,12 +28,49 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "resnet18": {}, "resnet50": {}, "mobilenetv2_100": {}, "efficientnet_b0": {}, "vgg11_bn": {},
     "inception_v3": {"side": 128}, "densenet121": {}, "convnext_tiny": {},
     "vit_tiny_patch16_224": {"img_size": 96}, "swin_tiny_patch4_window7_224": {"img_size": 96},
+    "torchvision:vgg16": {"init_weights": False}, "torchvision:swin_t": {},
+    "torchvision:inception_v3": {"aux_logits": False, "init_weights": False},
+    "keras:ResNet50": {}, "keras:VGG16": {}, "keras:InceptionV3": {"side": 128},
 }
-"""timm's names, and what each needs to read pictures of this size."""
+"""timm's names or those of others, and what each needs to read pictures of this size."""
 SIDE = 96
+FACTORY = """import torch
+import torchvision
 
 
-def network_of(folder: Path, name: str, *, side: int = SIDE, **arguments: Any) -> Path:
+def network():
+    torch.manual_seed(0)
+    return torchvision.models.{name}(weights=None, num_classes=10, **{arguments!r})
+"""
+
+
+def network_of(folder: Path, name: str, **arguments: Any) -> str:
+    """A random network, and what `--model` calls it.
+
+    Args:
+        folder: that it may be written in; on the path that modules are imported from.
+        name: of timm's; torchvision:NAME or keras:NAME.
+        arguments: to make it with.
+    """
+    library, _, own = name.rpartition(":")
+    if library == "torchvision":
+        (folder / f"{own}_of_torchvision.py").write_text(
+            FACTORY.format(name=own, arguments=arguments))
+        return f"{own}_of_torchvision:network"
+    if library == "keras":
+        os.environ["KERAS_BACKEND"] = "torch"
+        import keras
+
+        keras.utils.set_random_seed(0)
+        side = arguments.pop("side", SIDE)
+        made = getattr(keras.applications, own)(
+            weights=None, classes=10, input_shape=(side, side, 3), **arguments)
+        made.save(folder / f"{own}.keras")
+        return str(folder / f"{own}.keras")
+    return str(timm_network(folder / name, name, **arguments))
+
+
+def timm_network(folder: Path, name: str, *, side: int = SIDE, **arguments: Any) -> Path:
     """A random network of timm's on the disk; norms moved, so that no block is idle."""
     import timm
     import torch
@@ -99,11 +137,13 @@ def main() -> None:
         folder = Path(place)
         learn = some_of(data / "cifar10_small" / "train.zip", folder / "learn", asked.rows)
         judge = some_of(data / "cifar10_small" / "test.zip", folder / "judge", asked.test_rows)
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
         for name in asked.only.split(","):
-            model = network_of(folder / name, name, **ARCHITECTURES[name])
+            model = network_of(folder, name, **ARCHITECTURES[name])
             runs = [
-                tuned_on(learn, judge, home / f"{name}-{number}", more=(
-                    "--model", str(model), "--rungs", "top", "--set", f"epochs={asked.epochs}",
+                tuned_on(learn, judge, home / f"{name.replace(':', '-')}-{number}", more=(
+                    "--model", model, "--rungs", "top", "--set", f"epochs={asked.epochs}",
                     "--no-keep-rows", *more))
                 for number, more in enumerate((PLAIN, ()))
             ]
