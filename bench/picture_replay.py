@@ -4,9 +4,9 @@
         [--rows 300] [--test-rows 60] [--epochs 4]
 
 Networks of timm, torchvision and keras.applications at their real size, weights random (no hub is
-asked), pictures of cifar10_small at 96 pixels (Inception 128). `fettle tune --rungs top` twice each,
-with --cache-limit 0 and as it comes, in one home. Printed are the median seconds of an epoch of
-both, those of the whole rung with the frozen pass, and what the run itself found of replay's
+asked), pictures of cifar10_small at 96 pixels (Inception 128). `fettle tune --rungs top` twice
+each, with --cache-limit 0 and as it comes, in one home. Printed are the median seconds of an epoch
+of both, those of the whole rung with the frozen pass, and what the run itself found of replay's
 exactness. Weights are random, so scores say nothing and are not shown.
 """
 
