@@ -11,7 +11,7 @@ from fettle.core.plan import Rung
 from fettle.core.progress import Note, finish
 from fettle.engine import climbing, contrast
 from fettle.engine.contrast import merged
-from fettle.engine.linear import solve_path
+from fettle.engine.linear import Chosen, solve_path
 from fettle.engine.predict import taps_of
 from fettle.models.network import open_saved
 from fettle.strategies import STRATEGIES
@@ -102,6 +102,23 @@ def test_what_learns_does_not_see_the_rows_it_is_judged_by(tmp_path):
     first, _ = watched(climb(ground, chosen))
     second, _ = watched(climb(other, chosen))
     assert same(first.network, second.network)
+
+
+def test_pairs_are_drawn_together_by_the_pooling_that_the_encoder_came_with(tmp_path):
+    ground, _ = stand(tmp_path)
+    both = finish(taps_of(ground.network, ground.encoder, ground.lesson.items,
+                          names=("mean", "max"), precision="fp32"))
+    wide = dataclasses.replace(ground, vectors=both)
+    trials = ({"pooling": "max", "l2": 1.0, "score": 0.9, "loss": 0.1},
+              {"pooling": "mean", "l2": 0.5, "score": 0.6, "loss": 0.4},
+              {"pooling": "mean", "l2": 0.25, "score": 0.6, "loss": 0.3})
+    other = Chosen("max", 1.0, np.zeros((16, 2)), 0.9, trials)
+    climbed, _ = watched(climb(wide, other))
+    assert (climbed.chosen["pooling"], climbed.chosen["l2"]) == ("mean", 0.25)
+    assert climbed.network.head.pooling == "mean"
+    alone = dataclasses.replace(ground, vectors={"max": both["max"]}, folder=tmp_path / "b")
+    climbed, _ = watched(climb(alone, other))
+    assert climbed.network.head.pooling == "max"
 
 
 def test_an_epoch_with_a_loss_that_is_enough_is_the_last(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from engine.standing import watched
 from fettle.core.dataset import Dataset
 from fettle.core.errors import CorruptFile
-from fettle.core.plan import Rung
+from fettle.core.plan import Cost, Rung
 from fettle.core.progress import finish
 from fettle.core.run import RungResult
 from fettle.engine import climbing, linear
@@ -18,6 +18,7 @@ from fettle.engine.predict import taps_of
 from fettle.modalities import ENCODERS
 from fettle.models.network import open_saved
 from fettle.stages import training
+from fettle.strategies import DEFAULTS
 from stages.trained import climbing_only, notes, rung_of, trained
 from stories import digest
 
@@ -250,6 +251,16 @@ def test_settings_of_the_plan_are_the_ones_that_train(told, tmp_path):
     run = trained(told, tmp_path, plan=replace(told.plan, rungs=(features,)))
     assert run.rung("features").chosen == {"pooling": "cls", "l2": 0.1}
     assert run.poolings == ("cls",)
+
+
+def test_where_pairs_alone_are_learned_only_the_encoder_s_own_pooling_is_looked_at(told, tmp_path):
+    pairs = Rung("contrastive", {**DEFAULTS["contrastive"], "epochs": 1})
+    run = trained(told, tmp_path / "a", plan=replace(told.plan, rungs=(pairs,)))
+    assert run.poolings == (told.card.pooling,)
+    both = (rung_of(told, "features"), pairs)
+    run = trained(told, tmp_path / "b", plan=replace(
+        told.plan, rungs=both, predicted=(*told.plan.predicted, Cost("contrastive", 1.0, 1))))
+    assert run.poolings == ("mean", "cls", "max")
 
 
 def test_rows_of_one_group_stand_on_one_side_of_every_fold(told_of_few):

@@ -30,6 +30,7 @@ def tuned(
     be judged: each learns from fewer rows than the one that is kept, and is judged none too well.
     """
     every = np.arange(len(ground.lesson.targets))
+    chosen = _as_trained(ground, chosen)
     wide, own = _with_templates(ground, rung)
     sides = list(ground.folds)
     notes: tuple[str, ...] = ()
@@ -67,6 +68,17 @@ def tuned(
         flops=flops,
         training_seconds=sum(epoch.seconds for history in histories for epoch in history),
     )
+
+
+def _as_trained(ground: Ground, chosen: Chosen) -> Chosen:
+    """The choice with the pooling that the encoder came with: among others few rows choose by
+    chance, and pairs were drawn together by this one before."""
+    own = ground.network.card.pooling
+    if own == chosen.pooling or own not in ground.vectors:
+        return chosen
+    tried = [one for one in chosen.trials if one["pooling"] == own]
+    best = max(tried, key=lambda one: (float(one["score"]), -float(one["loss"])))
+    return dataclasses.replace(chosen, pooling=own, l2=float(best["l2"]))
 
 
 def _for_as_many_steps(rung: Rung, rows: int, some: int) -> Rung:

@@ -376,7 +376,9 @@ def _features_rung(plan: Plan, card: Card) -> Rung:
     for rung in plan.rungs:
         if rung.strategy == "features":
             return rung
-    own = {"poolings": card.pooling} if card.modality == "image" else {}
+    as_trained = card.modality == "image" or all(
+        STRATEGIES[rung.strategy](rung.settings).objective for rung in plan.rungs)
+    own = {"poolings": card.pooling} if as_trained else {}
     return Rung("features", {**DEFAULTS["features"], **own})
 
 
