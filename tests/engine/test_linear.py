@@ -256,6 +256,24 @@ def test_only_a_weak_end_that_scores_better_than_its_neighbour_is_said():
     assert said[1] == [], "more certain of the same answers is not better"
 
 
+@pytest.mark.parametrize(("loss", "kept"), [(0.02, "noise"), (0.021, "real")])
+def test_the_encoder_s_own_pooling_is_left_only_for_one_that_is_surely_better(loss, kept):
+    features, targets = given()
+    noise = np.random.default_rng(5).normal(size=features.shape).astype(np.float32)
+    compared = []
+
+    def loses(best, other, truth):
+        compared.append((accuracy(best, truth), accuracy(other, truth)))
+        return loss, 0.02
+
+    found = finish(choose({"noise": noise, "real": features}, targets, task=TASK, folds=halves(),
+                          l2=(1e-2, 30.0), score=accuracy, own="noise", loses=loses))
+    ((better, worse),) = compared
+    assert better > worse
+    assert found.pooling == kept
+    assert {one["l2"] for one in found.trials if one["pooling"] == kept} == {1e-2, 30.0}
+
+
 def test_poolings_of_numbers_are_compared_at_every_penalty():
     """At a weak penalty noise of few columns looks better than a faint signal among many."""
     task = Regression({"mean": 0.0, "spread": 1.0})

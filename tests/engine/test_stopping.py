@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -30,6 +31,27 @@ def test_the_best_epoch_is_the_one_of_the_best_score_then_of_the_lowest_loss():
     assert best(history, by_loss=True) == 4
     assert best(history, last=9) == 4
     assert best(epochs((None, None), (None, None))) == 2
+
+
+def test_of_epochs_within_a_standard_error_of_the_best_score_the_last_one_is_the_best():
+    history = epochs((0.5, 0.9), (0.83, 0.3), (0.80, 0.5), (0.79, 0.4), (0.74, 0.6))
+    sure = [dataclasses.replace(one, deviation=0.045) for one in history]
+    assert (best(history), best(sure)) == (2, 4)
+    assert best([dataclasses.replace(one, deviation=0.02) for one in history]) == 2
+    assert best(sure, by_loss=True) == 2
+    assert best(sure[:1]) == 1
+    assert out_of_patience(sure, 3)  # counted from the second
+    assert not out_of_patience(sure, 4)
+
+
+def test_a_watch_says_how_sure_the_score_is():
+    outputs, targets = np.array([[2.0, 0.0]] * 3 + [[0.0, 2.0]]), np.array([0, 0, 1, 1])
+    watch = Watch(TWO, lambda *_: 0.75, 1.0, 1.0, lambda said, truth: len(truth) / 100)
+    assert watch(outputs, targets) == 0.75
+    assert watch.seen(epochs((0.75, 0.5))[0]).deviation == 0.04
+    plain = Watch(TWO, lambda *_: 0.75, 1.0, 1.0)
+    plain(outputs, targets)
+    assert plain.seen(epochs((0.75, 0.5))[0]).deviation == 0.0
 
 
 def test_patience_counts_from_the_best_epoch_by_what_is_asked():

@@ -37,6 +37,8 @@ class Epoch:
     seconds: float
     collapsed: bool = False
     """Every validation row was given one answer, and neither loss is better than chance."""
+    deviation: float = 0.0
+    """Standard error of the score, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ __all__ = [
 
 RESTARTS = 2
 """Of a training that collapsed; the third attempt stands as it is."""
+NORMAL = 1.96
+"""Standard errors from the middle of a 95% interval to its end."""
 OTHER_SEED = 7_919
 """Between the seeds of attempts."""
 
@@ -272,7 +274,14 @@ class One:
             own = stopping.taught_chance(taught(self.ground, self.rung, learned), learned)
         if len(judged):
             other = stopping.chance(task, learned, judged)
-        return stopping.Watch(task, self.ground.scores.get(by, self.ground.score), own, other)
+        metric, seed = self.plan.metric, self.plan.seed
+
+        def error(outputs: np.ndarray, targets: np.ndarray) -> float:
+            found = task.interval(metric, outputs, targets, seed=seed)
+            return (found.high - found.low) / (2 * NORMAL)
+
+        return stopping.Watch(task, self.ground.scores.get(by, self.ground.score), own, other,
+                              error if by == "metric" and len(judged) else None)
 
     def flops(self, teach: np.ndarray, epochs: int) -> float:
         """Useful floating-point operations of so many epochs over these rows."""

@@ -12,8 +12,8 @@ from fettle.core.parts import Card, Network, Strategy
 from fettle.core.plan import Cost, Rung
 
 __all__ = [
-    "RANGE_STEPS", "RUNG", "Size", "matrix_weights", "operations", "predicted", "replayed_blocks",
-    "state_bytes",
+    "RANGE_STEPS", "RUNG", "Pace", "Size", "matrix_weights", "operations", "predicted",
+    "replayed_blocks", "state_bytes",
 ]
 
 LOOKED_UP = ("embeddings", "word_embedding", "embed_tokens", "wte", "wpe", "shared")

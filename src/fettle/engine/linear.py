@@ -209,6 +209,8 @@ class _Search:
     tried: dict[tuple[str, float], _Tried]
     total: int
     done: int = 0
+    kept: str = ""
+    """The pooling that was decided for."""
 
     def solve(self, pooling: str, l2: Sequence[float]) -> Generator[Progress, None, None]:
         """Try this pooling with those of the penalties that it was not tried with."""
@@ -234,8 +236,21 @@ class _Search:
             self.tried[pooling, penalty] = _Tried((rank[0], rank[1]), joined[0])
 
     def best(self) -> tuple[str, float]:
-        """Pooling and penalty with the highest rank."""
-        return max(self.tried, key=lambda one: self.tried[one].rank)
+        """Pooling and penalty with the highest rank; of one pooling, where that was decided."""
+        among = [one for one in self.tried if self.kept in ("", one[0])]
+        return max(among, key=lambda one: self.tried[one].rank)
+
+    def keep(
+        self, own: str,
+        loses: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, float]],
+    ) -> None:
+        """Decide for this pooling, unless it loses more than its standard error to the best."""
+        best = self.tried[self.best()]
+        mine = self.tried[max((one for one in self.tried if one[0] == own),
+                              key=lambda one: self.tried[one].rank)]
+        judged = self.targets[np.concatenate([judge for _, judge in self.partitions[0]])]
+        loss, error = loses(best.outputs, mine.outputs, judged)
+        self.kept = own if loss <= error else self.best()[0]
 
     def further(self) -> float | None:
         """The penalty beyond the end of those tried, where that end is the best; None where the
@@ -274,12 +289,15 @@ def choose(
     score: Callable[[np.ndarray, np.ndarray], float],
     repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = (),
     grows: bool = False,
+    own: str = "",
+    loses: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, float]] | None = None,
 ) -> Generator[Progress | Note, None, Chosen]:
     """Which pooling, then which penalty: solved on each fold's first part, judged on the second.
 
-    Poolings are compared at some of the penalties (at all, where those cost next to nothing); the
-    better one is solved along all of them. An end of the penalties that is chosen is no choice:
-    they go on beyond it until it is not, or it is said.
+    Poolings are compared at some of the penalties (at all, where those cost next to nothing), and
+    the one that the encoder came with is left only for one that is better by more than a paired
+    standard error; it is then solved along all of them. An end of the penalties that is chosen is
+    no choice: they go on beyond it until it is not, or it is said.
 
     Args:
         vectors: float (rows, width) by pooling.
@@ -291,6 +309,9 @@ def choose(
         repeats: further folds of the same rows, where they are few: choices are made by the mean
             over all; the outputs are those of the first.
         grows: whether penalties beyond these may be tried; else they were asked for.
+        own: the pooling that the encoder came with.
+        loses: (best outputs, other outputs, targets) to what the other loses, and its standard
+            error.
     """
     partitions = (folds, *repeats)
     each = sum(map(len, partitions))
@@ -299,6 +320,8 @@ def choose(
     look = l2 if task.solver in CHEAP else first
     for pooling in vectors:
         yield from search.solve(pooling, look)
+    if loses is not None and own in vectors:
+        search.keep(own, loses)
     yield from search.solve(search.best()[0], l2)
     while grows and (beyond := search.further()) is not None:
         search.total += each

@@ -20,7 +20,11 @@ IN_A_ROW = 2
 
 
 def best(history: Sequence[Epoch], last: int | None = None, *, by_loss: bool = False) -> int:
-    """The best epoch's number: by score, then by loss; the last one where nothing is judged.
+    """The best epoch's number; the last one where nothing is judged.
+
+    Scores of few rows differ by chance, and a schedule that was followed to its end is the better
+    guess: of epochs within one standard error of the best score, the last one. Where there is no
+    such error, by score, then by loss.
 
     Args:
         history: at least one epoch.
@@ -29,16 +33,23 @@ def best(history: Sequence[Epoch], last: int | None = None, *, by_loss: bool = F
     """
     if last is not None or history[-1].validation_score is None:
         return history[-1].number
+    top = _top(history, by_loss=by_loss)
+    if by_loss or not top.deviation:
+        return top.number
+    enough = (top.validation_score or 0.0) - top.deviation
+    return max(one.number for one in history if (one.validation_score or 0.0) >= enough)
+
+
+def _top(history: Sequence[Epoch], *, by_loss: bool) -> Epoch:
     return max(history, key=lambda one: (
-        0.0 if by_loss else one.validation_score or 0.0, -(one.validation_loss or 0.0)
-    )).number
+        0.0 if by_loss else one.validation_score or 0.0, -(one.validation_loss or 0.0)))
 
 
 def out_of_patience(history: Sequence[Epoch], patience: int, *, by_loss: bool = False) -> bool:
-    """True once the best epoch is `patience` epochs old; never where nothing is judged."""
+    """True once the best score is `patience` epochs old; never where nothing is judged."""
     if not history or history[-1].validation_score is None:
         return False
-    return len(history) - best(history, by_loss=by_loss) >= patience
+    return len(history) - _top(history, by_loss=by_loss).number >= patience
 
 
 def has_collapsed(history: Sequence[Epoch], *, over: bool) -> bool:
@@ -84,8 +95,11 @@ class Watch:
     """The loss of chance on the rows that are learned from."""
     judged: float
     """The same on the rows that are judged."""
+    error: Callable[[np.ndarray, np.ndarray], float] | None = None
+    """The standard error of such a score."""
     _flat: bool = False
     """Whether the outputs that were scored last say nothing."""
+    _deviation: float = 0.0
 
     def __call__(self, outputs: np.ndarray, targets: np.ndarray) -> float:
         """The score of these outputs (rows, outputs)."""
@@ -93,9 +107,10 @@ class Watch:
             self.task.is_flat(outputs, targets)
             and self.task.plain_loss(outputs, targets) >= NEAR_CHANCE * self.judged
         )
+        self._deviation = self.error(outputs, targets) if self.error else 0.0
         return self.score(outputs, targets)
 
     def seen(self, epoch: Epoch) -> Epoch:
-        """The epoch that was just scored, and whether it has collapsed."""
+        """The epoch that was just scored, how sure its score is, and whether it has collapsed."""
         nothing = epoch.train_loss >= NEAR_CHANCE * self.learned
-        return replace(epoch, collapsed=self._flat and nothing)
+        return replace(epoch, collapsed=self._flat and nothing, deviation=self._deviation)

@@ -7,6 +7,7 @@ Nothing here sees a test row.
 
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +220,8 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
             {name: ready(found, ground) for name, found in ground.vectors.items()},
             ground.lesson.targets,
             task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
-            repeats=ground.repeats, grows=grows,
+            repeats=ground.repeats, grows=grows, own=ground.network.card.pooling,
+            loses=partial(ground.task.paired_loss, plan.metric, seed=plan.seed),
         )
     )
 
