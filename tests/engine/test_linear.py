@@ -89,7 +89,7 @@ def test_a_feature_that_never_changes_says_nothing(constant):
     more = np.column_stack([features, np.full(ROWS, constant, np.float32)])
     (with_it,), (without,) = solved(more, targets, 1e-2), solved(features, targets, 1e-2)
     assert (with_it.weight[:, -1] == 0).all()
-    np.testing.assert_allclose(with_it.outputs(more), without.outputs(features), atol=1e-4)
+    np.testing.assert_allclose(with_it.outputs(more), without.outputs(features), atol=1e-3)
 
 
 def test_a_class_without_a_row_is_never_said():

@@ -19,6 +19,9 @@ __all__ = [
 
 ITERATIONS = 200
 TOLERANCE = 1e-5
+"""Of the gradient's largest number."""
+CHANGE = 1e-7
+"""Of the loss, in a step: sums in fp32 are not surer."""
 FIRST_LOOK = slice(4, 5)
 """Of the penalties, the strongest first: where poolings are compared before the best one is solved
 along all of them; the first one where there are fewer."""
@@ -147,25 +150,38 @@ def _minimise(
     bias: torch.Tensor,
     penalty: float,
 ) -> int:
-    """Bring weight and bias to the minimum, in place; how many iterations it took."""
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=ITERATIONS,
-        tolerance_grad=TOLERANCE,
-        tolerance_change=1e-8,
-        history_size=10,
-        line_search_fn="strong_wolfe",
-    )
+    """Bring weight and bias to the minimum, in place; how many iterations it took.
 
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
+    By scipy's L-BFGS-B: torch's imports a compiler that nobody needs, which takes over a second.
+    """
+    from scipy.optimize import minimize  # late: the first batch does not wait for it
+
+    shape = weight.shape
+
+    def put(found: np.ndarray) -> None:
+        values = torch.from_numpy(found).to(weight.dtype)
+        with torch.no_grad():
+            weight.copy_(values[: weight.numel()].view(shape))
+            bias.copy_(values[weight.numel() :])
+
+    def at(found: np.ndarray) -> tuple[float, np.ndarray]:
+        put(found)
+        weight.grad = bias.grad = None
         loss = _mean_loss(inputs @ weight.T + bias, answers)
         loss = loss + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return float(loss.detach()), _flat(weight.grad, bias.grad)
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return int(optimizer.state[weight]["n_iter"])
+    found = minimize(at, _flat(weight.detach(), bias.detach()), jac=True, method="L-BFGS-B",
+                     options={"maxiter": ITERATIONS, "gtol": TOLERANCE, "ftol": CHANGE})
+    put(found.x)
+    return int(found.nit)
+
+
+def _flat(weight: torch.Tensor | None, bias: torch.Tensor | None) -> np.ndarray:
+    assert weight is not None, "a backward pass leaves gradients"
+    assert bias is not None
+    return torch.cat([weight.flatten(), bias]).double().numpy()
 
 
 def _mean_loss(outputs: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:

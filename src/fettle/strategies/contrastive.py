@@ -21,7 +21,7 @@ __all__ = ["DEFAULTS", "Pairs", "contrastive", "epochs_for"]
 DEFAULTS: dict[str, Setting] = {
     **usual_without("loss", "label_smoothing", "head", "reinit_top", "stop_by", "patience",
                     "head_rate", "rate_by"),
-    "rate": 1e-4,
+    "rate": 2e-4,
     "schedule": "constant",
     "slower": 1.0,
     "batch_rows": 64,

@@ -8,14 +8,15 @@ from fettle.strategies import DEFAULTS
 __all__ = ["OF_PICTURES", "WHY", "setting_reasons"]
 
 WHY: dict[str, str] = {
-    "poolings": "each costs nothing once the backbone has run, and validation chooses",
+    "poolings": "each costs nothing once the backbone has run; the encoder's own, unless validation "
+                "surely prefers another",
     "l2": "a path of solved heads from the strongest penalty to next to none; validation chooses",
     "rate": "of the top block; measured at width 384, and (384 / width)^2 of it for wider "
             "networks, which gives the usual 4e-5 at 768 and 2e-5 at 1,024",
     "rate of lora": "some 7 times that of full; LoRA's usual factor is about 10",
     "rate of bitfit": "the paper's are 1e-4 to 1e-3, and so few numbers take the highest",
     "rate of scratch": "weights that begin at random have far to go",
-    "rate of contrastive": "30 steps must do, so it is above the usual",
+    "rate of contrastive": "half of it took twice the steps, and knew other rows no better",
     "rate_by": "a range test costs 100 steps; `--learning-rate find` runs one",
     "slower": "each block's share of the rate above it: low blocks hold what holds everywhere; 0.9 "
               "is usual for base-sized networks, and 1 where few or no pre-trained weights move",
