@@ -8,8 +8,8 @@ from fettle.strategies import DEFAULTS
 __all__ = ["OF_PICTURES", "WHY", "setting_reasons"]
 
 WHY: dict[str, str] = {
-    "poolings": "each costs nothing once the backbone has run; the encoder's own, unless validation "
-                "surely prefers another",
+    "poolings": "each costs nothing once the backbone has run; the encoder's own is kept unless "
+                "another is surely better",
     "l2": "a path of solved heads from the strongest penalty to next to none; validation chooses",
     "rate": "of the top block; measured at width 384, and (384 / width)^2 of it for wider "
             "networks, which gives the usual 4e-5 at 768 and 2e-5 at 1,024",
