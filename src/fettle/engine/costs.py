@@ -176,7 +176,7 @@ def predicted(
     )
     adapters, weights = back, [*_weights(card), every[-1]]
     if rung.strategy == "lora":
-        adapters, weights = ([one * ADAPTERS for one in row] for row in (every, weights))
+        adapters, weights = ([one * ADAPTERS for one in row] for row in (back, weights))
     views = 2 * sum(every[: max(starts, default=0)]) * size.views * tokens / forward
     work, awake, lowest, most = 0.0, 0.0, len(every), 0
     for epoch in range(epochs):
