@@ -94,3 +94,17 @@ def test_a_small_network_is_timed_with_more_rows(network, monkeypatch):
     for seconds in (0.9 * trying.SHORT, trying.SHORT):
         trying._pace(network, BATCH, "fp32", seconds)
     assert [len(one) for one in ran] == [trying.MORE * 2, 2]
+
+
+def test_a_block_that_no_pass_goes_through_takes_no_time(network, monkeypatch):
+    network.module.add_module("idle", torch.nn.Identity())
+    real = network.block_of
+
+    def block_of(name):
+        found = real(name)
+        return 2 if name == "idle.weight" else 1 if found == 2 else found
+
+    monkeypatch.setattr(network, "block_of", block_of)
+    pace = trying._pace(network, BATCH, "fp32", seconds=trying.SHORT)
+    assert (pace.forward[2], pace.backward[2]) == (0, 0)
+    assert min(pace.forward[0], pace.forward[1], pace.forward[3]) > 0

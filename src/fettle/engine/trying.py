@@ -118,7 +118,7 @@ def _by_block(
 
     def enter(block: int, _: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         entered.setdefault(block, time.perf_counter())
-        if args[0].requires_grad:
+        if args and isinstance(args[0], torch.Tensor) and args[0].requires_grad:
             args[0].register_hook(lambda _: returned.update({block: time.perf_counter()}))  # type: ignore[no-untyped-call]
 
     def timed() -> None:
@@ -128,7 +128,8 @@ def _by_block(
         run(lambda: entered.update({last: time.perf_counter()}))
         returned[0] = time.perf_counter()
         returned[last] = entered.setdefault(last, returned[0])
-        for block in reversed(range(last)):
+        for block in reversed(range(last)):  # what was not seen took no time
+            entered.setdefault(block, entered[block + 1])
             returned.setdefault(block, returned[block + 1])
         passes.append(([entered[one + 1] - entered[one] for one in range(last)],
                        [returned[one] - returned[one + 1] for one in range(last)]))
