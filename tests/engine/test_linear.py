@@ -2,8 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fettle.core.progress import Note, Progress, finish
+from fettle.engine import linear
 from fettle.engine.linear import RIDGE, choose, solve_path
 from fettle.tasks.classification import Classification
 from fettle.tasks.regression import Regression
@@ -285,3 +287,18 @@ def test_poolings_of_numbers_are_compared_at_every_penalty():
     by = {(one["pooling"], one["l2"]): one["score"] for one in found.trials}
     assert by["noise", 0.01] > by["real", 0.01]
     assert len(by) == 2 * len(RIDGE)
+
+
+def test_while_a_head_is_solved_only_torch_has_threads(monkeypatch):
+    def threads():
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    real, seen = linear._mean_loss, []
+    monkeypatch.setattr(linear, "_mean_loss", lambda *two: seen.append(threads()) or real(*two))
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        if 2 not in before:
+            pytest.skip("no library here whose threads can be told from outside")
+        solved(*given(), 1e-1)
+        assert threads() == before
+    assert {count for one in seen for count in one} == {1}

@@ -5,6 +5,8 @@ The features do not change, so the head is a convex problem; it is solved, not t
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +14,9 @@ import torch
 from fettle.core.plan import Setting
 from fettle.core.progress import Note, Progress
 from fettle.core.task import Task
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 __all__ = [
     "RIDGE", "SOLVERS", "Chosen", "Solved", "choose", "path_for", "ridge_path", "solve_path",
@@ -172,10 +177,22 @@ def _minimise(
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), _flat(weight.grad, bias.grad)
 
-    found = minimize(at, _flat(weight.detach(), bias.detach()), jac=True, method="L-BFGS-B",
-                     options={"maxiter": ITERATIONS, "gtol": TOLERANCE, "ftol": CHANGE})
+    with _pools().limit(limits=1, user_api="blas"):
+        found = minimize(at, _flat(weight.detach(), bias.detach()), jac=True, method="L-BFGS-B",
+                         options={"maxiter": ITERATIONS, "gtol": TOLERANCE, "ftol": CHANGE})
     put(found.x)
     return int(found.nit)
+
+
+@cache
+def _pools() -> "ThreadpoolController":
+    """The threads of the libraries that are loaded. scipy's sums have some ten thousand numbers:
+    its threads bring nothing there, and waiting for more they take the cores from torch's, which
+    made heads three times as slow. With one, no sum hangs on the number of cores either."""
+    import scipy.linalg  # noqa: F401 - its library is among them
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _flat(weight: torch.Tensor | None, bias: torch.Tensor | None) -> np.ndarray:
