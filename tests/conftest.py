@@ -41,6 +41,18 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def small_stories() -> Iterator[None]:
+    """A validation part is carved off smaller sets than usual, so that stories of both kinds are
+    quick to tell."""
+    from fettle.stages import splitting
+    from stories import FEWEST
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "FEWEST_FOR_VALIDATION", FEWEST)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What this machine has kept changes no test, and no test changes what it keeps."""
     with pytest.MonkeyPatch.context() as patch:

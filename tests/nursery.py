@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from patience import PATIENCE
-from stories import Done
+from stories import SMALL, Done
 
-SERVED = """
+SERVED = f"""
+{SMALL}
 import nursery
 nursery.serve()
 """

@@ -29,6 +29,10 @@ OWN = {
 NEUTRAL = ("my", "is")
 NAMES = tuple(OWN)
 Row = tuple[str, str]
+FEWEST = 200
+SMALL = f"from fettle.stages import splitting; splitting.FEWEST_FOR_VALIDATION = {FEWEST}; "
+"""Stories are small: from so many learning rows on they have a validation part, also where they are
+told in a process of its own."""
 
 
 def texts_and_labels(
@@ -137,7 +141,8 @@ def _started(
 ) -> subprocess.Popen[str]:
     told = {"XDG_CACHE_HOME": str(machine), "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
     return subprocess.Popen(
-        [sys.executable, "-c", "from fettle.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", SMALL + "from fettle.cli import main; main()",
+         *map(str, arguments)],
         cwd=folder, env={**os.environ, **told, **environment}, text=True, preexec_fn=before,
         stdin=subprocess.PIPE if input else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -8,8 +8,12 @@ from hypothesis import strategies as st
 from fettle.core.audit import Audit, LeftOut
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SplitError
+from fettle.stages import splitting
 from fettle.stages.auditing import audit
 from fettle.stages.splitting import split
+
+USUAL = splitting.FEWEST_FOR_VALIDATION
+"""Before conftest lowers it for small stories."""
 
 
 def rows_of(texts, labels, parts=None):
@@ -133,14 +137,15 @@ def test_with_a_given_validation_part_an_eighth_of_the_rest_is_the_test():
     assert (len(sides.train), len(sides.vault.sealed)) == (280, 40)
 
 
-def test_under_200_learning_rows_no_validation_part_is_carved_off():
-    few = split_of(rows_of(*beside(plain(199), plain(20, part="test"))))
-    enough = split_of(rows_of(*beside(plain(200), plain(20, part="test"))))
+def test_under_600_learning_rows_no_validation_part_is_carved_off(monkeypatch):
+    monkeypatch.setattr(splitting, "FEWEST_FOR_VALIDATION", USUAL)
+    few = split_of(rows_of(*beside(plain(599), plain(20, part="test"))))
+    enough = split_of(rows_of(*beside(plain(600), plain(20, part="test"))))
 
     assert few.validation == ()
-    assert len(few.train) == 199
+    assert len(few.train) == 599
     assert any("out of fold" in note for note in few.notes)
-    assert len(enough.validation) == 29  # 200 / 7 is 28.6
+    assert len(enough.validation) == 86  # 600 / 7 is 85.7
 
 
 def test_the_learning_rows_do_not_depend_on_what_the_test_rows_say():

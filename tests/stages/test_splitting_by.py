@@ -13,6 +13,7 @@ from fettle.core.audit import Audit
 from fettle.core.dataset import Dataset, Schema
 from fettle.core.errors import SettingError, SplitError
 from fettle.core.split import Split, Vault
+from fettle.stages import splitting
 from fettle.stages.auditing import audit
 from fettle.stages.splitting import split
 
@@ -156,6 +157,12 @@ def test_the_newest_rows_judge_and_the_newest_of_the_rest_tune():
     assert max(when(sides.validation)) < min(when(sides.vault.sealed))
     assert told(sides, "The test part is the 100 rows that are newest by 'when', from "
                        f"{min(when(sides.vault.sealed))} on")
+
+
+def test_newest_rows_tune_where_folds_would_tune_otherwise(monkeypatch):
+    monkeypatch.setattr(splitting, "FEWEST_FOR_VALIDATION", 600)
+    assert len(split_of(rows_with({"when": days(400)}, time="when")).validation) == 50
+    assert not split_of(rows_with({"when": days(220)}, time="when")).validation
 
 
 def test_a_time_split_does_not_draw():

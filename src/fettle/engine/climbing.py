@@ -22,6 +22,7 @@ from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson, Loop
 from fettle.engine.predict import outputs_of
 from fettle.engine.trusting import trusted
+from fettle.measures.folds import merged
 from fettle.store import checkpoints, files
 
 __all__ = [
@@ -87,7 +88,9 @@ def tuned(
     network: Any = None
     flops = 0.0
     attempt = 0
-    for number, (teach, judge) in enumerate(ground.folds):
+    sides = ground.folds if ground.held_out else merged(
+        ground.folds, int(rung.settings["networks"]))
+    for number, (teach, judge) in enumerate(sides):
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(teach, judge)
         network, attempt = one.network, max(attempt, one.attempt)

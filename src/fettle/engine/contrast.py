@@ -1,7 +1,7 @@
 """Climbing a rung that tunes the encoder without a head: the head is solved afterwards."""
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from fettle.engine.ground import Ground, put_on, solved
 from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson
 from fettle.engine.predict import taps_of
+from fettle.measures.folds import merged
 
-__all__ = ["merged", "tuned"]
+__all__ = ["tuned"]
 
 TEMPLATE = "This sentence is {}"
 """SetFit's."""
@@ -86,22 +87,6 @@ def _for_as_many_steps(rung: Rung, rows: int, some: int) -> Rung:
     size = int(rung.settings["batch_rows"])
     epochs = int(rung.settings["epochs"]) * -(-rows // size) / -(-some // size)
     return dataclasses.replace(rung, settings={**rung.settings, "epochs": max(round(epochs), 1)})
-
-
-def merged(
-    folds: Sequence[tuple[np.ndarray, np.ndarray]], number: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """At most so many folds, joined of neighbours: judged rows keep their order.
-
-    One fold alone would learn from nothing, so there are two at least.
-    """
-    groups = np.array_split(np.arange(len(folds)), max(min(number, len(folds)), 2))
-    every = np.sort(np.concatenate([judge for _, judge in folds]))
-    made = []
-    for group in groups:
-        judge = np.concatenate([folds[one][1] for one in group])
-        made.append((np.setdiff1d(every, judge), judge))
-    return made
 
 
 def _with_templates(ground: Ground, rung: Rung) -> tuple[Ground, np.ndarray]:

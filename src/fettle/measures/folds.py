@@ -12,7 +12,7 @@ import numpy as np
 from fettle.core.errors import ShapeError
 from fettle.measures.label_folds import iterative_parts
 
-__all__ = ["joined", "newest", "stratified_folds", "stratified_parts"]
+__all__ = ["joined", "merged", "newest", "stratified_folds", "stratified_parts"]
 
 
 def stratified_parts(
@@ -84,6 +84,26 @@ def stratified_folds(
     fold_of = np.empty(len(sizes), dtype=np.int64)
     fold_of[order] = np.arange(len(sizes)) % folds
     return fold_of[group]
+
+
+def merged(
+    folds: Sequence[tuple[np.ndarray, np.ndarray]], number: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """At most so many folds, joined of neighbours: judged rows keep their order.
+
+    One fold alone would learn from nothing, so there are two at least.
+
+    Args:
+        folds: (rows to learn from, rows to judge), which together judge each row once.
+        number: of folds that are wanted.
+    """
+    groups = np.array_split(np.arange(len(folds)), max(min(number, len(folds)), 2))
+    every = np.sort(np.concatenate([judge for _, judge in folds]))
+    made = []
+    for group in groups:
+        judge = np.concatenate([folds[one][1] for one in group])
+        made.append((np.setdiff1d(every, judge), judge))
+    return made
 
 
 def joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Splitting: a Dataset and its Audit in, a Split out.
 
 Given parts are kept; the rest is spread by class, or the newest rows judge where a time is named.
-Rows that say the same, or are of one named group, stay on one side, so that no test row is a
-training row in disguise. Nothing here opens a file, sees a model, or draws from a global generator.
-Which rows learn does not depend on what given test rows say.
+Rows that say the same, or are of one named group, stay on one side: no test row is a training row
+in disguise. Nothing here opens a file, sees a model, or draws from a global generator. Which rows
+learn does not depend on what given test rows say.
 """
 
 import hashlib
@@ -24,8 +24,10 @@ from fettle.tasks import TASKS
 
 __all__ = ["FEWEST_FOR_VALIDATION", "split"]
 
-FEWEST_FOR_VALIDATION = 200
-"""With fewer learning rows, no validation part is carved off: choices are made out of fold."""
+FEWEST_FOR_VALIDATION = 600
+"""With fewer learning rows, choices are made out of fold: a seventh of them tells too little."""
+FEWEST_NEWEST = 200
+"""The same, where the newest rows would tune: folds do not say how the old foretell the new."""
 _TEST_SHARE = 1 / 8
 _VALIDATION_SHARE = 1 / 7
 """Of what the test leaves: 12.5 of 87.5 rows."""
@@ -123,7 +125,7 @@ def _given_test(
 
 
 def _twins(rows: int, audit: Audit) -> np.ndarray:
-    """A group for every row, (rows,): its own number, or the first of its cluster of twins."""
+    """A group for every row, (rows,): its own number, or the first of its twins."""
     group = np.arange(rows)
     for cluster in audit.twins:
         group[list(cluster)] = cluster[0]
@@ -160,7 +162,7 @@ def _set_parts_by_time(dataset: Dataset, parts: np.ndarray, used: np.ndarray) ->
     when = _times(dataset, name, rows)
     notes = []
     for side, share in (("test", _TEST_SHARE), ("validation", _VALIDATION_SHARE)):
-        is_few = side == "validation" and len(rows) < FEWEST_FOR_VALIDATION
+        is_few = side == "validation" and len(rows) < FEWEST_NEWEST
         if (parts == side).any() or is_few or not len(rows):
             continue
         late = newest(when, share)
@@ -260,15 +262,14 @@ def _tuned(
         return learning, validation, (
             [_note_given("validation", validation, dataset)] if is_given else []
         )
-    if len(learning) < FEWEST_FOR_VALIDATION:
-        note = (
+    is_few = len(learning) < FEWEST_FOR_VALIDATION
+    if not is_few or dataset.schema.group is not None:
+        _require_groups(dataset, group, learning, wanted=2)
+    if is_few:
+        return learning, validation, [
             f"No validation part: {len(learning):,} learning rows are fewer than "
             f"{FEWEST_FOR_VALIDATION}, so choices are made out of fold, on all of them."
-        )
-        if dataset.schema.group is not None:
-            _require_groups(dataset, group, learning, wanted=2)
-        return learning, validation, [note]
-    _require_groups(dataset, group, learning, wanted=2)
+        ]
     train, validation = _carve(dataset, learning, group, _VALIDATION_SHARE, rng)
     notes = [_note_carved(dataset, "validation", len(validation), len(learning), seed)]
     notes += _note_uneven(dataset, learning, group, validation, _VALIDATION_SHARE)
@@ -283,8 +284,7 @@ def _require_groups(
     Raises:
         SplitError: says which column ties the rows together, and what to do.
     """
-    there = len(np.unique(group[rows]))
-    if not len(rows) or there >= wanted:
+    if not len(rows) or len(np.unique(group[rows])) >= wanted:
         return
     name = dataset.schema.group
     if name is None:

@@ -33,7 +33,9 @@ TUNING: dict[str, Setting] = {
     "word_embeddings": "frozen",
     "head": "linear",
     "reinit_top": 0,
+    "networks": 3,
 }
+"""`networks` networks are tuned to be judged where no row is held out."""
 DEVIATION = 0.02
 """Of weights that are drawn: BERT's initializer_range."""
 WORDS = ("word_embedding", "embed_tokens", "tok_embeddings", "wte.", "shared.")

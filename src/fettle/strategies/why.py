@@ -58,7 +58,10 @@ WHY: dict[str, str] = {
     "ingredients": "as many as AutoGluon tries",
     "enough": "classes are apart then; going on made other rows of three sets worse",
     "templates": "label names help where they mean something, and that must be said",
-    "networks": "where no row is held out: two halves say how good it is at the least cost",
+    "networks": "where no row is held out: each learns from two thirds of the rows and is judged "
+                "on the rest",
+    "networks of contrastive": "where no row is held out: two halves say how good it is at the "
+                               "least cost",
 }
 """By the setting's name; by "NAME of STRATEGY" where one has a reason of its own."""
 OF_PICTURES = {
