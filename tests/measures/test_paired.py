@@ -91,6 +91,24 @@ def test_the_loss_of_the_other_model_by_hand():
     assert error == pytest.approx((11 / 12 / 4) ** 0.5)
 
 
+def test_of_rows_that_hang_together_the_standard_error_by_hand():
+    best = np.array([True, True, True, False])
+    other = np.array([True, False, False, True])
+
+    loss, error = paired_loss(best, other, np.array([0, 1, 1, 2]))
+
+    # sums about the mean of 0, then 1 and 1, then -1: -1/4, 3/2, -5/4; squared, 31/8; of 3 groups
+    assert loss == pytest.approx(0.25)
+    assert error == pytest.approx((31 / 8 * 3 / 2) ** 0.5 / 4)
+
+
+def test_groups_that_differ_less_than_rows_make_nothing_surer():
+    best, other = np.array([True, False, True, False]), np.array([False, True, False, True])
+
+    assert paired_loss(best, other, np.array([0, 0, 1, 1])) == paired_loss(best, other)
+    assert paired_loss(best, other, np.zeros(4, dtype=int)) == paired_loss(best, other)
+
+
 def test_models_that_agree_lose_nothing():
     right = np.array([True, False, True])
 

@@ -81,14 +81,22 @@ class Task(Objective, Protocol):
         """From (outputs, targets) to this metric, of `stops`."""
 
     def interval(
-        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Score:
-        """The metric, of `metrics`, on these rows, with its 95% interval."""
+        """The metric, of `metrics`, on these rows, with its 95% interval.
+
+        Args:
+            groups: int (rows,), numbered from 0, where rows hang together: the interval is then
+                the wider of those by row and by group.
+        """
 
     def paired_loss(
-        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> tuple[float, float]:
-        """What is lost by the other outputs against the best, and its standard error."""
+        """What is lost by the other outputs against the best, and its standard error; the greater
+        of those by row and by group, where rows hang together."""
 
     def calibrated(self, outputs: np.ndarray) -> np.ndarray:
         """The probability of each class or label, float64 (rows, outputs); or the numbers in the

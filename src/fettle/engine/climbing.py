@@ -215,7 +215,7 @@ class One:
         memory = strategy.memory
         if memory is not None:
             memory.begin(loop.weights(), steps=steps * loop.epochs, held_out=ground.held_out)
-        watch = self._watch(train.targets, validation.targets)
+        watch = self._watch(train.targets, validation.targets, ground.together(judge))
         history, best = yield from self._restored(loop)
         self._forget_after(len(history))
         saved = time.monotonic()
@@ -269,8 +269,10 @@ class One:
             outputs(one, self.ground, judged.items, self.plan), judged.targets,
         )) if len(judged.targets) else None)
 
-    def _watch(self, learned: np.ndarray, judged: np.ndarray) -> stopping.Watch:
-        """What the epochs are compared by."""
+    def _watch(
+        self, learned: np.ndarray, judged: np.ndarray, groups: np.ndarray | None = None
+    ) -> stopping.Watch:
+        """What the epochs are compared by; of judged rows that hang together, with their groups."""
         by, task = str(self.rung.settings.get("stop_by")), self.ground.task
         own = other = 0.0
         if len(learned) and self.strategy.objective is None:
@@ -280,7 +282,7 @@ class One:
         metric, seed = self.plan.metric, self.plan.seed
 
         def error(outputs: np.ndarray, targets: np.ndarray) -> float:
-            found = task.interval(metric, outputs, targets, seed=seed)
+            found = task.interval(metric, outputs, targets, seed=seed, groups=groups)
             return (found.high - found.low) / (2 * NORMAL)
 
         return stopping.Watch(task, self.ground.scores.get(by, self.ground.score), own, other,

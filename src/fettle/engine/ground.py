@@ -18,6 +18,7 @@ from fettle.engine.device import seeded
 from fettle.engine.linear import Chosen, Solved, path_for
 from fettle.engine.loop import Lesson
 from fettle.engine.predict import taps_of
+from fettle.measures.groups import together
 
 __all__ = ["Ground", "put_on", "ready", "slowed", "solve", "solved", "start", "taught"]
 
@@ -51,9 +52,20 @@ class Ground:
     """By other metrics that a rung may stop by."""
     repeats: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]] = ()
     """Further folds of the same rows, where they are few: the head is chosen by all of them."""
+    groups: np.ndarray | None = None
+    """Of the learning rows, int (rows,), equal where they hang together."""
     keeps: bool = True
     """Whether a network is kept; otherwise those of the folds are judged, and none learns from
     all rows."""
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The learning rows that are judged, fold after fold, (judged,)."""
+        return np.concatenate([judge for _, judge in self.folds])
+
+    def together(self, rows: np.ndarray) -> np.ndarray | None:
+        """The groups of these learning rows, numbered from 0; None where each row is alone."""
+        return None if self.groups is None or not len(rows) else together(self.groups[rows])
 
 
 def ready(vectors: np.ndarray, ground: Ground) -> np.ndarray:

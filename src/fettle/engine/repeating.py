@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fettle.core.errors import CorruptFile, NonFinite
 from fettle.core.parts import Strategy
 from fettle.core.plan import Plan, Rung
@@ -91,11 +89,12 @@ def repeated(
     own = dataclasses.replace(ground, folder=folder, keeps=False)
     tune = climbing.tuned if strategy.objective is None else contrast.tuned
     climbed = yield from tune(own, dataclasses.replace(plan, seed=seed), rung, strategy, chosen)
-    judged = np.concatenate([judge for _, judge in ground.folds])
+    judged = ground.judged
     made = Repeat(
         rung.strategy, seed,
         ground.task.interval(
-            plan.metric, climbed.outputs, ground.lesson.targets[judged], seed=plan.seed),
+            plan.metric, climbed.outputs, ground.lesson.targets[judged], seed=plan.seed,
+            groups=ground.together(judged)),
         max(time.perf_counter() - begun, climbed.training_seconds),
         climbed.notes,
     )

@@ -174,7 +174,9 @@ def smallest_gain(
     return high / 10_000
 
 
-def paired_loss(best: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+def paired_loss(
+    best: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float]:
     """How much accuracy is lost by taking the other model: (mean, its standard error).
 
     The keeping rule takes the cheapest whose mean loss is at most one standard error.
@@ -182,18 +184,26 @@ def paired_loss(best: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     Args:
         best: bool (rows,): is the best model right?
         other: bool (rows,): is the other?
+        groups: int (rows,), numbered from 0, where rows hang together.
 
     Returns:
-        The mean of best minus other, and that mean's standard error over rows; 0.0 where all
-        rows agree, or there is only one.
+        The mean of best minus other, and that mean's standard error over rows, or over groups
+        where that is greater; 0.0 where all rows agree, or there is only one.
 
     Raises:
         ShapeError: the two differ in rows, or have none.
+
+    Source: of groups: Cameron and Miller, "A Practitioner's Guide to Cluster-Robust Inference",
+    Journal of Human Resources 50, 2015, section II.
     """
     if len(best) != len(other) or len(best) == 0:
         raise ShapeError(f"{len(best)} and {len(other)} rows: both need the same, at least one.")
     losses = np.asarray(best, dtype=float) - np.asarray(other, dtype=float)
     error = losses.std(ddof=1) / sqrt(len(losses)) if len(losses) > 1 else 0.0
+    if groups is not None and (several := int(groups.max()) + 1) > 1:
+        sums = np.bincount(groups, losses - losses.mean())
+        whole = sqrt(several / (several - 1) * np.square(sums).sum()) / len(losses)
+        error = max(error, whole)
     return float(losses.mean()), float(error)
 
 
@@ -205,6 +215,7 @@ def paired_score_loss(
     *,
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
+    groups: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """As `paired_loss`, for any score of the confusion counts, by resampling rows in pairs.
 
@@ -214,15 +225,21 @@ def paired_score_loss(
         best: int (rows,): what the best model says.
         other: int (rows,): what the other says.
         rng: draws the resamples.
+        groups: int (rows,), numbered from 0, where rows hang together.
 
     Returns:
-        The loss on these rows, and its bootstrap standard error.
+        The loss on these rows, and its bootstrap standard error, by row or by group, whichever is
+        greater.
 
     Raises:
         ShapeError: the three differ in rows, or have none.
     """
     loss, losses = _paired_differences(score, targets, other, best, rng, resamples)
-    return loss, float(losses.std(ddof=1))
+    error = float(losses.std(ddof=1))
+    if groups is not None:
+        _, whole = _paired_differences(score, targets, other, best, rng, resamples, groups)
+        error = max(error, float(whole.std(ddof=1)))
+    return loss, error
 
 
 def paired_interval(

@@ -170,18 +170,25 @@ def contenders(
 
 
 def paired_loss(
-    name: str, truth: np.ndarray, best: np.ndarray, other: np.ndarray, *, seed: int
+    name: str, truth: np.ndarray, best: np.ndarray, other: np.ndarray, *, seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[float, float]:
-    """How much of a score is lost by taking the other model, and the bootstrap standard error.
+    """How much of a score is lost by taking the other model, and the bootstrap standard error, by
+    row or by group, whichever is greater.
 
     Args:
         name: r2 or spearman.
         truth, best, other: float (rows,).
         seed: of the resamples, which are the same rows for both.
+        groups: int (rows,), numbered from 0, where rows hang together.
     """
     loss = SCORES[name](truth, best) - SCORES[name](truth, other)
-    drawn = [_resamples(name, truth, said, np.random.default_rng(seed)) for said in (best, other)]
-    return float(loss), float((drawn[0] - drawn[1]).std(ddof=1))
+    errors = []
+    for whole in (None,) if groups is None else (None, groups):
+        drawn = [_resamples(name, truth, said, np.random.default_rng(seed), whole)
+                 for said in (best, other)]
+        errors.append(float((drawn[0] - drawn[1]).std(ddof=1)))
+    return float(loss), max(errors)
 
 
 def half_width(errors: np.ndarray, level: float) -> float | None:

@@ -20,7 +20,6 @@ from fettle.core.plan import Plan, Rung
 from fettle.core.progress import Note, Progress
 from fettle.core.run import Epoch, Repeat, Run, RungResult, Spread, Step
 from fettle.core.split import Split
-from fettle.core.task import Task
 from fettle.engine import climbing, contrast, repeating, views
 from fettle.engine.affording import left_out
 from fettle.engine.costs import replayed_blocks
@@ -33,7 +32,7 @@ from fettle.measures import folds
 from fettle.modalities import ENCODERS
 from fettle.models.network import BlockNetwork, open_network, preprocessing
 from fettle.store import checkpoints, files, folders, records, seals
-from fettle.store.answers import keep_targets, kept_targets
+from fettle.store.answers import keep_targets
 from fettle.strategies import DEFAULTS, STRATEGIES
 from fettle.tasks.making import task_of
 
@@ -95,7 +94,7 @@ def train(
         _clear(folder, rung)
         yield result
         results.append(result)
-    kept, why = _kept(results, ground.task, plan, folder)
+    kept, why = _kept(results, ground, plan)
     spread = yield from _over_seeds(ground, plan, kept, results, chosen)
     return Run(
         plan=plan.id,
@@ -188,6 +187,7 @@ def _ground(
         first_batch_seconds=first_batch,
         save_seconds=save_seconds,
         scores={name: task.score(name) for name in task.stops},
+        groups=split.groups(learners),
         repeats=[] if split.validation else [
             _folds(dataset, split, plan, task.strata(targets), again=number)
             for number in range(1, REPEATS)],
@@ -221,7 +221,8 @@ def _heads(ground: Ground, plan: Plan) -> Generator[Event, None, Chosen]:
             ground.lesson.targets,
             task=ground.task, folds=ground.folds, l2=penalties, score=ground.score,
             repeats=ground.repeats, grows=grows, own=ground.network.card.pooling,
-            loses=partial(ground.task.paired_loss, plan.metric, seed=plan.seed),
+            loses=partial(ground.task.paired_loss, plan.metric, seed=plan.seed,
+                          groups=ground.together(ground.judged)),
         )
     )
 
@@ -240,13 +241,14 @@ def _climb(
     folder = ground.folder / "rungs" / rung.strategy
     climbed.network.save(folder)
     ground.encoder.save(str(folder))
-    judged = np.concatenate([judge for _, judge in ground.folds])
+    judged = ground.judged
     _keep_outputs(folder, ground, plan, climbed.network, climbed.outputs)
     result = RungResult(
         name=rung.strategy,
         folder=str(folder.relative_to(ground.folder)),
         validation=ground.task.interval(
-            plan.metric, climbed.outputs, ground.lesson.targets[judged], seed=plan.seed),
+            plan.metric, climbed.outputs, ground.lesson.targets[judged], seed=plan.seed,
+            groups=ground.together(judged)),
         # of what an earlier command trained before it was stopped, too
         seconds=max(time.perf_counter() - begun, climbed.training_seconds),
         peak_bytes=peak_bytes(),
@@ -339,13 +341,11 @@ def _folds(
     return [(every[held != fold], every[held == fold]) for fold in range(several)]
 
 
-def _kept(
-    results: Iterable[RungResult], task: Task, plan: Plan, folder: Path
-) -> tuple[str, str]:
+def _kept(results: Iterable[RungResult], ground: Ground, plan: Plan) -> tuple[str, str]:
     """The cheapest rung whose paired mean loss to the best is at most one standard error."""
     climbed = list(results)
     outputs: Mapping[str, np.ndarray] = {
-        one.name: checkpoints.read_tensors(folder / one.folder / "outputs.safetensors")[
+        one.name: checkpoints.read_tensors(ground.folder / one.folder / "outputs.safetensors")[
             "validation"
         ].numpy()
         for one in climbed
@@ -353,7 +353,7 @@ def _kept(
     best = max(climbed, key=lambda one: one.validation.value)
     if len(climbed) == 1:
         return best.name, "It is the only rung that was climbed."
-    targets, _ = kept_targets(folder)
+    targets, groups = ground.lesson.targets[ground.judged], ground.together(ground.judged)
     for rung in climbed:
         if rung is best:
             others = (
@@ -362,8 +362,9 @@ def _kept(
             )
             metric = plan.metric.replace("_", " ")
             return best.name, f"{best.name} has the best {metric} on validation, and {others}."
-        loss, error = task.paired_loss(
-            plan.metric, outputs[best.name], outputs[rung.name], targets, seed=plan.seed)
+        loss, error = ground.task.paired_loss(
+            plan.metric, outputs[best.name], outputs[rung.name], targets, seed=plan.seed,
+            groups=groups)
         if loss <= error:
             return rung.name, (
                 f"{rung.name} is cheaper than {best.name} and loses {loss:.4f} to it on the same "

@@ -12,7 +12,7 @@ from fettle.core.parts import Card, LossPart
 from fettle.core.plan import Plan, Unit
 from fettle.core.score import Score
 from fettle.core.version import Prediction
-from fettle.measures import calibration, intervals, paired
+from fettle.measures import calibration, intervals, judging, paired
 from fettle.measures import classification as measures
 from fettle.tasks.judging_classes import JudgeOfClasses
 
@@ -263,27 +263,33 @@ class Classification:
         return lambda outputs, targets: float(measure(targets, outputs.argmax(axis=1)))
 
     def interval(
-        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Score:
         """Accuracy by Wilson's interval; macro F1 by the bootstrap."""
-        counts = measures.confusion(targets, outputs.argmax(axis=1), len(self.classes))
-        value = float(OF_COUNTS[metric](counts))
+        said, score = outputs.argmax(axis=1), OF_COUNTS[metric]
         if metric == "accuracy":
-            low, high = intervals.wilson(int(np.trace(counts)), len(targets))
-        else:
-            rng = np.random.default_rng(seed)
-            low, high = intervals.confusion_interval(OF_COUNTS[metric], counts, rng=rng)
-        return Score(metric, value, low, high, len(targets))
+            return judging.accuracy(said == targets, groups)
+        rng, classes = np.random.default_rng(seed), len(self.classes)
+        counts = measures.confusion(targets, said, classes)
+        low, high = intervals.confusion_interval(score, counts, rng=rng)
+        if groups is not None:
+            (whole,) = intervals.grouped_intervals(
+                [score], targets, said, classes, groups, rng=rng)
+            low, high = min(low, whole[0]), max(high, whole[1])
+        return Score(metric, float(score(counts)), low, high, len(targets))
 
     def paired_loss(
-        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Mean loss of the other against the best by the metric, and its standard error."""
         first, second = best.argmax(axis=1), other.argmax(axis=1)
         if metric == "accuracy":
-            return paired.paired_loss(first == targets, second == targets)
+            return paired.paired_loss(first == targets, second == targets, groups)
         rng = np.random.default_rng(seed)
-        return paired.paired_score_loss(OF_COUNTS[metric], targets, first, second, rng=rng)
+        return paired.paired_score_loss(
+            OF_COUNTS[metric], targets, first, second, rng=rng, groups=groups)
 
     def fitted(self, outputs: np.ndarray, targets: np.ndarray) -> "Classification":
         """With the temperature that makes its probabilities true on these rows."""

@@ -255,25 +255,29 @@ class MultiLabel:
             measure(label_sets.tallies(targets, _at_best(outputs, targets))))
 
     def interval(
-        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Score:
         """The metric, of `metrics`, on these rows, with its 95% interval; as `score` calls."""
         answers = _at_best(outputs, targets)
         measure = label_sets.SCORES[metric]
         low, high = label_intervals.tally_interval(
-            measure, targets, answers, rng=np.random.default_rng(seed))
+            measure, targets, answers, rng=np.random.default_rng(seed), groups=groups)
         value = float(measure(label_sets.tallies(targets, answers)))
         return Score(metric, value, low, high, len(targets))
 
     def paired_loss(
-        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """What is lost by the other outputs against the best, and its standard error."""
-        loss, *_, error = label_intervals.paired_difference(
-            label_sets.SCORES[metric], targets, _at_best(other, targets),
-            _at_best(best, targets), rng=np.random.default_rng(seed),
-        )
-        return loss, error
+        said, errors, loss = [_at_best(one, targets) for one in (other, best)], [], 0.0
+        for whole in (None,) if groups is None else (None, groups):
+            loss, *_, error = label_intervals.paired_difference(
+                label_sets.SCORES[metric], targets, *said, rng=np.random.default_rng(seed),
+                groups=whole)
+            errors.append(error)
+        return loss, max(errors)
 
     def calibrated(self, outputs: np.ndarray) -> np.ndarray:
         """The calibrated probability of each label, float64 (rows, labels)."""

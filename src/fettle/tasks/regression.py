@@ -221,17 +221,20 @@ class Regression:
         return lambda outputs, targets: measure(targets, self.judge.said(outputs))
 
     def interval(
-        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, outputs: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> Score:
         """The metric with its bootstrap interval."""
-        return regression.score(metric, targets, self.judge.said(outputs), seed=seed)
+        return regression.score(
+            metric, targets, self.judge.said(outputs), seed=seed, groups=groups)
 
     def paired_loss(
-        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int
+        self, metric: str, best: np.ndarray, other: np.ndarray, targets: np.ndarray, *, seed: int,
+        groups: np.ndarray | None = None,
     ) -> tuple[float, float]:
         """Loss of the other against the best by the metric, and its bootstrap standard error."""
         said = self.judge.said(best), self.judge.said(other)
-        return regression.paired_loss(metric, targets, *said, seed=seed)
+        return regression.paired_loss(metric, targets, *said, seed=seed, groups=groups)
 
     def fitted(self, outputs: np.ndarray, targets: np.ndarray) -> "Regression":
         """With the interval that these rows, which were not learned from, give its answers."""
