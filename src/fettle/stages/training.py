@@ -309,7 +309,7 @@ def _require_room(ground: Ground, plan: Plan) -> None:
         kept = strategy.memory.copies(held_out=ground.held_out) if strategy.memory else 0
         copies = max(copies, IN_A_CHECKPOINT + kept)
         if not ground.held_out:
-            parts = max(parts, int(rung.settings.get("networks", len(ground.folds))) + 1)
+            parts = max(parts, int(rung.settings["networks"]) + 1)
         rates = [strategy.rates(network.blocks, epoch)
                  for epoch in range(int(rung.settings["epochs"]))]
         largest = max(largest, sum(
