@@ -96,6 +96,21 @@ def test_a_small_network_is_timed_with_more_rows(network, monkeypatch):
     assert [len(one) for one in ran] == [trying.MORE * 2, 2]
 
 
+@pytest.mark.parametrize(("takes", "times"), [(0.0, trying.MORE), (1.1 * trying.QUICK, 1)])
+def test_ways_of_a_quick_network_are_compared_on_more_rows(network, monkeypatch, takes, times):
+    ran = []
+
+    def train(network, batch, precision, *turn):
+        ran.append(len(batch["pixels"]))
+        time.sleep(takes)
+
+    monkeypatch.setattr(trying, "_train", train)
+    monkeypatch.setattr(trying, "_pace", lambda *given: None)
+    trying.tried(network, BATCH, bf16=False)
+    assert ran[:2] == [2, 2], "what tells whether it is quick"
+    assert {*ran[2:]} == {2 * times}
+
+
 def test_a_block_that_no_pass_goes_through_takes_no_time(network, monkeypatch):
     network.module.add_module("idle", torch.nn.Identity())
     real = network.block_of

@@ -21,8 +21,9 @@ __all__ = ["Tried", "tried"]
 Batch = dict[str, torch.Tensor]
 TIMES = 3
 """Passes of each kind; the fastest counts: a storm makes passes slower, never faster."""
-MORE, SHORT = 4, 1.0
-"""Times as many rows to time each block with, where training on the few takes less seconds."""
+MORE, SHORT, QUICK = 4, 1.0, 0.2
+"""Times as many rows to time each block with, and to compare ways with, where training on the few
+takes less seconds: on few rows of a small network it is the calls that take long, not the work."""
 LONG = 2.0
 """Seconds after which no further pass is made."""
 GAIN = 1.1
@@ -45,14 +46,16 @@ def tried(network: Network, batch: Batch, *, bf16: bool) -> Tried:
 
     Args:
         network: of pictures, without a head; a copy is run, and it is not changed.
-        batch: a few rows, as an encoder collates them.
+        batch: a few rows, as an encoder collates them; more are run where these are quick.
         bf16: whether this machine multiplies faster in bf16; otherwise it is not tried.
     """
     learner = copy.deepcopy(network)
+    times = MORE if _is_quick(learner, batch) else 1
+    rows = _repeated(batch, times)
 
     def seconds(layout: str, folded: bool, precision: str) -> float:
         learner.run_on(Pictures(0, layout=layout, folded=folded))
-        return _fastest(lambda: _train(learner, batch, precision))
+        return _fastest(lambda: _train(learner, rows, precision))
 
     last, first = (seconds(layout, False, "fp32") for layout in ("channels last", "channels first"))
     layout = "channels first" if first * GAIN <= last else "channels last"
@@ -67,13 +70,13 @@ def tried(network: Network, batch: Batch, *, bf16: bool) -> Tried:
     learner.run_on(Pictures(0, layout=layout, folded=folded))
     if bf16:
         half = seconds(layout, folded, "bf16")
-        gain = min(best / half, _gain_when_asked(learner, batch))
+        gain = min(best / half, _gain_when_asked(learner, rows))
         precision = "bf16" if gain >= GAIN else "fp32"
         best = half if precision == "bf16" else best
         said += f", bf16 {gain:.1f} times"
     taken = (f"It runs in {precision} with its {layout}, {'' if folded else 'not '}folded; {GAIN} "
              "is asked of what is not usual.")
-    pace = _pace(learner, batch, precision, best)
+    pace = _pace(learner, batch, precision, best / times)
     return Tried(precision, layout, folded, pace, f"{said}. {taken}")
 
 
@@ -86,8 +89,7 @@ def _pace(network: Network, batch: Batch, precision: str, seconds: float) -> Pac
         precision: to run in.
         seconds: that training on them took.
     """
-    times = MORE if seconds < SHORT else 1
-    batch = {name: torch.cat([rows] * times) for name, rows in batch.items()}
+    batch = _repeated(batch, MORE if seconds < SHORT else 1)
     rows = len(next(iter(batch.values())))
     asked = network.in_precision(precision)
     forward, _ = _by_block(asked, lambda _: _evaluate(asked, batch))
@@ -144,6 +146,19 @@ def _by_block(
     forward, backward = zip(*passes[1:], strict=True)
     return ([min(one) for one in zip(*forward, strict=True)],
             [min(one) for one in zip(*backward, strict=True)])
+
+
+def _is_quick(network: Network, batch: Batch) -> bool:
+    """Whether training on so few rows takes little, once its kernels are made."""
+    _train(network, batch, "fp32")
+    begun = time.perf_counter()
+    _train(network, batch, "fp32")
+    return time.perf_counter() - begun < QUICK
+
+
+def _repeated(batch: Batch, times: int) -> Batch:
+    """The same rows so many times."""
+    return {name: torch.cat([rows] * times) for name, rows in batch.items()}
 
 
 def _gain_when_asked(network: Network, batch: Batch) -> float:

@@ -15,6 +15,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from fettle.models.strides import convolved
+
 __all__ = ["Folding"]
 
 COPIED = (functional.relu6, functional.hardtanh, functional.hardswish, functional.silu,
@@ -96,7 +98,8 @@ class _Merging(TorchFunctionMode):
             if norm is not None and not norm.training:
                 self._merged.add(id(norm.running_mean))
                 weight, bias = _merged(args[1], args[2] if len(args) > 2 else None, norm)
-                return func(args[0], weight, bias, *args[3:], **(kwargs or {}))
+                return convolved(args[0], weight, bias, *args[3:], **(kwargs or {}))
+            return convolved(*args, **(kwargs or {}))
         elif (func is functional.batch_norm and len(args) > 1
               and id(args[1]) in self._merged):
             return args[0]

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 from fettle.core.errors import ModelUnavailable
 from fettle.core.parts import PictureInput
 from fettle.models.folding import Folding
+from fettle.models.strides import stepping
 
 __all__ = ["PictureBackbone"]
 
@@ -133,9 +134,12 @@ class PictureBackbone(nn.Module):
                 one.training = False
 
     def _folded(self, pixels: torch.Tensor) -> AbstractContextManager[object]:
-        """Inside, norms run in the kernels before them: in training, where that was asked for."""
-        if self._folding is None or not torch.is_grad_enabled():
+        """Inside, in training, kernels that step have a fast way back, and norms run in the
+        kernels before them where that was asked for."""
+        if not torch.is_grad_enabled():
             return nullcontext()
+        if self._folding is None:
+            return stepping() if torch.is_autocast_enabled("cpu") else nullcontext()
         if not self._folding.is_ready:
             with self._at_rest(pixels):
                 self._folding.learn(self.model, self._normalised(pixels[:1]))
