@@ -135,7 +135,7 @@ def test_adapters_are_drawn_from_the_seed_alone_and_gone_in_the_end(tmp_path):
 
 def test_over_folds_every_row_is_judged_once_and_one_network_learns_from_all(tmp_path):
     ground, chosen = stand(tmp_path, sides=3)
-    climbed, _ = watched(climb(ground, chosen))
+    climbed, _ = watched(climb(ground, chosen, rung_of("full", kept="retrained")))
     assert climbed.outputs.shape == (ROWS, 2)
     assert "all learning rows" in climbed.notes[0]
     said = climbing.outputs(climbed.network, ground, ground.lesson.items, PLAN)

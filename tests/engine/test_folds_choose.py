@@ -30,7 +30,7 @@ def told(memory):
 
 def climbed(folder, sides, name="soup"):
     ground, chosen = stand(folder, sides=sides)
-    rung = rung_of(name, rate=0.03, head_rate=0.03, epochs=4)
+    rung = rung_of(name, rate=0.03, head_rate=0.03, epochs=4, kept="retrained")
     strategy = STRATEGIES[name](rung.settings)
     trainings = told(strategy.memory)
     found, _ = watched(climbing.tuned(ground, PLAN, rung, strategy, chosen))

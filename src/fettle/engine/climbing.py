@@ -20,6 +20,7 @@ from fettle.engine import costs, range_test, stopping
 from fettle.engine.ground import Ground, put_on, slowed, solve, start, taught
 from fettle.engine.linear import Chosen
 from fettle.engine.loop import Lesson, Loop
+from fettle.engine.merging import Mean
 from fettle.engine.predict import outputs_of
 from fettle.engine.trusting import trusted
 from fettle.measures.folds import merged
@@ -77,7 +78,8 @@ def solved(ground: Ground, chosen: Chosen) -> Climbed:
 def tuned(
     ground: Ground, plan: Plan, rung: Rung, strategy: Strategy, chosen: Chosen
 ) -> Generator[Progress | Note | Step | Epoch, None, Climbed]:
-    """Every fold tuned from its own solved head; where there are several, one more on all rows."""
+    """Every fold tuned from its own solved head; where there are several, they are made one, or one
+    more is tuned on all rows."""
     ground, notes = yield from trusted(ground, plan, rung, strategy, chosen)
     curve: tuple[tuple[float, float], ...] = ()
     picked: dict[str, Setting] = {}
@@ -88,8 +90,10 @@ def tuned(
     network: Any = None
     flops = 0.0
     attempt = 0
+    keeps = ground.keeps and not ground.held_out
     sides = ground.folds if ground.held_out else merged(
         ground.folds, int(rung.settings["networks"]))
+    mean = Mean(ground, plan) if rung.settings["kept"] == "mean" else None
     for number, (teach, judge) in enumerate(sides):
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(teach, judge)
@@ -98,8 +102,14 @@ def tuned(
         parts.append(said)
         histories.append(history)
         flops += one.flops(teach, len(history))
+        if keeps and mean:
+            mean.add(network)
     epochs = [_best(history, rung) for history in histories]
-    if ground.keeps and not ground.held_out:
+    if keeps and mean:
+        keeps = not mean.put_on(network)
+        notes = (*notes, mean.sentence)
+        yield Note(mean.sentence)
+    if keeps:
         every = np.arange(len(ground.lesson.targets))
         wanted = max(int(np.median(epochs)), 1)
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)

@@ -24,7 +24,7 @@ from fettle.engine import ranks
 from fettle.engine.batches import bucketed, micro_batches, shuffled
 from fettle.engine.device import autocast, device_of, is_out_of_memory, placed, seeded
 from fettle.engine.optim import adamw, awake_blocks, set_rates, wake
-from fettle.engine.predict import outputs_of
+from fettle.engine.predict import loss_of, outputs_of
 from fettle.engine.replay import States
 from fettle.engine.schedules import share
 from fettle.engine.views import Views
@@ -352,10 +352,7 @@ class Loop:
             self.network, self.encoder, rows.items, precision=self.precision,
             states=rows.states_below(self._first_learned()),
         ))
-        batch = {"target": torch.from_numpy(rows.targets)}
-        parts = self.task.loss(torch.from_numpy(outputs), batch)
-        loss = sum(float(part.sum) * part.weight / part.count for part in parts.values())
-        return loss, score(outputs, rows.targets)
+        return loss_of(self.task, outputs, rows.targets), score(outputs, rows.targets)
 
     def _too_large(self, number: int, longest: int) -> OutOfMemory:
         """No smaller part of this batch can be tried."""

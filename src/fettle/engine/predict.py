@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fettle.core.parts import Encoder, Item, Network
+from fettle.core.parts import Encoder, Item, Network, Objective
 from fettle.core.progress import Progress
 from fettle.engine.batches import by_length
 from fettle.engine.device import device_of, placed
@@ -15,7 +15,7 @@ from fettle.engine.several import sizes_of
 if TYPE_CHECKING:
     from fettle.engine.replay import States
 
-__all__ = ["BUDGET", "outputs_of", "read_batch", "taps_by_batch", "taps_of"]
+__all__ = ["BUDGET", "loss_of", "outputs_of", "read_batch", "taps_by_batch", "taps_of"]
 
 BUDGET = 4096
 """Tokens of a batch: larger ones fall out of the processor's cache and are slower (measured)."""
@@ -84,6 +84,18 @@ def outputs_of(
     for numbers, part in parts:
         found[numbers] = part
     return found
+
+
+def loss_of(task: Objective, outputs: np.ndarray, targets: np.ndarray) -> float:
+    """The mean loss of raw outputs.
+
+    Args:
+        task: whose loss it is.
+        outputs: float (rows, outputs).
+        targets: (rows, ...), at least one row.
+    """
+    parts = task.loss(torch.from_numpy(outputs), {"target": torch.from_numpy(targets)})
+    return sum(float(part.sum) * part.weight / part.count for part in parts.values())
 
 
 def read_batch(

@@ -277,10 +277,12 @@ def _viewed(
 
 
 def _size(size: Size, rung: Rung) -> Size:
-    """Of the rung: k networks on all but a k-th of the rows, and one on all, cost what k do."""
+    """Of the rung: k networks on all but a k-th of the rows, and one on all, cost what k do; where
+    their mean is kept, one less."""
     if size.networks == 1 or "networks" not in rung.settings:
         return size
-    return replace(size, networks=int(rung.settings["networks"]))
+    spared = rung.settings.get("kept") == "mean"
+    return replace(size, networks=int(rung.settings["networks"]) - spared)
 
 
 def name_of(settings: Settings, dataset: Dataset) -> str:

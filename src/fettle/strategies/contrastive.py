@@ -20,7 +20,7 @@ __all__ = ["DEFAULTS", "Pairs", "contrastive", "epochs_for"]
 
 DEFAULTS: dict[str, Setting] = {
     **usual_without("loss", "label_smoothing", "head", "reinit_top", "stop_by", "patience",
-                    "head_rate", "rate_by"),
+                    "head_rate", "rate_by", "kept"),
     "rate": 2e-4,
     "schedule": "constant",
     "slower": 1.0,

@@ -17,6 +17,8 @@ DEFAULTS: dict[str, Setting] = {
     "slower": 1.0,
     "rank": 16,
     "alpha": 32,
+    "networks": 3,
+    "kept": "retrained",
 }
 """The rate is that of full fine-tuning, some 7 times over (LoRA's usual factor is about 10)."""
 

@@ -17,6 +17,8 @@ DEFAULTS: dict[str, Setting] = {
     "epochs": 20,
     "patience": 5,
     "word_embeddings": "tuned",
+    "networks": 3,
+    "kept": "retrained",
 }
 
 

@@ -17,6 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "rate_by": ("plan", "find"),
     "head": ("linear", "mlp"),
+    "kept": ("mean", "retrained"),
     "loss": ("plain", "weighted", "adjusted", "huber"),
     "stop_by": (
         "metric", "loss", "accuracy", "macro_f1", "macro_precision", "macro_recall", "r2",
