@@ -50,6 +50,17 @@ def test_kept_is_the_mean_of_the_weights_of_the_folds_networks(tmp_path, tuned):
     assert len(found.outputs) == 48, "judged by those that did not learn from the row"
 
 
+def test_what_was_frozen_is_as_it_came_to_the_bit(tmp_path, tuned):
+    ground, chosen = stand(tmp_path, sides=5)
+    network = watched(climb(ground, chosen, rung_of("top", rate=1e-3, top_blocks=1)))[0].network
+    came, moved = ground.network.module.state_dict(), []
+    for name, value in network.module.state_dict().items():
+        if name in came and not torch.equal(value, came[name]):
+            moved.append(network.block_of(name))
+    assert len(tuned) == 5
+    assert {*moved} == {network.blocks - 2}
+
+
 def test_where_the_mean_does_worse_one_more_learns_from_all_rows(tmp_path, tuned, monkeypatch):
     losses = iter([0.5, 0.7, 0.5, 0.6])
     monkeypatch.setattr(merging, "loss_of", lambda *given: next(losses))

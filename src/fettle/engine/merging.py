@@ -34,6 +34,7 @@ class Mean:
     losses: list[float] = field(default_factory=list)
     """Of each network, on the rows that are looked at: those that it learned from, and others."""
     total: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Of each weight, in fp64: the mean of what is the same in all of them is that, to the bit."""
     sentence: str = ""
     """What became of it."""
 
@@ -41,7 +42,7 @@ class Mean:
         """One more network."""
         self.losses.append(self._loss(network))
         for name, value in _numbers(network).items():
-            self.total[name] = self.total.get(name, 0.0) + value
+            self.total[name] = self.total.get(name, 0.0) + value.double()
 
     def put_on(self, network: Any) -> bool:
         """Give a network of the same kind the mean of the weights.
