@@ -93,7 +93,7 @@ def tuned(
     keeps = ground.keeps and not ground.held_out
     sides = ground.folds if ground.held_out else merged(
         ground.folds, int(rung.settings["networks"]))
-    mean = Mean(ground, plan) if rung.settings["kept"] == "mean" else None
+    mean = Mean(ground, plan) if keeps and rung.settings["kept"] == "mean" else None
     for number, (teach, judge) in enumerate(sides):
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(teach, judge)
@@ -102,10 +102,10 @@ def tuned(
         parts.append(said)
         histories.append(history)
         flops += one.flops(teach, len(history))
-        if keeps and mean:
+        if mean:
             mean.add(network)
     epochs = [_best(history, rung) for history in histories]
-    if keeps and mean:
+    if mean:
         keeps = not mean.put_on(network)
         notes = (*notes, mean.sentence)
         yield Note(mean.sentence)
