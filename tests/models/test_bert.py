@@ -100,6 +100,20 @@ def test_in_training_the_gradients_are_transformers_too(tmp_path):
         torch.testing.assert_close(value.grad, expected[name], atol=1e-6 * largest, rtol=1e-4)
 
 
+def test_in_training_padding_goes_through_attention_alone(tmp_path):
+    ours, _ = pair(tmp_path)
+    seen = []
+    ours.encoder["layer"][0].intermediate["dense"].register_forward_hook(
+        lambda _module, given, _found: seen.append(given[0].shape[:-1].numel()))
+
+    batch = padded()
+    assert ours(batch).shape[:2] == batch["input_ids"].shape
+    ours(padded((20, 20, 19)))
+    with torch.no_grad():
+        ours(batch)
+    assert seen == [sum(LENGTHS), 3 * 20, len(LENGTHS) * max(LENGTHS)]
+
+
 def test_dropout_is_where_the_config_puts_it_and_only_in_training(tmp_path):
     ours, _ = pair(tmp_path, hidden_dropout_prob=0.5)
     batch = padded()
