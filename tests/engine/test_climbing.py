@@ -46,7 +46,7 @@ def test_a_solved_network_says_what_its_head_says_of_the_frozen_vectors(tmp_path
 
 def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validation(tmp_path):
     ground, chosen = stand(tmp_path)
-    said = iter((0.1, 0.2, 0.9, 0.3, 0.8, 0.5))
+    said = iter((0.1, 0.2, 0.9, 0.3, 0.6, 0.5))  # none near the best for 16 rows
     ground = dataclasses.replace(ground, score=lambda outputs, targets: next(said))
     wild = Rung("full", {**RUNG.settings, "rate": 0.03, "head_rate": 0.03, "epochs": 6,
                          "patience": 6})  # fmt: skip
@@ -55,7 +55,7 @@ def test_tuning_gives_the_network_of_the_best_epoch_and_what_it_says_of_validati
     epochs = [event for event in events if isinstance(event, Epoch)]
 
     assert climbed.history == tuple(epochs)
-    assert [epoch.validation_score for epoch in epochs] == [0.1, 0.2, 0.9, 0.3, 0.8, 0.5]
+    assert [epoch.validation_score for epoch in epochs] == [0.1, 0.2, 0.9, 0.3, 0.6, 0.5]
     assert climbed.chosen["epoch"] == 3
     losses = [epoch.validation_loss for epoch in epochs]
     assert len(set(losses)) == 6  # so that the loss tells which epoch it is
