@@ -22,11 +22,11 @@ def test_what_was_asked_for_stands_in_the_plan_and_in_the_report(fettle, workpla
     found, run = tuned(
         fettle, workplace, tiny, "--strategy", "full", "--keep-blocks", 1, "--schedule", "slanted",
         "--learning-rate", "find", "--loss", "adjusted", "--label-smoothing", 0.05, "--head", "mlp",
-        "--stop-by", "loss", "--set", "epochs=2", "--set", "dropout=0",
+        "--stop-by", "loss", "--set", "epochs=2", "--set", "dropout=0", "--max-tokens", 5,
     )
     plan = json.loads((run / "plan.json").read_text())
     settings = plan["rungs"][0]["settings"]
-    assert plan["keep_blocks"] == 1
+    assert (plan["keep_blocks"], plan["max_tokens"]) == (1, 5)
     named = ("schedule", "rate_by", "loss", "head", "stop_by")
     assert {name: settings[name] for name in named} == {
         "schedule": "slanted", "rate_by": "find", "loss": "adjusted", "head": "mlp",
@@ -39,12 +39,18 @@ def test_what_was_asked_for_stands_in_the_plan_and_in_the_report(fettle, workpla
     asked = fettle("predict", "tickets", "stolen card lost lost", "--json")
     assert asked.code == 0, asked.err
     assert json.loads(asked.out)["version"] == found["version"]
+    less, all_of_it, more = (
+        json.loads(fettle("predict", "tickets", text, "--json").out)
+        for text in ("stolen card", "stolen card lost", "stolen card lost and the parcel")
+    )
+    assert less != all_of_it == more, "three words are all that five tokens hold"
 
 
 def test_options_and_a_given_plan_contradict_each_other(fettle, workplace, tiny):
     write_rows(workplace / "tickets.csv", texts_and_labels(60))
     (workplace / "plan.yaml").write_text("")
-    for option in (["--schedule", "linear"], ["--set", "dropout=0"], ["--keep-blocks", "1"]):
+    for option in (["--schedule", "linear"], ["--set", "dropout=0"], ["--keep-blocks", "1"],
+                   ["--max-tokens", "9"]):
         done = fettle("tune", "tickets.csv", "--config", "plan.yaml", *option)
         assert done.code == 2
         assert "contradict" in done.err
@@ -56,6 +62,7 @@ def test_options_and_a_given_plan_contradict_each_other(fettle, workplace, tiny)
         (["--schedule", "cosin"], "Did you mean 'cosine'"),
         (["--set", "dropuot=0.1"], "Did you mean 'dropout'"),
         (["--keep-blocks", "9"], "1 to 2"),
+        (["--max-tokens", "2"], "--max-tokens is 2"),
         (["--learning-rate", "fast"], "rate is 'fast'"),
         (["--strategy", "contrastiv"], "Did you mean 'contrastive'"),
         (["--strategy", "features", "--head", "mlp"], "none of these rungs has it"),

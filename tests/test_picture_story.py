@@ -108,6 +108,9 @@ def test_texts_and_pictures_are_not_mixed_up(place, fettle, monkeypatch, tiny):
     default = fettle("tune", "shapes")
     assert default.code == 2
     assert "hf download timm/" in default.err
+    words = fettle("tune", "shapes", "--model", "model", "--max-tokens", "9")
+    assert words.code == 2
+    assert "--max-tokens cuts texts" in words.err
 
 
 def test_pictures_are_augmented_as_asked_and_replay_sees_views(place, fettle, monkeypatch):

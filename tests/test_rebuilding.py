@@ -165,3 +165,9 @@ def test_texts_are_changed_as_the_champion_s_were(asked, told):
     given = rebuilding._settings(opened, "tickets", told.registry, 0, None)
     assert wording.changed(given.augment, columns=1)[0] == texts
     assert (given.augment is None) == (asked is None)
+
+
+def test_texts_are_cut_where_the_champion_s_were(told):
+    opened = pipeline.open_version("tickets", registry=told.registry)
+    opened = replace(opened, plan={**opened.plan, "max_tokens": 9})
+    assert rebuilding._settings(opened, "tickets", told.registry, 0, None).max_tokens == 9

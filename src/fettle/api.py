@@ -32,8 +32,8 @@ def tune(data: object, **asked: Any) -> Version:
         asked: target (several of 0 and 1 as a list), inputs, validation, test, encoding,
             label_separator, fixes; name, model, task, rungs,
             asked (settings of the rungs by name, such as {"schedule": "linear"}), keep_blocks,
-            budget_seconds, seed, seeds, allow, out, registry, guard, keep_rows; or plan, a Plan to
-            follow.
+            max_tokens, augment, budget_seconds, seed, seeds, allow, out, registry, guard,
+            keep_rows; or plan, a Plan to follow.
             model is a name; or a torch.nn.Module, or the function that makes one, that can be
             imported where the version is to be opened.
 

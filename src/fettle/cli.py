@@ -41,6 +41,7 @@ from fettle.options import (
     LabelSeparator,
     LearningRate,
     Loss,
+    MaxTokens,
     Model,
     Name,
     Out,
@@ -112,8 +113,8 @@ def tune(
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
     reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
-    budget: Budget = None, seed: Seed = None, seeds: Seeds = None, name: Name = None,
-    out: Out = None,
+    max_tokens: MaxTokens = None, budget: Budget = None, seed: Seed = None, seeds: Seeds = None,
+    name: Name = None, out: Out = None,
     config: Annotated[Path | None, typer.Option(help="A plan, from `fettle plan`")] = None,
     allow: Allow = None, registry: Registry = HERE, blobs: Blobs = None,
     keep_rows: Annotated[bool, typer.Option(help="Keep the rows inside the version")] = True,
@@ -133,13 +134,14 @@ def tune(
                 "--seed": seed, "--seeds": seeds, "--encoding": encoding,
                 "--cache-limit": cache_limit, "--group": group, "--time": time, "--slices": slices,
                 "--fixes": fixes, "--keep-blocks": keep_blocks, "--augment": augment,
-                "--label-separator": label_separator, "A setting of the rungs": asked or None}
+                "--label-separator": label_separator, "--max-tokens": max_tokens,
+                "A setting of the rungs": asked or None}
         given = _plan_file(config, reading, told)
     settings = Settings(
         reading=given.reading if given else reading,
         name=given.name if given else name,
         model=model, task=task, rungs=options.one_or_many(strategy, rungs), asked=asked,
-        keep_blocks=keep_blocks, augment=augment,
+        keep_blocks=keep_blocks, max_tokens=max_tokens, augment=augment,
         budget_seconds=options.seconds(budget), seed=seed or 0,
         seeds=1 if seeds is None else seeds, allow=options.many(allow),
         out=options.text(out), registry=registry, blobs=blobs, keep_rows=keep_rows,
@@ -204,8 +206,8 @@ def plan(
     schedule: Schedule = None, learning_rate: LearningRate = None, loss: Loss = None,
     label_smoothing: Smoothing = None, stop_by: StopBy = None, head: Head = None,
     reinit_top: Reinit = None, keep_blocks: KeepBlocks = None, others: Set = None,
-    budget: Budget = None, seed: Seed = None, seeds: Seeds = None, name: Name = None,
-    allow: Allow = None, as_json: Json = False,
+    max_tokens: MaxTokens = None, budget: Budget = None, seed: Seed = None, seeds: Seeds = None,
+    name: Name = None, allow: Allow = None, as_json: Json = False,
 ) -> None:
     """What would be done, why, how long it would take and how much memory."""
     from fettle import pipeline
@@ -217,7 +219,7 @@ def plan(
         reading=_reading(data, target, inputs, validation, test, encoding, group, time,
                          fixes=fixes, label_separator=label_separator),
         name=name, model=model, task=task, rungs=options.one_or_many(strategy, rungs),
-        asked=asked, keep_blocks=keep_blocks, augment=augment,
+        asked=asked, keep_blocks=keep_blocks, max_tokens=max_tokens, augment=augment,
         budget_seconds=options.seconds(budget), seed=seed or 0,
         seeds=1 if seeds is None else seeds, allow=options.many(allow),
     ))

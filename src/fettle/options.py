@@ -14,9 +14,9 @@ from fettle.core.plan import Setting
 __all__ = [
     "HERE", "Allow", "Approved", "Augment", "Blobs", "Budget", "CacheLimit", "Data", "Encoding",
     "Group", "Guard", "Head", "Inputs", "Json", "KeepBlocks", "LabelSeparator", "LearningRate",
-    "Loss", "Model", "Name", "Out", "Registry", "Reinit", "Rungs", "SaveEvery", "Schedule", "Seed",
-    "Seeds", "Set", "Slices",
-    "Smoothing", "StopBy", "Strategy", "Target", "Task", "Test", "Time", "Validation", "Version",
+    "Loss", "MaxTokens", "Model", "Name", "Out", "Registry", "Reinit", "Rungs", "SaveEvery",
+    "Schedule", "Seed", "Seeds", "Set", "Slices", "Smoothing", "StopBy", "Strategy", "Target",
+    "Task", "Test", "Time", "Validation", "Version",
     "asked", "many", "one_or_many", "seconds", "size", "text", "texts",
 ]
 
@@ -79,6 +79,7 @@ Augment = Annotated[
 KeepBlocks = Annotated[
     int | None, typer.Option(help="The network's first so many blocks; the others are left away")
 ]
+MaxTokens = Annotated[int | None, typer.Option(help="Of a text; longer ones are cut there")]
 Budget = Annotated[str | None, typer.Option(help="Time for training, such as 90s, 15m, 2h")]
 CacheLimit = Annotated[
     str | None,

@@ -172,6 +172,7 @@ def _settings(
                         label_separator=schema.several),
         name=name, seed=seed, registry=registry, rungs=rungs, task=opened.plan["task"],
         keep_blocks=opened.plan.get("keep_blocks"), augment=_augment(opened.plan),
+        max_tokens=opened.plan["max_tokens"] if schema.modality == "text" else None,
         handed_on=opened.plan.get("asked", {}),
     )
 

@@ -27,6 +27,8 @@ class Settings:
     """What training changes in rows, such as trivial,mixup=0.2 or deletion=0.1."""
     keep_blocks: int | None = None
     """The network's first so many blocks are used; all where not given."""
+    max_tokens: int | None = None
+    """Of a text; longer ones are cut there."""
     budget_seconds: float | None = None
     seed: int = 0
     seeds: int = 1

@@ -7,7 +7,7 @@ from fettle.core.parts import Card
 from fettle.core.plan import Texts
 from fettle.modalities.asked import asked_for
 
-__all__ = ["changed", "length", "require"]
+__all__ = ["changed", "length", "require", "require_readable"]
 
 MOST_TOKENS = 256
 LENGTH_SAMPLE = 2_000
@@ -21,18 +21,46 @@ NONE = (
 
 
 def length(
-    rows: Sequence[tuple[str, ...]], card: Card
+    rows: Sequence[tuple[str, ...]], card: Card, asked: int | None = None
 ) -> tuple[int, float, str]:
-    """The longest text in tokens that is read, and the mean, both estimated from characters."""
+    """The longest text in tokens that is read, the mean as estimated from characters, and why.
+
+    Args:
+        rows: that are learned from.
+        card: of the model.
+        asked: `--max-tokens`.
+
+    Raises:
+        SettingError: the model cannot read so few or so many.
+    """
+    usual = min(card.max_tokens, MOST_TOKENS)
+    most = usual if asked is None else asked
+    require_readable(most, card, "--max-tokens is")
     some = rows[:: max(len(rows) // LENGTH_SAMPLE, 1)]
     sizes = sorted(sum(map(len, row)) * TOKENS_A_CHARACTER + 2 for row in some)
-    most = min(card.max_tokens, MOST_TOKENS)
     longer = sum(size > most for size in sizes) / len(sizes)
     mean = sum(min(size, most) for size in sizes) / len(sizes)
     return most, mean, (
-        f"Texts are read up to {most} tokens: {card.name} allows {card.max_tokens}, and about "
+        f"Texts are read up to {most} tokens{'' if most == usual else ', as asked'}: {card.name} "
+        f"allows {card.max_tokens}, and about "
         f"{longer:.1%} of the texts are longer and are cut."
     )
+
+
+def require_readable(tokens: int, card: Card, said: str) -> None:
+    """That this model reads texts of so many tokens.
+
+    Args:
+        tokens: the most of a text.
+        card: of the model.
+        said: how the number was given, such as "--max-tokens is".
+
+    Raises:
+        SettingError: it does not.
+    """
+    least = min(3, card.max_tokens)  # a text has a first and a last token
+    if not least <= tokens <= card.max_tokens:
+        raise SettingError(f"{said} {tokens}; {card.name} takes {least} to {card.max_tokens}.")
 
 
 def changed(asked: str | None, *, columns: int) -> tuple[Texts | None, str]:

@@ -155,12 +155,7 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
     ):
         if name not in known:
             raise unknown_name(kind, name, known)
-    least = min(3, card.max_tokens)  # a text has a first and a last token
-    if not least <= given.max_tokens <= card.max_tokens:
-        raise SettingError(
-            f"max_tokens is {given.max_tokens} in the plan; {card.name} takes {least} to "
-            f"{card.max_tokens}."
-        )
+    wording.require_readable(given.max_tokens, card, "In the plan max_tokens is")
     if given.pictures is not None:
         showing.require(given.pictures, card)
     if given.texts is not None:
@@ -295,9 +290,12 @@ def _read(
 ) -> tuple[int, float, Pictures | None, Texts | None, list[str]]:
     """The longest row that is read, the mean, how rows are shown and changed, and why."""
     if dataset.schema.modality == "text":
-        tokens, mean_tokens, why = wording.length(dataset.fields(split.learners), card)
+        tokens, mean_tokens, why = wording.length(
+            dataset.fields(split.learners), card, settings.max_tokens)
         texts, why_changed = wording.changed(settings.augment, columns=len(dataset.schema.inputs))
         return tokens, mean_tokens, None, texts, [why, why_changed]
+    if settings.max_tokens is not None:
+        raise SettingError("--max-tokens cuts texts, and these rows are pictures; leave it out.")
     looks = [dataset.looks[row[0]] for row in dataset.fields(split.train)]
     labels = [label or "" for label in dataset.targets(split.train)]
     pictures, reasons = showing.shown(looks, labels, card, seed=settings.seed,
