@@ -1,7 +1,7 @@
 """Every strategy on four text sets, same splits, three seeds: score, seconds, memory.
 
     FETTLE_DATA=... .venv/bin/python bench/strategies.py [NAME ...] [--rows N] [--test-rows N]
-        [--seeds 3] [--rungs A,B]
+        [--seeds 3] [--rungs A,B] [--max-tokens N]
 
 Runs `fettle tune --rungs ...` on banking77, sst2, sms_spam and medical_abstracts (or those named),
 once a seed; training and test rows are the same for all. For each rung and set: test accuracy of
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, help="all where not given")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rungs", default=usual)
+    parser.add_argument("--max-tokens", type=int, help="of a text; fettle's usual where not given")
     asked = parser.parse_args()
     names = asked.names or list(NAMES)
     if asked.seeds < 1 or not {*names} <= {*SETS}:
@@ -72,6 +73,7 @@ def main() -> None:
         return
     announce()
     figures: dict[str, float] = {}
+    cut = () if asked.max_tokens is None else ("--max-tokens", str(asked.max_tokens))
     for name in names:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
@@ -80,7 +82,7 @@ def main() -> None:
             test = written(folder / "test.csv", some(judge, asked.test_rows or len(judge)))
             runs = [
                 tuned_on(train, test, folder / str(seed), more=(
-                    "--rungs", asked.rungs, "--seed", str(seed), "--no-keep-rows"))
+                    "--rungs", asked.rungs, "--seed", str(seed), "--no-keep-rows", *cut))
                 for seed in range(asked.seeds)
             ]
         rows = rows_of_rungs(runs)
