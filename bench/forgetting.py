@@ -12,7 +12,8 @@ and after. The picture shows gain against retention.
 import argparse
 import csv
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,12 @@ def similarity(folder: Path, pairs: Path) -> float:
     return float(spearmanr(cosines, [float(row["score"]) for row in rows]).statistic)
 
 
-def draw(points: Mapping[str, tuple[float, float]], path: Path) -> None:
-    """Gain against retention as a picture.
+def draw(figures: Mapping[str, float], names: Sequence[str], path: Path) -> None:
+    """Gain against both retentions, a panel each, as a picture.
 
     Args:
-        points: (gain, retention) by rung, in points of a hundred.
+        figures: as they are reported.
+        names: of the rungs.
         path: of an SVG.
     """
     import matplotlib
@@ -64,15 +66,24 @@ def draw(points: Mapping[str, tuple[float, float]], path: Path) -> None:
     matplotlib.use("svg")
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=(6, 4), layout="constrained")
-    axes = canvas.add_subplot()
-    for name, (gain, kept) in points.items():
-        axes.plot([kept], [gain], "o")
-        axes.annotate(name, (kept, gain), xytext=(6, 4), textcoords="offset points")
-    axes.set_xlabel("change of what a probe reads on banking77, points")
-    axes.set_ylabel("gain over frozen features on medical_abstracts, points")
-    axes.grid(visible=True, alpha=0.3)
-    canvas.savefig(path)
+    canvas = Figure(figsize=(9, 4), layout="constrained")
+    probe, likeness = canvas.subplots(1, 2, sharey=True)
+    for name, mark in zip(names, cycle("os^Dvp"), strict=False):
+        gain, change, low, high, stsb = (100 * figures[f"{name}_{key}"] for key in (
+            "gain", "probe_change", "probe_low", "probe_high", "stsb_change"))
+        probe.errorbar([change], [gain], xerr=[[change - low], [high - change]], fmt=mark,
+                       capsize=4, alpha=0.7)
+        likeness.plot([stsb], [gain], mark, alpha=0.7, markersize=8, label=name)
+    likeness.legend(loc="best")
+    likeness.locator_params(nbins=6)
+    probe.set_ylabel("gain over frozen features\non medical_abstracts, points of accuracy")
+    probe.set_xlabel("banking77 by a probe: change of accuracy, points, 95%")
+    likeness.set_xlabel("stsb: change of rank correlation, points")
+    for axes in (probe, likeness):
+        axes.axvline(0, color="grey", linewidth=0.8)
+        axes.grid(visible=True, alpha=0.3)
+        axes.margins(0.15)
+    canvas.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
@@ -87,7 +98,7 @@ def main() -> None:
         return
     announce()
     figures: dict[str, float] = {}
-    points: dict[str, tuple[float, float]] = {}
+    names = asked.rungs.split(",")
     learn, judge = sides(data, "medical_abstracts")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -97,21 +108,24 @@ def main() -> None:
         frozen = tuned_on(train, test, folder / "features", more=("--strategy", "features"))
         base, came = frozen.test("features"), similarity(
             folder / "features" / "rungs" / "features", data / "stsb/test.csv")
-        for name in asked.rungs.split(","):
+        for name in names:
             run = tuned_on(train, test, folder / name, more=(
                 "--strategy", name, "--guard", str(guard), "--no-keep-rows"))
             (kept,) = run.evaluation["forgetting"]["retentions"]
             change = float(kept["change"]["difference"])
             left = similarity(folder / name / "rungs" / name, data / "stsb/test.csv")
             gain = run.test(name) - base
-            points[name] = 100 * gain, 100 * change
             print(f"{name:6} gain {gain:+.4f}, probe on banking77 {change:+.4f} "
                   f"[{kept['change']['low']:+.4f}, {kept['change']['high']:+.4f}], stsb "
                   f"{left:.4f} (was {came:.4f})", flush=True)
-            figures |= {f"{name}_gain": gain, f"{name}_probe_change": change,
-                        f"{name}_stsb": left, f"{name}_stsb_change": left - came}
+            figures |= {
+                f"{name}_gain": gain, f"{name}_probe_change": change,
+                f"{name}_probe_low": kept["change"]["low"],
+                f"{name}_probe_high": kept["change"]["high"],
+                f"{name}_stsb": left, f"{name}_stsb_change": left - came,
+            }
     if asked.picture:
-        draw(points, asked.picture)
+        draw(figures, names, asked.picture)
     announce()
     report("forgetting", figures)
 
