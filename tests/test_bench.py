@@ -280,5 +280,12 @@ def test_spread_by_hand():
 
 
 def test_the_frontier_is_a_picture_with_every_name(tmp_path):
-    forgetting.draw({"full": (5.0, -3.0), "wise": (4.0, -1.0)}, tmp_path / "frontier.svg")
-    assert (tmp_path / "frontier.svg").read_text(encoding="utf-8").startswith("<?xml")
+    figures = {f"{name}_{key}": value for name, values in {
+        "full": (0.05, -0.03, -0.05, -0.01, -0.02), "wise": (0.04, -0.01, -0.02, 0.0, 0.0),
+    }.items() for key, value in zip(
+        ("gain", "probe_change", "probe_low", "probe_high", "stsb_change"), values, strict=True)}
+    forgetting.draw(figures, ("full", "wise"), tmp_path / "frontier.svg")
+    drawn = (tmp_path / "frontier.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml")
+    assert "<!-- full -->" in drawn
+    assert "<!-- wise -->" in drawn
