@@ -2,7 +2,7 @@
 
     FETTLE_DATA=... .venv/bin/python bench/stability.py [--seeds 25] [--rows 500]
 
-The same rows of sst2 for all; a seed decides order, dropout and, for fettle, which rows validate.
+The same rows of sst2 for all; a seed decides order, dropout and, for fettle, the folds that judge.
 The Trainer runs as it comes, in its own environment (bench/peers.py), for as many seeds.
 
     worst_minus_trainer_mean   fettle's worst test accuracy less the Trainer's mean: 0 or more

@@ -65,8 +65,11 @@ def test_a_file_is_evaluated_as_on_the_command_line(tuned, tmp_path):
 def test_a_plan_from_python_can_be_followed(tiny):
     table = pd.DataFrame(COLUMNS)
     plan = fettle.plan(table, model=str(tiny), rungs=["features"])
-    version = fettle.tune(table, model=str(tiny), plan=plan)
+    version = fettle.tune(table, model=str(tiny), plan=plan, rungs=["features"], seed=0)
     assert version.plan == plan.id
+    for contradicts in ({"max_tokens": 9}, {"seed": 1}, {"rungs": ["features", "full"]}):
+        with pytest.raises(SettingError, match="in the plan that is given with it"):
+            fettle.tune(table, model=str(tiny), plan=plan, **contradicts)
 
 
 def test_one_name_may_stand_for_a_list_of_one(tiny):

@@ -63,6 +63,8 @@ def test_options_and_a_given_plan_contradict_each_other(fettle, workplace, tiny)
         (["--set", "dropuot=0.1"], "Did you mean 'dropout'"),
         (["--keep-blocks", "9"], "1 to 2"),
         (["--max-tokens", "2"], "--max-tokens is 2"),
+        (["--set", "poolings=mean,own"], "takes mean, cls and max"),
+        (["--strategy", "lora", "--set", "kept=mean"], "none of these rungs has it"),
         (["--learning-rate", "fast"], "rate is 'fast'"),
         (["--strategy", "contrastiv"], "Did you mean 'contrastive'"),
         (["--strategy", "features", "--head", "mlp"], "none of these rungs has it"),

@@ -8,6 +8,7 @@ from typing import Any
 from fettle import pipeline, rebuilding, upkeep, watching
 from fettle.core.audit import Audit
 from fettle.core.drift import Drift
+from fettle.core.errors import SettingError
 from fettle.core.evaluation import Evaluation
 from fettle.core.fixes import Fixes
 from fettle.core.plan import Plan, Reading
@@ -21,6 +22,12 @@ __all__ = [
     "audit", "collect", "evaluate", "history", "plan", "predict", "promote", "retrain", "rollback",
     "tune", "verify", "versions", "watch",
 ]
+
+IN_PLAN = (
+    "name", "task", "asked", "keep_blocks", "max_tokens", "budget_seconds", "seed", "seeds",
+    "cache_limit",
+)
+"""Settings that a Plan has under the same name."""
 
 
 def tune(data: object, **asked: Any) -> Version:
@@ -42,6 +49,8 @@ def tune(data: object, **asked: Any) -> Version:
     """
     given: Plan | None = asked.pop("plan", None)
     source, settings = _settings(data, asked)
+    if given is not None:
+        _require_no_other(given, settings)
     return finish(pipeline.build(settings, given=given, source=source))
 
 
@@ -172,6 +181,18 @@ def collect(
 ) -> Collection:
     """Remove files that no version needs; with `keep`, give up old versions first."""
     return upkeep.collect(registry=registry, keep=keep, grace_days=grace_days, dry=dry)
+
+
+def _require_no_other(given: Plan, asked: Settings) -> None:
+    """That nothing is asked for that a given plan says otherwise."""
+    said = {name: (getattr(asked, name), getattr(given, name)) for name in IN_PLAN}
+    said["rungs"] = ({*asked.rungs} if asked.rungs else None,
+                     {rung.strategy for rung in given.rungs})
+    usual = Settings()
+    for name, (one, other) in said.items():
+        if one != getattr(usual, name) and one != other:
+            raise SettingError(f"{name} is {one!r}, and {other!r} in the plan that is given with "
+                               "it. Change the plan, or leave one of the two out.")
 
 
 def _settings(data: object, asked: dict[str, Any]) -> tuple[object | None, Settings]:

@@ -123,11 +123,32 @@ def test_a_mean_that_is_made_after_a_kill_has_the_same_bits(tmp_path, monkeypatc
     assert again.notes[-1] == expected.notes[-1]
 
 
-def test_what_begins_at_random_or_is_a_product_is_retrained():
-    assert {name for name, settings in DEFAULTS.items()
-            if settings.get("kept") == "retrained"} == {"scratch", "lora"}
+def test_what_has_no_mean_cannot_be_asked_for_one():
     assert {name for name, settings in DEFAULTS.items() if "kept" not in settings} == {
-        "features", "contrastive"}
+        "features", "contrastive", "scratch", "lora"}
+
+
+@pytest.mark.parametrize("name", ["scratch", "lora"])
+def test_what_has_no_mean_is_retrained(tmp_path, tuned, name):
+    ground, chosen = stand(tmp_path, sides=2)
+    watched(climb(ground, chosen, rung_of(name)))
+    assert [one for one, _ in tuned] == [f"{name}-0", f"{name}-1", f"{name}-all"]
+
+
+def test_what_each_network_chose_is_told_of_their_mean(tmp_path, monkeypatch):
+    scores = iter([0.0, 1.0, *[0.5] * 9, *[0.0] * 3, 1.0, *[0.5] * 7])
+    ground, chosen = stand(tmp_path, sides=2)
+    real = One._finished
+
+    def finished(self, judged):
+        self.ground = dataclasses.replace(self.ground, score=lambda *_: next(scores))
+        return real(self, judged)
+
+    monkeypatch.setattr(One, "_finished", finished)
+    monkeypatch.setattr(Mean, "put_on", lambda *_: True)
+    found, _ = watched(climb(ground, chosen, rung_of("wise", rate=1e-3)))
+    assert found.chosen["alpha"] == "0.1, 0.3"
+    assert found.trials == (), "of two networks one's would be told"
 
 
 def test_the_loss_is_that_of_the_loop(tmp_path):

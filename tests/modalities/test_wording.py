@@ -29,7 +29,7 @@ def test_as_many_tokens_are_read_as_is_usual_or_as_are_asked_for(card):
     assert wording.length(ROWS, card, card.max_tokens)[0] == card.max_tokens
 
 
-@pytest.mark.parametrize("asked", [-1, 0, 2, 301])
+@pytest.mark.parametrize("asked", [-1, 0, 2, 301, 20.5, "20"])
 def test_what_the_model_cannot_read_is_refused_with_what_it_can(card, asked):
-    with pytest.raises(SettingError, match=rf"--max-tokens is {asked}; .* takes 3 to 300"):
+    with pytest.raises(SettingError, match=rf"--max-tokens is {asked!r}; .* takes 3 to 300"):
         wording.length(ROWS, card, asked)

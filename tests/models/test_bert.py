@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from fettle.models.bert import Bert, can_open
 from fettle.models.cards import card_of
+from fettle.models.heads import pooled
 from fettle.models.network import open_network, tokenizer_json
 from fettle.models.sources import DEFAULT_TEXT_MODEL
 from small import CONFIG, bert, config_of
@@ -111,7 +112,31 @@ def test_in_training_padding_goes_through_attention_alone(tmp_path):
     ours(padded((20, 20, 19)))
     with torch.no_grad():
         ours(batch)
-    assert seen == [sum(LENGTHS), 3 * 20, len(LENGTHS) * max(LENGTHS)]
+    ours.math_below = 0  # the fused kernel
+    ours(batch)
+    assert seen == [sum(LENGTHS), 3 * 20, len(LENGTHS) * max(LENGTHS), sum(LENGTHS)]
+
+
+@pytest.mark.parametrize("math_below", [0, 512])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_from_kept_states_padding_changes_no_gradient(tmp_path, monkeypatch, math_below, pooling):
+    ours, _ = pair(tmp_path, hidden_dropout_prob=0.0)
+    ours.math_below = math_below
+    batch = padded()
+    width = len(ours.embeddings.LayerNorm.bias)
+    states = torch.randn(*batch["input_ids"].shape, width, requires_grad=True)
+
+    def learned(packed_below):
+        monkeypatch.setattr("fettle.models.bert.PACKED_BELOW", packed_below)
+        ours.zero_grad()
+        states.grad = None
+        found = pooled(ours(batch, start=1, hidden=states), batch["attention_mask"], pooling)
+        found.square().sum().backward()
+        return [found.detach(), states.grad[batch["attention_mask"] == 1],
+                *(one.grad for one in ours.encoder.parameters() if one.grad is not None)]
+
+    for packed, not_packed in zip(learned(0.95), learned(0.0), strict=True):
+        torch.testing.assert_close(packed, not_packed, atol=1e-5, rtol=1e-4)
 
 
 def test_dropout_is_where_the_config_puts_it_and_only_in_training(tmp_path):

@@ -87,13 +87,14 @@ def tuned(
         strategy, curve, picked = yield from range_test.found(ground, plan, rung, strategy, chosen)
     parts: list[np.ndarray] = []
     histories: list[tuple[Epoch, ...]] = []
+    choices: list[Mapping[str, Setting]] = []
     network: Any = None
     flops = 0.0
     attempt = 0
     keeps = ground.keeps and not ground.held_out
     sides = ground.folds if ground.held_out else merged(
         ground.folds, int(rung.settings["networks"]))
-    mean = Mean(ground, plan) if keeps and rung.settings["kept"] == "mean" else None
+    mean = Mean(ground, plan) if keeps and rung.settings.get("kept") == "mean" else None
     for number, (teach, judge) in enumerate(sides):
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-{number}")
         history, said = yield from one.tuned(teach, judge)
@@ -101,6 +102,7 @@ def tuned(
         notes += one.notes
         parts.append(said)
         histories.append(history)
+        choices.append(_choice(strategy))
         flops += one.flops(teach, len(history))
         if mean:
             mean.add(network)
@@ -114,7 +116,7 @@ def tuned(
         wanted = max(int(np.median(epochs)), 1)
         one = One(ground, plan, rung, strategy, chosen, f"{rung.strategy}-all", wanted, attempt)
         history, _ = yield from one.tuned(every, every[:0])
-        network = one.network
+        network, choices = one.network, [_choice(strategy)]
         histories.append(history)
         flops += one.flops(every, len(history))
         notes = (*notes,
@@ -122,15 +124,27 @@ def tuned(
     return Climbed(
         network.eval(),
         np.concatenate(parts),
-        {"pooling": chosen.pooling, "epoch": int(np.median(epochs)), **picked,
-         **(strategy.memory.chosen if strategy.memory else {})},
+        {"pooling": chosen.pooling, "epoch": int(np.median(epochs)), **picked, **_told(choices)},
         history=histories[0],
-        trials=strategy.memory.trials if strategy.memory else (),
+        trials=strategy.memory.trials if strategy.memory and ground.held_out else (),
         notes=notes,
         flops=flops,
         training_seconds=sum(epoch.seconds for history in histories for epoch in history),
         range_test=curve,
     )
+
+
+def _choice(strategy: Strategy) -> Mapping[str, Setting]:
+    """What the strategy chose for the network that it finished last."""
+    return dict(strategy.memory.chosen) if strategy.memory else {}
+
+
+def _told(choices: Sequence[Mapping[str, Setting]]) -> dict[str, Setting]:
+    """What was chosen for the networks that what is kept is made of; in turn, where they differ."""
+    names = dict.fromkeys(name for one in choices for name in one)
+    said = {name: [one[name] for one in choices if name in one] for name in names}
+    return {name: values[0] if len({*values}) == 1 else ", ".join(map(str, values))
+            for name, values in said.items()}
 
 
 def outputs(network: Any, ground: Ground, items: Sequence[Item], plan: Plan) -> np.ndarray:

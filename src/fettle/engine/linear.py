@@ -308,7 +308,7 @@ class _Search:
         what = "weakest" if penalty == tried[0] else "strongest"
         return (
             f"The {what} penalty that was tried for the head, {penalty:.2g}, is the best of "
-            f"{len(tried)}: one beyond it may be better. --set features.l2=... takes others."
+            f"{len(tried)}: one beyond it may be better. --set l2=... takes others."
         )
 
 

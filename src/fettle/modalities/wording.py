@@ -59,8 +59,8 @@ def require_readable(tokens: int, card: Card, said: str) -> None:
         SettingError: it does not.
     """
     least = min(3, card.max_tokens)  # a text has a first and a last token
-    if not least <= tokens <= card.max_tokens:
-        raise SettingError(f"{said} {tokens}; {card.name} takes {least} to {card.max_tokens}.")
+    if type(tokens) is not int or not least <= tokens <= card.max_tokens:
+        raise SettingError(f"{said} {tokens!r}; {card.name} takes {least} to {card.max_tokens}.")
 
 
 def changed(asked: str | None, *, columns: int) -> tuple[Texts | None, str]:

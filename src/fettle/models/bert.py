@@ -83,7 +83,7 @@ class Bert(nn.Module):
             mask = mask.masked_fill(batch["attention_mask"] == 0, float("-inf"))[:, None, None, :]
         plain = torch.is_grad_enabled() and batch["attention_mask"].shape[1] <= self.math_below
         packing = None
-        if plain and mask is not None and seen is None:
+        if torch.is_grad_enabled() and mask is not None and seen is None:
             packing = _Packing.where_it_pays(batch["attention_mask"])
         if packing is not None:
             hidden = packing.packed(hidden)

@@ -166,7 +166,7 @@ def check(given: Plan, made: Plan, card: Card) -> Plan:
     _require_rungs([rung.strategy for rung in given.rungs])
     for rung in given.rungs:
         require(rung, DEFAULTS[rung.strategy])
-        require_for(rung, asked)
+        require_for(rung, asked, given.modality)
     return given
 
 
@@ -225,7 +225,7 @@ def _rungs(settings: Settings, task: Task, card: Card, rows: int) -> list[Rung]:
     )
     rungs = [_in_steps(rung, rows) if "epochs" not in settings.asked else rung for rung in rungs]
     for rung in rungs:
-        require_for(rung, task)
+        require_for(rung, task, card.modality)
     return rungs
 
 

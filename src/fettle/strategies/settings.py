@@ -9,8 +9,10 @@ from fettle.core.task import Task
 
 __all__ = ["CHOICES", "handed_on", "require", "require_for", "with_asked"]
 
+OWN = "own"
+"""The pooling of a network of pictures, which does it by itself."""
 CHOICES: dict[str, tuple[str, ...]] = {
-    "poolings": ("mean", "cls", "max", "own"),
+    "poolings": ("mean", "cls", "max", OWN),
     "word_embeddings": ("frozen", "tuned"),
     "schedule": (
         "constant", "linear", "cosine", "one-cycle", "slanted", "cyclical", "restarts",
@@ -66,13 +68,20 @@ def require(rung: Rung, known: Mapping[str, Setting]) -> None:
         )
 
 
-def require_for(rung: Rung, task: Task) -> None:
-    """Return if this task can be learned by the rung as it is set.
+def require_for(rung: Rung, task: Task, modality: str) -> None:
+    """Return if this task can be learned by the rung as it is set, from rows of this modality.
 
     Raises:
-        SettingError: the strategy, its loss or what it stops by is of another task.
+        SettingError: the strategy, its loss or what it stops by is of another task, or its pooling
+            of another modality.
     """
     name = rung.strategy
+    for pooling in str(rung.settings.get("poolings", "")).split(","):
+        if pooling and (pooling == OWN) != (modality == "image"):
+            raise SettingError(
+                f"{name} pools by {pooling}, which no network of a {modality} does: it takes "
+                f"{OWN if modality == 'image' else 'mean, cls and max, or some of them'}."
+            )
     if task.name != "classification" and name in OF_CLASSES:
         raise SettingError(
             f"{name} cannot learn {task.name}: {OF_CLASSES[name]}. Leave it out of --rungs; top, "

@@ -60,16 +60,14 @@ WHY: dict[str, str] = {
     "templates": "label names help where they mean something, and that must be said",
     "networks": "where no row is held out: each learns from four fifths of the rows and is judged "
                 "on the rest",
-    "networks of scratch": "where no row is held out: each learns from two thirds of the rows and "
-                           "is judged on the rest",
-    "networks of lora": "where no row is held out: each learns from two thirds of the rows and is "
-                        "judged on the rest",
+    "networks of scratch": "where no row is held out: each learns from three or four fifths of the "
+                           "rows and is judged on the rest; one more learns from all",
+    "networks of lora": "where no row is held out: each learns from three or four fifths of the "
+                        "rows and is judged on the rest; one more learns from all",
     "kept": "where no row is held out: the mean of the weights of the networks that judge it does "
             "better on other rows than one more that learns from all, and costs nothing",
-    "kept of scratch": "networks that begin at random have no mean",
-    "kept of lora": "the mean of products is not the product of means",
-    "networks of contrastive": "where no row is held out: two halves say how good it is at the "
-                               "least cost",
+    "networks of contrastive": "where no row is held out: two, of two and of three fifths, say how "
+                               "good it is at the least cost",
 }
 """By the setting's name; by "NAME of STRATEGY" where one has a reason of its own."""
 OF_PICTURES = {
