@@ -1,7 +1,7 @@
 """Every strategy on four text sets, same splits, three seeds: score, seconds, memory.
 
-    FETTLE_DATA=... .venv/bin/python bench/strategies.py [NAME ...] [--rows N] [--test-rows N]
-        [--seeds 3] [--rungs A,B] [--max-tokens N]
+    FETTLE_DATA=... .venv/bin/python bench/strategies.py [NAME ...] [--rows N | --a-class N]
+        [--test-rows N] [--seeds 3] [--rungs A,B] [--max-tokens N]
 
 Runs `fettle tune --rungs ...` on banking77, sst2, sms_spam and medical_abstracts (or those named),
 once a seed; training and test rows are the same for all. For each rung and set: test accuracy of
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 
 from measuring import announce, data_folder, report
-from sets import SETS, Tuned, sides, some, tuned_on, written
+from sets import SETS, Tuned, few_of, sides, some, tuned_on, written
 
 NAMES = ("banking77", "sst2", "sms_spam", "medical_abstracts")
 LEFT_OUT = ("contrastive",)
@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--rows", type=int, help="of the training rows; all where not given")
+    parser.add_argument("--a-class", type=int, help="so many training rows of each class instead")
     parser.add_argument("--test-rows", type=int, help="all where not given")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rungs", default=usual)
@@ -78,7 +79,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             learn, judge = sides(data, name)
-            train = written(folder / "train.csv", some(learn, asked.rows or len(learn)))
+            train = written(folder / "train.csv", (
+                few_of(learn, asked.a_class, seed=0) if asked.a_class
+                else some(learn, asked.rows or len(learn))))
             test = written(folder / "test.csv", some(judge, asked.test_rows or len(judge)))
             runs = [
                 tuned_on(train, test, folder / str(seed), more=(

@@ -14,9 +14,10 @@ LENGTH_SAMPLE = 2_000
 TOKENS_A_CHARACTER = 0.25
 CHANGES = ("deletion", "swap", "mask")
 NONE = (
-    "Texts are not changed in training: words that are left out or change places helped networks "
-    "that were not pre-trained, by 0.8 points on whole sets and 3 on 500 rows, and their authors "
-    "expect little where one is (Wei and Zou, 2019). `--augment deletion=0.1` tries it."
+    "Texts are not changed in training: words that are left out, moved, put in or replaced, all "
+    "four together, helped small recurrent and convolutional networks, by 0.8 points on whole sets "
+    "and 3 on 500 rows, and the authors expect little of it where a network is pre-trained (Wei "
+    "and Zou, 2019). `--augment deletion=0.1` tries it."
 )
 
 
